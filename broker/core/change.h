@@ -1,0 +1,96 @@
+// change.h - what the core asks the store to make durable.
+//
+// Changes gather in a batch; a batch is one transaction: all of it or nothing. Tables are
+// append-only: what a task is now follows from its TASK row, its marks and its RESULT.
+#pragma once
+#include "payload.h"
+#include "wire.h"
+
+enum change_kind {
+    CHANGE_TASK,   // a new task
+    CHANGE_MARK,   // something happened to an open task
+    CHANGE_RESULT, // a task ended
+    CHANGE_REOPEN, // a failed task is ready again: its result goes, a mark stays
+    CHANGE_EVENT,  // one more event in a shard's log
+    CHANGE_CURSOR, // a subscriber has applied a shard's events up to here
+};
+
+// What happened to an open task; numbers are stored.
+enum mark_kind {
+    MARK_LEASE = 1,   // sent, or about to be sent, to a worker
+    MARK_RELEASE = 2, // came back unstarted: the attempt does not count
+    MARK_FAIL = 3,    // an attempt failed; due_ms is when the next may start
+    MARK_LOST = 4,    // the worker was lost; due_ms as for FAIL
+    MARK_CANCEL = 5,  // somebody asked to cancel it
+    MARK_REOPEN = 6,  // attempts and losses count from here anew
+};
+
+// Strings are borrowed from the batch's memory and live as long as the batch.
+struct change_task {
+    int64_t seq; // made by the core, rising; the key of all tables
+    struct om_uuid id, tenant;
+    struct om_str queue, kind;
+    int64_t created_ms;
+    struct om_str header; // the SUBMIT's header as an encoded wire_msg: options, hash, trace
+    struct payload *payload;
+};
+
+struct change_mark {
+    int64_t task_seq;
+    enum mark_kind kind;
+    int64_t at_ms; // wall clock
+    int64_t due_ms;
+    struct wire_token token; // of LEASE
+    struct om_str node;      // of LEASE: who holds it
+    struct om_str code, text;
+};
+
+struct change_result {
+    int64_t task_seq;
+    enum task_state state; // an ended one
+    int64_t attempts, lost;
+    int64_t started_ms, finished_ms;
+    struct om_str code, text, ctype;
+    struct payload *payload;
+};
+
+struct change_event {
+    uint8_t shard;
+    int64_t seq; // 1, 2, 3, ... within the shard
+    struct om_str topic, id, body, traceparent;
+    struct om_uuid tenant;
+    int64_t at_ms;
+};
+
+struct change_cursor {
+    unsigned subscription; // SUBSCRIPTION_*
+    uint8_t shard;
+    int64_t seq;
+};
+
+struct change {
+    enum change_kind kind;
+    union {
+        struct change_task task;
+        struct change_mark mark;
+        struct change_result result;
+        struct change_event event;
+        struct change_cursor cursor;
+        int64_t reopen_seq; // CHANGE_REOPEN: the task
+    };
+
+    // Set by the store for CHANGE_TASK: the id was stored before, under `known_seq`, with
+    // `known_hash` (zero if none); nothing was inserted. Changes of the same batch that
+    // name the refused seq are still written and mean nothing.
+    bool duplicate;
+    int64_t known_seq;
+    uint8_t known_hash[32];
+};
+
+enum { BATCH_MAX = 1024 };
+
+struct batch {
+    int64_t id;
+    size_t count;
+    struct change changes[BATCH_MAX];
+};

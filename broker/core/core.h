@@ -1,0 +1,124 @@
+// core.h - the broker's decisions: states, leases, fairness, limits.
+//
+// A pure step function. In: messages with their verified peer, the clock, results of
+// commits and reads. Out: messages to send, changes to commit, reads to do, the time of
+// the next timer. It does no I/O, reads no clock, starts no thread, keeps no global and
+// draws its random numbers from a generator of its own seed, so a whole cluster runs
+// under a seed in tests/sim. One thread.
+//
+// Order of use, after each input: core_take_batch() when the disk is free, then
+// core_next_send() until false, then core_next_read() until NULL.
+#pragma once
+#include "change.h"
+#include "read.h"
+
+struct core;
+
+// A connection, as the shell numbers it; a number is never used for another peer.
+typedef uint64_t core_conn;
+
+// What the transport has verified of a peer.
+enum core_trust {
+    TRUST_NOTHING, // may only be a tenant's worker, by its API key
+    TRUST_ROLE,    // its CURVE key belongs to `role`
+    TRUST_LOCAL,   // file mode lets only the platform's user connect: any platform role
+};
+
+struct core_peer {
+    enum core_trust trust;
+    enum role role;
+};
+
+struct core_now {
+    int64_t mono_ms; // leases, heartbeats, backoff, timeouts
+    int64_t wall_ms; // due and expiry times, timestamps
+};
+
+struct core_conf {
+    uint32_t epoch; // of this start of the broker, durable and rising
+    uint64_t seed;
+    const char *node; // the broker's name in WELCOME
+    int64_t heartbeat_ms, silent_ms;
+    int64_t lease_short_ms, lease_long_ms;
+    int64_t retry_base_ms, retry_cap_ms;
+    int64_t max_attempts, max_lost; // defaults of a job
+    size_t max_open_tasks;          // in all; SUBMIT beyond it: OM_EFULL
+    size_t max_open_per_tenant;
+    size_t max_calls;               // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
+    size_t payload_cache_bytes;     // payloads of waiting jobs kept in memory
+};
+
+// The defaults of the table above, with epoch 1 and seed 1.
+struct core_conf core_conf_default(void);
+
+struct core *core_create(const struct core_conf *conf);
+void core_destroy(struct core **self_p);
+
+// ---- loading, before the first message
+
+// An open task. Its lease, if it has one, counts anew from core_serve().
+OM_MUST_CHECK enum om_rc core_load_task(struct core *self, const struct stored_task *task);
+
+// The newest seq of all tasks; the newest event of a shard; a subscriber's cursor.
+void core_load_task_seq(struct core *self, int64_t seq);
+void core_load_shard(struct core *self, uint8_t shard, int64_t seq);
+void core_load_cursor(struct core *self, unsigned subscription, uint8_t shard, int64_t seq);
+
+// Loading is over: start serving.
+void core_serve(struct core *self, struct core_now now);
+
+// ---- inputs
+
+// A message: its header's bytes, borrowed, and its payload, of which the core takes a
+// reference if it keeps it (NULL: none).
+void core_receive(struct core *self, struct core_now now, core_conn conn,
+                  const struct core_peer *peer, struct om_str header,
+                  struct payload *payload);
+
+// The connection is gone, or a send to it failed: its session is suspect.
+void core_suspect(struct core *self, struct core_now now, core_conn conn);
+
+void core_tick(struct core *self, struct core_now now);
+
+// The batch of core_take_batch() ended. OM_OK: durable. OM_ENOSPACE or OM_EDB: certainly
+// not written; its submits are refused. A commit whose outcome is unknown is never
+// reported: the broker exits and recovers.
+void core_committed(struct core *self, struct core_now now, struct batch **batch_p,
+                    enum om_rc rc);
+
+// Takes the answered read.
+void core_read_done(struct core *self, struct core_now now, struct read **read_p);
+
+// Free bytes of the disk as a share, 0 to 1: below 0.1 SUBMIT is refused, the rest is
+// kept for completions and events.
+void core_set_disk_free(struct core *self, double share);
+
+// ---- outputs
+
+// The changes gathered since the last call, or NULL if there are none or a batch is out.
+// The caller gives it back with core_committed().
+struct batch *core_take_batch(struct core *self);
+
+struct core_send {
+    core_conn conn;
+    struct om_str header;
+    struct payload *payload; // NULL: none
+};
+
+// The next message to send; false when there is none. Borrowed until the next call.
+bool core_next_send(struct core *self, struct core_send *out);
+
+// The next read to do, or NULL. The caller gives it back with core_read_done().
+struct read *core_next_read(struct core *self);
+
+// When core_tick() is due, on the mono clock; INT64_MAX for never.
+int64_t core_next_timer(const struct core *self);
+
+// ---- for operators and tests
+
+struct core_stats {
+    size_t open_tasks, ready, leased, waiting_calls, sessions;
+    uint64_t submitted, completed, failed, cancelled, lost, stale, events;
+};
+
+struct core_stats core_stats(const struct core *self);

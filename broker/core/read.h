@@ -1,0 +1,57 @@
+// read.h - what the core asks the store to look up. A read is answered by filling in its
+// second half; it sees what was committed when it runs.
+#pragma once
+#include "change.h"
+
+enum read_kind {
+    READ_TASK,    // one task by (tenant, id), with its result
+    READ_LIST,    // a tenant's tasks, newest first
+    READ_PAYLOAD, // the payload a task was submitted with, by seq
+    READ_EVENTS,  // a run of a shard's events of one topic
+};
+
+// A task as it is stored. Strings live as long as the read (or, while loading, the call).
+struct stored_task {
+    int64_t seq;
+    struct om_uuid id, tenant;
+    struct om_str queue, kind, header;
+    int64_t created_ms;
+
+    // From its marks, folded in order.
+    int64_t attempts, lost; // since the last REOPEN
+    int64_t due_ms;         // of the last FAIL or LOST, 0 if another mark came later
+    int64_t started_ms;     // of the last LEASE
+    bool cancel;            // a CANCEL, and no REOPEN after it
+    bool leased;            // the last of LEASE, RELEASE, FAIL, LOST is a LEASE
+    struct wire_token token;
+    struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST
+
+    // From its result; STATE_NONE while it is open.
+    enum task_state state;
+    int64_t finished_ms;
+    struct om_str ctype;
+};
+
+struct read {
+    enum read_kind kind;
+    void *context; // the core's
+
+    // Asked.
+    struct om_uuid tenant, id; // TASK, LIST (id: older than this one; zero: the newest)
+    enum task_state state;     // LIST: only this ended state; STATE_NONE: all
+    int64_t seq;               // PAYLOAD: task; EVENTS: after this event
+    uint8_t shard;             // EVENTS
+    const char *topic;         // EVENTS
+    size_t limit;              // LIST, EVENTS
+
+    // Answered. OM_ENOTFOUND: no such task; OM_EDB: cannot be read now.
+    enum om_rc rc;
+    struct stored_task *tasks; // TASK: one; LIST: `count`
+    size_t count;              // LIST; EVENTS: events in the run
+    int64_t last_seq;          // EVENTS: of the run's last event
+    struct payload *payload;   // TASK: result or NULL; PAYLOAD; EVENTS: array of wire_logged
+    struct om_buf memory;      // what the answers' strings point into
+};
+
+// Free the answers and the read itself; sets *self_p to NULL.
+void read_destroy(struct read **self_p);

@@ -1,0 +1,33 @@
+#include "ops.h"
+
+REC_DEFINE(key_item, KEY_ITEM);
+REC_DEFINE(key_change_item, KEY_CHANGE_ITEM);
+REC_DEFINE(file_item, FILE_ITEM);
+REC_DEFINE(model_item, MODEL_ITEM);
+REC_DEFINE(usage_item, USAGE_ITEM);
+REC_DEFINE(audit_event, AUDIT_EVENT);
+REC_DEFINE(audit_item, AUDIT_ITEM);
+REC_DEFINE(schedule_item, SCHEDULE_ITEM);
+
+#define OP_DEFINE(name, queue, lane, request, reply, callers, doc)                        \
+    REC_DEFINE(name##_request, request);                                                  \
+    REC_DEFINE(name##_reply, reply);
+OP_LIST(OP_DEFINE)
+#undef OP_DEFINE
+
+const struct op_info ops[OP_COUNT] = {
+#define OP_ROW(name, queue, lane, request, reply, callers, doc)                           \
+    [OP_##name] = { #name, QUEUE_##queue, LANE_##lane, &name##_request_rec,               \
+                    &name##_reply_rec, callers, doc },
+    OP_LIST(OP_ROW)
+#undef OP_ROW
+};
+
+const struct op_info *
+op_find(struct om_str name)
+{
+    for (size_t i = 0; i < OP_COUNT; i++)
+        if (om_str_eq(name, om_str(ops[i].name)))
+            return &ops[i];
+    return NULL;
+}

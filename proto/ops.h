@@ -1,0 +1,280 @@
+// ops.h - what services answer, once: operation, queue, lane, request, reply and callers.
+//
+// A CALL's or job's payload is the request record, a REPLY's or result's the reply record.
+// The edge makes request bodies and the OpenAPI document from the same tables. A service's
+// own records change by adding optional fields; a change of meaning is a new operation.
+#pragma once
+#include "wire.h"
+
+// ---- what the edge and the broker ask identity
+
+#define KEY_RESOLVE_REQUEST(F, M)                                                         \
+    F(M, BIN, hash, REQUIRED, 32, 32, NULL, "SHA-256 of the key as it was sent")
+#define KEY_RESOLVE_REPLY(F, M)                                                           \
+    F(M, STR,  id,         REQUIRED, 1, 48, NULL, "key id")                               \
+    F(M, STR,  tenant,     REQUIRED, 1, 48, NULL, "tenant id")                            \
+    F(M, STR,  name,       REQUIRED, 0, 128, NULL, "what its owner calls it")             \
+    F(M, STRS, scopes,     REQUIRED, 0, 32, NULL, "what it may do")                       \
+    F(M, I64,  expires_ms, OPTIONAL, 0, 9e15, NULL, "when it ends, ms since 1970")
+
+#define KEY_ITEM(F, M)                                                                    \
+    F(M, STR,  id,         REQUIRED, 1, 48, NULL, "key id")                               \
+    F(M, STR,  object,     REQUIRED, 1, 32, NULL, "always api_key")                       \
+    F(M, STR,  name,       REQUIRED, 0, 128, NULL, "what its owner calls it")             \
+    F(M, STR,  prefix,     REQUIRED, 1, 32, NULL, "the first characters of the key")      \
+    F(M, STRS, scopes,     REQUIRED, 0, 32, NULL, "what it may do")                       \
+    F(M, I64,  created_ms, REQUIRED, 0, 9e15, NULL, "when it was made, ms since 1970")    \
+    F(M, I64,  expires_ms, OPTIONAL, 0, 9e15, NULL, "when it ends, ms since 1970")        \
+    F(M, I64,  revoked_ms, OPTIONAL, 0, 9e15, NULL, "when it was revoked")                \
+    F(M, STR,  key,        OPTIONAL, 1, 128, NULL, "the key itself, shown only once")
+REC_DECLARE(key_item, KEY_ITEM);
+
+#define KEY_CREATE_REQUEST(F, M)                                                          \
+    F(M, STR,  name,       REQUIRED, 1, 128, NULL, "what you call it")                    \
+    F(M, STRS, scopes,     OPTIONAL, 1, 32, NULL, "what it may do; all but operator and worker if absent") \
+    F(M, I64,  expires_ms, OPTIONAL, 0, 9e15, NULL, "when it ends, ms since 1970")        \
+    F(M, STRS, granted,    INTERNAL, 0, 32, NULL, "scopes of the caller's own key")
+
+#define KEY_CHANGE_ITEM(F, M)                                                             \
+    F(M, I64, seq,  REQUIRED, 1, 9e15, NULL, "place in the feed")                         \
+    F(M, BIN, hash, REQUIRED, 32, 32, NULL, "hash of a key that changed")
+REC_DECLARE(key_change_item, KEY_CHANGE_ITEM);
+#define KEY_CHANGES_REQUEST(F, M)                                                         \
+    F(M, I64, since, REQUIRED, 0, 9e15, NULL, "the last seq the caller has applied")
+#define KEY_CHANGES_REPLY(F, M)                                                           \
+    F(M, RECS, data, REQUIRED, 0, 256, &key_change_item_rec, "changes after it, in order")\
+    F(M, I64,  last, REQUIRED, 0, 9e15, NULL, "seq of the newest change there is")
+
+// ---- requests and replies that many operations share
+
+#define EMPTY_REQUEST(F, M)                                                               \
+    F(M, I64, unused, INTERNAL, 0, 0, NULL, "nothing is asked for")
+#define ID_REQUEST(F, M)                                                                  \
+    F(M, STR, id, REQUIRED, 1, 48, NULL, "id of the object")
+#define LIST_REQUEST(F, M)                                                                \
+    F(M, I64, limit, OPTIONAL, 1, 100, NULL, "how many at most; 20 if absent")            \
+    F(M, STR, after, OPTIONAL, 1, 64, NULL, "id of the last object of the page before")
+#define DELETED_REPLY(F, M)                                                               \
+    F(M, STR,  id,      REQUIRED, 1, 48, NULL, "id of what was deleted")                  \
+    F(M, BOOL, deleted, REQUIRED, 0, 1, NULL, "always true")
+
+// A page of objects: {object:"list", data, has_more, first_id, last_id}.
+#define PAGE_REPLY(F, M, item)                                                            \
+    F(M, STR,  object,   REQUIRED, 4, 4, NULL, "always list")                             \
+    F(M, RECS, data,     REQUIRED, 0, 1000, item, "the objects, newest first")            \
+    F(M, BOOL, has_more, REQUIRED, 0, 1, NULL, "are there older ones?")                   \
+    F(M, STR,  first_id, OPTIONAL, 1, 64, NULL, "id of the first object")                 \
+    F(M, STR,  last_id,  OPTIONAL, 1, 64, NULL, "id of the last object; give it as after")
+
+#define KEY_PAGE(F, M) PAGE_REPLY(F, M, &key_item_rec)
+
+// ---- registry
+
+#define FILE_ITEM(F, M)                                                                   \
+    F(M, STR, id,         REQUIRED, 1, 48, NULL, "file id")                               \
+    F(M, STR, object,     REQUIRED, 1, 32, NULL, "always file")                           \
+    F(M, STR, purpose,    REQUIRED, 1, 32, NULL, "dataset")                               \
+    F(M, STR, filename,   REQUIRED, 0, 255, NULL, "as it was uploaded")                   \
+    F(M, I64, bytes,      REQUIRED, 0, 9e15, NULL, "its size")                            \
+    F(M, STR, sha256,     REQUIRED, 64, 64, NULL, "checksum of its bytes, hexadecimal")   \
+    F(M, I64, created_at, REQUIRED, 0, 9e15, NULL, "when it was made, s since 1970")      \
+    F(M, STR, blob,       INTERNAL, 1, 128, NULL, "where its bytes are")
+REC_DECLARE(file_item, FILE_ITEM);
+#define FILE_CREATE_REQUEST(F, M)                                                         \
+    F(M, STR, id,       REQUIRED, 1, 48, NULL, "made by the edge: the same id is one file")\
+    F(M, STR, purpose,  REQUIRED, 1, 32, NULL, "dataset")                                 \
+    F(M, STR, filename, REQUIRED, 0, 255, NULL, "as it was uploaded")                     \
+    F(M, I64, bytes,    REQUIRED, 0, 9e15, NULL, "its size")                              \
+    F(M, STR, sha256,   REQUIRED, 64, 64, NULL, "checksum of its bytes, hexadecimal")     \
+    F(M, STR, blob,     REQUIRED, 1, 128, NULL, "where its bytes are")
+#define FILE_PAGE(F, M) PAGE_REPLY(F, M, &file_item_rec)
+
+#define MODEL_ITEM(F, M)                                                                  \
+    F(M, STR, id,         REQUIRED, 1, 48, NULL, "model version id")                      \
+    F(M, STR, object,     REQUIRED, 1, 32, NULL, "always model")                          \
+    F(M, STR, name,       REQUIRED, 1, 64, NULL, "name of the model, unique in a tenant") \
+    F(M, I64, version,    REQUIRED, 1, 1e9, NULL, "counts from 1 within the name")        \
+    F(M, STR, model_type, REQUIRED, 1, 64, NULL, "the plug-in that made it")              \
+    F(M, STR, task_id,    REQUIRED, 1, 48, NULL, "the training that made it")             \
+    F(M, STR, training_file, OPTIONAL, 1, 48, NULL, "the file it learned from")           \
+    F(M, MAP, metrics,    REQUIRED, 0, 64, NULL, "what the backtest measured")            \
+    F(M, I64, bytes,      REQUIRED, 0, 9e15, NULL, "size of its parameters")              \
+    F(M, STR, sha256,     REQUIRED, 64, 64, NULL, "checksum of its parameters")           \
+    F(M, I64, created_at, REQUIRED, 0, 9e15, NULL, "when it was made, s since 1970")      \
+    F(M, STR, blob,       INTERNAL, 1, 128, NULL, "where its parameters are")
+REC_DECLARE(model_item, MODEL_ITEM);
+#define MODEL_CREATE_REQUEST(F, M)                                                        \
+    F(M, STR, task_id,    REQUIRED, 1, 48, NULL, "the same task makes one version")       \
+    F(M, STR, name,       REQUIRED, 1, 64, NULL, "name of the model")                     \
+    F(M, STR, model_type, REQUIRED, 1, 64, NULL, "the plug-in that made it")              \
+    F(M, STR, training_file, OPTIONAL, 1, 48, NULL, "the file it learned from")           \
+    F(M, MAP, metrics,    REQUIRED, 0, 64, NULL, "what the backtest measured")            \
+    F(M, I64, bytes,      REQUIRED, 0, 9e15, NULL, "size of its parameters")              \
+    F(M, STR, sha256,     REQUIRED, 64, 64, NULL, "checksum of its parameters")           \
+    F(M, STR, blob,       REQUIRED, 1, 128, NULL, "where its parameters are")
+#define MODEL_PAGE(F, M) PAGE_REPLY(F, M, &model_item_rec)
+
+// ---- inference
+
+#define TRAIN_REQUEST(F, M)                                                               \
+    F(M, STR, model,         REQUIRED, 1, 64, NULL, "model plug-in, e.g. revenue-lstm")   \
+    F(M, STR, training_file, REQUIRED, 1, 48, NULL, "id of an uploaded CSV file")         \
+    F(M, STR, target,        REQUIRED, 1, 128, NULL, "the CSV column to forecast")        \
+    F(M, I64, horizon,       OPTIONAL, 1, 1000, NULL, "steps to forecast; 12 if absent")  \
+    F(M, I64, period,        OPTIONAL, 1, 10000, NULL, "steps in a season; found from the data if absent") \
+    F(M, STR, name,          OPTIONAL, 1, 64, NULL, "name of the model; the plug-in's if absent") \
+    F(M, MAP, params,        OPTIONAL, 0, 32, NULL, "epochs, hidden, seed, learning_rate")
+#define TRAIN_REPLY(F, M)                                                                 \
+    F(M, STR, model_id,   REQUIRED, 1, 48, NULL, "id of the new model version")           \
+    F(M, I64, version,    REQUIRED, 1, 1e9, NULL, "its number")                           \
+    F(M, STR, model_type, REQUIRED, 1, 64, NULL, "the plug-in that made it")              \
+    F(M, MAP, metrics,    REQUIRED, 0, 64, NULL, "loss, and errors of the backtest")
+
+#define PREDICT_REQUEST(F, M)                                                             \
+    F(M, NUMS, time_series,    REQUIRED, 1, 100000, NULL, "observed values, oldest first")\
+    F(M, I64,  forecast_steps, REQUIRED, 1, 1000, NULL, "how many values to forecast")    \
+    F(M, STR,  model_id,       OPTIONAL, 1, 48, NULL, "a trained model; without it the model is fitted in the call") \
+    F(M, I64,  period,         OPTIONAL, 1, 10000, NULL, "steps in a season; found from the data if absent") \
+    F(M, F64,  confidence,     OPTIONAL, 0.5, 0.99, NULL, "of the interval; 0.9 if absent") \
+    F(M, STR,  model,          INTERNAL, 1, 64, NULL, "model plug-in, from the path")
+#define PREDICT_REPLY(F, M)                                                               \
+    F(M, NUMS, predictions, REQUIRED, 0, 1000, NULL, "forecast values")                   \
+    F(M, NUMS, lower,       REQUIRED, 0, 1000, NULL, "lower bounds of the interval")      \
+    F(M, NUMS, upper,       REQUIRED, 0, 1000, NULL, "upper bounds of the interval")      \
+    F(M, F64,  confidence,  REQUIRED, 0, 1, NULL, "share of values the interval is meant to hold") \
+    F(M, STR,  model_type,  REQUIRED, 1, 64, NULL, "what made the forecast")              \
+    F(M, STR,  model_id,    OPTIONAL, 1, 48, NULL, "the trained model used")
+
+// ---- billing
+
+#define USAGE_ITEM(F, M)                                                                  \
+    F(M, STR, meter,    REQUIRED, 1, 64, NULL, "meter")                                   \
+    F(M, STR, unit,     REQUIRED, 1, 32, NULL, "its base unit")                           \
+    F(M, STR, quantity, REQUIRED, 1, 32, NULL, "used in the range, a decimal integer")
+REC_DECLARE(usage_item, USAGE_ITEM);
+#define USAGE_QUERY_REQUEST(F, M)                                                         \
+    F(M, I64, from,     OPTIONAL, 0, 9e12, NULL, "start, s since 1970; start of the month if absent") \
+    F(M, I64, to,       OPTIONAL, 0, 9e12, NULL, "end (exclusive), s since 1970; now if absent") \
+    F(M, STR, group_by, OPTIONAL, 5, 5, NULL, "meter")
+#define USAGE_PAGE(F, M) PAGE_REPLY(F, M, &usage_item_rec)
+
+// ---- compliance
+
+// Body of an event of topic "audit".
+#define AUDIT_EVENT(F, M)                                                                 \
+    F(M, STR, actor,       REQUIRED, 1, 128, NULL, "who: a key, a user or a service")     \
+    F(M, STR, action,      REQUIRED, 1, 128, NULL, "what, e.g. keys.create")              \
+    F(M, STR, resource,    REQUIRED, 0, 256, NULL, "to what")                             \
+    F(M, STR, result,      REQUIRED, 1, 32, NULL, "pending, success, denied or failed")   \
+    F(M, STR, ip,          OPTIONAL, 0, 64, NULL, "from where")                           \
+    F(M, STR, user_agent,  OPTIONAL, 0, 256, NULL, "with what")                           \
+    F(M, STR, correlation, OPTIONAL, 0, 64, NULL, "request id")
+REC_DECLARE(audit_event, AUDIT_EVENT);
+#define AUDIT_ITEM(F, M)                                                                  \
+    F(M, STR, id,          REQUIRED, 1, 48, NULL, "place in the tenant's chain")          \
+    F(M, I64, at,          REQUIRED, 0, 9e15, NULL, "when, ms since 1970")                \
+    AUDIT_EVENT(F, M)                                                                     \
+    F(M, STR, hash,        REQUIRED, 64, 64, NULL, "SHA-256 over the row and the one before") 
+REC_DECLARE(audit_item, AUDIT_ITEM);
+#define AUDIT_PAGE(F, M) PAGE_REPLY(F, M, &audit_item_rec)
+#define AUDIT_VERIFY_REPLY(F, M)                                                          \
+    F(M, BOOL, valid,     REQUIRED, 0, 1, NULL, "does every row's hash hold?")            \
+    F(M, I64,  entries,   REQUIRED, 0, 9e15, NULL, "rows checked")                        \
+    F(M, STR,  head,      REQUIRED, 0, 64, NULL, "hash of the newest row")                \
+    F(M, I64,  broken_at, OPTIONAL, 1, 9e15, NULL, "the first row that does not hold")
+
+// ---- scheduler
+
+#define SCHEDULE_ITEM(F, M)                                                               \
+    F(M, STR, id,         REQUIRED, 1, 48, NULL, "schedule id")                           \
+    F(M, STR, object,     REQUIRED, 1, 32, NULL, "always schedule")                       \
+    F(M, STR, cron,       REQUIRED, 1, 128, NULL, "five fields, UTC")                     \
+    F(M, STR, queue,      REQUIRED, 1, 64, NULL, "where the jobs go")                     \
+    F(M, STR, kind,       REQUIRED, 1, 64, NULL, "kind of job")                           \
+    F(M, STR, misfire,    REQUIRED, 1, 16, NULL, "skip, latest or all")                   \
+    F(M, I64, next_ms,    OPTIONAL, 0, 9e15, NULL, "next nominal time, ms since 1970")    \
+    F(M, I64, last_ms,    OPTIONAL, 0, 9e15, NULL, "last nominal time fired")             \
+    F(M, STR, last_task,  OPTIONAL, 1, 48, NULL, "the task it made")                      \
+    F(M, I64, created_at, REQUIRED, 0, 9e15, NULL, "when it was made, s since 1970")
+REC_DECLARE(schedule_item, SCHEDULE_ITEM);
+#define SCHEDULE_CREATE_REQUEST(F, M)                                                     \
+    F(M, STR, cron,    REQUIRED, 1, 128, NULL, "minute hour day month weekday, UTC")      \
+    F(M, STR, queue,   REQUIRED, 1, 64, NULL, "a queue of your own")                      \
+    F(M, STR, kind,    REQUIRED, 1, 64, NULL, "kind of job")                              \
+    F(M, MAP, payload, OPTIONAL, 0, 1000, NULL, "given to the worker as JSON")            \
+    F(M, STR, misfire, OPTIONAL, 1, 16, NULL, "of times missed while down: skip, latest (default) or all")
+#define SCHEDULE_PAGE(F, M) PAGE_REPLY(F, M, &schedule_item_rec)
+
+//  name             queue       lane  request                  reply              callers
+#define OP_LIST(X)                                                                        \
+    X(key_resolve,     IDENTITY,   CALL, KEY_RESOLVE_REQUEST,     KEY_RESOLVE_REPLY,      \
+      ROLE_BIT(INGEST) | ROLE_BIT(BROKER),                                                \
+      "whose key is this, and what may it do?")                                           \
+    X(key_create,      IDENTITY,   CALL, KEY_CREATE_REQUEST,      KEY_ITEM,               \
+      ROLE_BIT(INGEST), "make an API key")                                                \
+    X(key_list,        IDENTITY,   CALL, LIST_REQUEST,            KEY_PAGE,               \
+      ROLE_BIT(INGEST), "the tenant's API keys")                                          \
+    X(key_revoke,      IDENTITY,   CALL, ID_REQUEST,              KEY_ITEM,               \
+      ROLE_BIT(INGEST), "revoke an API key for ever")                                     \
+    X(key_changes,     IDENTITY,   CALL, KEY_CHANGES_REQUEST,     KEY_CHANGES_REPLY,      \
+      ROLE_BIT(INGEST), "which keys changed since?")                                      \
+    X(file_create,     REGISTRY,   CALL, FILE_CREATE_REQUEST,     FILE_ITEM,              \
+      ROLE_BIT(INGEST), "register uploaded bytes as a file")                              \
+    X(file_get,        REGISTRY,   CALL, ID_REQUEST,              FILE_ITEM,              \
+      ROLE_BIT(INGEST) | ROLE_BIT(INFERENCE), "one file")                                 \
+    X(file_list,       REGISTRY,   CALL, LIST_REQUEST,            FILE_PAGE,              \
+      ROLE_BIT(INGEST), "the tenant's files")                                             \
+    X(file_delete,     REGISTRY,   CALL, ID_REQUEST,              DELETED_REPLY,          \
+      ROLE_BIT(INGEST), "delete a file")                                                  \
+    X(model_create,    REGISTRY,   CALL, MODEL_CREATE_REQUEST,    MODEL_ITEM,             \
+      ROLE_BIT(INFERENCE), "register a trained model version")                            \
+    X(model_get,       REGISTRY,   CALL, ID_REQUEST,              MODEL_ITEM,             \
+      ROLE_BIT(INGEST) | ROLE_BIT(INFERENCE), "one model version")                        \
+    X(model_list,      REGISTRY,   CALL, LIST_REQUEST,            MODEL_PAGE,             \
+      ROLE_BIT(INGEST), "the tenant's model versions")                                    \
+    X(predict,         INFERENCE,  CALL, PREDICT_REQUEST,         PREDICT_REPLY,          \
+      ROLE_BIT(INGEST), "forecast a time series")                                         \
+    X(train,           TRAINING,   JOB,  TRAIN_REQUEST,           TRAIN_REPLY,            \
+      ROLE_BIT(INGEST) | ROLE_BIT(SCHEDULER), "train a model on a CSV file")              \
+    X(usage_query,     BILLING,    CALL, USAGE_QUERY_REQUEST,     USAGE_PAGE,             \
+      ROLE_BIT(INGEST), "what was used, by meter")                                        \
+    X(audit_list,      COMPLIANCE, CALL, LIST_REQUEST,            AUDIT_PAGE,             \
+      ROLE_BIT(INGEST), "the tenant's audit log")                                         \
+    X(audit_verify,    COMPLIANCE, CALL, EMPTY_REQUEST,           AUDIT_VERIFY_REPLY,     \
+      ROLE_BIT(INGEST), "check the hash chain of the tenant's audit log")                 \
+    X(schedule_create, SCHEDULER,  CALL, SCHEDULE_CREATE_REQUEST, SCHEDULE_ITEM,          \
+      ROLE_BIT(INGEST), "submit a job at the times of a cron expression")                 \
+    X(schedule_list,   SCHEDULER,  CALL, LIST_REQUEST,            SCHEDULE_PAGE,          \
+      ROLE_BIT(INGEST), "the tenant's schedules")                                         \
+    X(schedule_delete, SCHEDULER,  CALL, ID_REQUEST,              DELETED_REPLY,          \
+      ROLE_BIT(INGEST), "delete a schedule")
+
+// struct NAME_request and struct NAME_reply for every operation.
+#define OP_DECLARE(name, queue, lane, request, reply, callers, doc)                       \
+    REC_DECLARE(name##_request, request);                                                 \
+    REC_DECLARE(name##_reply, reply);
+OP_LIST(OP_DECLARE)
+#undef OP_DECLARE
+
+enum op_lane { LANE_CALL, LANE_JOB };
+
+enum op {
+#define OP_ENUM(name, queue, lane, request, reply, callers, doc) OP_##name,
+    OP_LIST(OP_ENUM)
+#undef OP_ENUM
+    OP_COUNT
+};
+
+struct op_info {
+    const char *name; // the kind of its CALL or job
+    enum queue queue;
+    enum op_lane lane;
+    const struct rec *request, *reply;
+    unsigned callers; // ROLE_BITs
+    const char *doc;
+};
+
+extern const struct op_info ops[OP_COUNT];
+
+// The operation of that name, or NULL.
+const struct op_info *op_find(struct om_str name);

@@ -1,0 +1,125 @@
+// record.h - one codec for every map of named values: the wire's header, and the request
+// and reply of each operation.
+//
+// A record type is a table of fields made from an X-macro list; its struct begins with a
+// bit mask of the fields that are present. Decoding borrows: strings and lists point into
+// the bytes they were read from. It is a trust boundary: counts, sizes and depth are
+// checked against the bytes that remain, and nothing is allocated.
+//
+// A field list has one row a field:
+//
+//   #define ID_REQUEST(F, M)  F(M, STR, id, REQUIRED, 1, 48, NULL, "id of the object")
+//
+//   column    meaning
+//   type      one of REC_TYPE_LIST
+//   name      member of the struct and key in the map
+//   presence  REQUIRED, OPTIONAL, or INTERNAL: optional, and never read from or shown to HTTP
+//   low,high  I64, F64: range of the value; STR, BIN: of the size in bytes; lists: of the count
+//   item      for RECS the record type of its items, else NULL
+//   doc       what it means, for the references and the OpenAPI document
+#pragma once
+#include "pack.h"
+#include "rc.h"
+
+//  type  C type           what it is in msgpack
+#define REC_TYPE_LIST(X)                                                                  \
+    X(I64,  int64_t,       "integer")                                                     \
+    X(F64,  double,        "number")                                                      \
+    X(BOOL, bool,          "boolean")                                                     \
+    X(STR,  struct om_str, "string")                                                      \
+    X(BIN,  struct om_str, "binary")                                                      \
+    X(NUMS, struct om_str, "array of numbers")                                            \
+    X(STRS, struct om_str, "array of strings")                                            \
+    X(RECS, struct om_str, "array of maps")                                               \
+    X(MAP,  struct om_str, "map")
+
+enum rec_field_type {
+#define REC_TYPE_ENUM(name, ctype, text) REC_##name,
+    REC_TYPE_LIST(REC_TYPE_ENUM)
+#undef REC_TYPE_ENUM
+};
+
+#define REC_TYPE_DEF(name, ctype, text) typedef ctype rec_##name##_t;
+REC_TYPE_LIST(REC_TYPE_DEF)
+#undef REC_TYPE_DEF
+
+enum rec_presence { REC_REQUIRED, REC_OPTIONAL, REC_INTERNAL };
+
+enum {
+    REC_FIELDS_MAX = 64, // bits of the mask
+    REC_DEPTH_MAX = 16,  // of nested arrays and maps
+};
+
+struct rec;
+
+struct rec_field {
+    const char *name; // member of the struct
+    const char *key;  // key in the map
+    enum rec_field_type type;
+    enum rec_presence presence;
+    double low, high;
+    const struct rec *item;
+    const char *doc;
+    size_t offset;
+};
+
+struct rec {
+    const char *name;
+    const struct rec_field *fields;
+    size_t count;
+    size_t size; // of the struct
+};
+
+// struct NAME and enum of its fields' numbers, from a field list.
+#define REC_MEMBER(M, type, name, presence, low, high, item, doc) rec_##type##_t name;
+#define REC_NUMBER(M, type, name, presence, low, high, item, doc) M##_F_##name,
+#define REC_DECLARE(NAME, FIELDS)                                                         \
+    struct NAME {                                                                         \
+        uint64_t has;                                                                     \
+        FIELDS(REC_MEMBER, NAME)                                                          \
+    };                                                                                    \
+    enum { FIELDS(REC_NUMBER, NAME) NAME##_F_COUNT };                                     \
+    extern const struct rec NAME##_rec
+
+// The table itself; stands in one .c file.
+#define REC_ROW(M, type, name, presence, low, high, item, doc)                            \
+    { #name, #name, REC_##type, REC_##presence, low, high, item, doc,                     \
+      offsetof(struct M, name) },
+#define REC_DEFINE(NAME, FIELDS)                                                          \
+    static const struct rec_field NAME##_fields[] = { FIELDS(REC_ROW, NAME) };            \
+    _Static_assert(OM_COUNT(NAME##_fields) <= REC_FIELDS_MAX, "the mask is 64 bits");     \
+    const struct rec NAME##_rec = { #NAME, NAME##_fields, OM_COUNT(NAME##_fields),        \
+                                    sizeof(struct NAME) }
+
+// Is the field present? REC_SET marks it so and sets it.
+#define REC_HAS(record, NAME, field) ((record)->has >> NAME##_F_##field & 1)
+#define REC_SET(record, NAME, field, value)                                               \
+    ((record)->field = (value), (record)->has |= UINT64_C(1) << NAME##_F_##field)
+
+// Read a map into the struct at `out`. Unknown keys are ignored; absent members are zero.
+//   OM_EPROTO  not one whole msgpack map, deeper than REC_DEPTH_MAX, or a key twice
+//   OM_EINVAL  a value has the wrong type or range, or a required one is missing
+// On failure *field (may be NULL) is the offending field, or NULL if there is no one field.
+OM_MUST_CHECK enum om_rc rec_decode(const struct rec *type, struct om_str bytes,
+                                    void *out, const struct rec_field **field);
+
+// Append the present fields of the struct at `in` as a map. The caller checks buf->failed.
+void rec_encode(const struct rec *type, const void *in, struct om_buf *buf);
+
+// Check presence and ranges of a struct filled by other means (JSON, a program).
+OM_MUST_CHECK enum om_rc rec_check(const struct rec *type, const void *in,
+                                   const struct rec_field **field);
+
+// A walk over the bytes of a NUMS, STRS or RECS member, or of any msgpack array. An absent
+// list (data == NULL) is empty. `left` is the number of items not yet read.
+struct rec_iter {
+    struct om_str rest;
+    size_t left;
+};
+
+struct rec_iter rec_iter(struct om_str list);
+
+// Read the next item. False at the end, and on an item of another type: then left != 0.
+bool rec_next_f64(struct rec_iter *iter, double *value);
+bool rec_next_str(struct rec_iter *iter, struct om_str *value); // str or bin
+bool rec_next_raw(struct rec_iter *iter, struct om_str *value); // any, as its bytes

@@ -1,0 +1,111 @@
+#include "wire.h"
+
+REC_DEFINE(wire_usage, WIRE_USAGE_FIELDS);
+REC_DEFINE(wire_event, WIRE_EVENT_FIELDS);
+REC_DEFINE(wire_logged, WIRE_LOGGED_FIELDS);
+REC_DEFINE(wire_held, WIRE_HELD_FIELDS);
+REC_DEFINE(wire_task, WIRE_TASK_FIELDS);
+
+// In the header presence is decided by the message, so each field is optional here.
+static const struct rec_field header_fields[] = {
+#define HEADER_ROW(M, type, name, key, low, high, item, doc)                              \
+    { #name, key, REC_##type, REC_OPTIONAL, low, high, item, doc, offsetof(struct M, name) },
+    WIRE_FIELDS(HEADER_ROW, wire_msg)
+#undef HEADER_ROW
+};
+
+_Static_assert(OM_COUNT(header_fields) <= REC_FIELDS_MAX, "the mask is 64 bits");
+
+const struct rec wire_msg_rec = { "wire_msg", header_fields, OM_COUNT(header_fields),
+                                  sizeof(struct wire_msg) };
+
+const struct wire_info wire_infos[] = {
+#define WIRE_ROW(number, name, from, required, optional, doc)                             \
+    { number, #name, WIRE_##from, required, optional, doc },
+    WIRE_LIST(WIRE_ROW)
+#undef WIRE_ROW
+};
+
+const size_t wire_info_count = OM_COUNT(wire_infos);
+
+// The place of each message's row, so that a number is found without a search.
+enum {
+#define WIRE_PLACE(number, name, from, required, optional, doc) PLACE_##name,
+    WIRE_LIST(WIRE_PLACE)
+#undef WIRE_PLACE
+};
+
+const struct wire_info *
+wire_find(int64_t number)
+{
+    static const uint8_t places[256] = {
+#define WIRE_INDEX(number, name, from, required, optional, doc) [number] = PLACE_##name + 1,
+        WIRE_LIST(WIRE_INDEX)
+#undef WIRE_INDEX
+    };
+    if (number < 0 || number > 255 || places[number] == 0)
+        return NULL;
+    return &wire_infos[places[number] - 1];
+}
+
+enum om_rc
+wire_decode(struct om_str header, struct wire_msg *out)
+{
+    enum om_rc rc = OM_EPROTO;
+    if (header.size <= WIRE_HEADER_MAX)
+        rc = rec_decode(&wire_msg_rec, header, out, NULL);
+    if (rc != OM_OK || !WIRE_HAS(out, version) || !WIRE_HAS(out, type))
+        return OM_EPROTO;
+    const struct wire_info *info = wire_find(out->type);
+    if (out->version < WIRE_VERSION_MIN || out->version > WIRE_VERSION || !info)
+        return OM_EUNSUPPORTED;
+    return (out->has & info->required) == info->required ? OM_OK : OM_EINVAL;
+}
+
+void
+wire_encode(enum wire_type type, const struct wire_msg *msg, struct om_buf *buf)
+{
+    const struct wire_info *info = wire_find(type);
+    struct wire_msg copy = *msg;
+    copy.has &= info->required | info->optional;
+    WIRE_SET(&copy, version, WIRE_VERSION);
+    WIRE_SET(&copy, type, type);
+    rec_encode(&wire_msg_rec, &copy, buf);
+}
+
+static void
+put_big_endian(char *out, uint64_t value, int bytes)
+{
+    for (int i = bytes - 1; i >= 0; i--, value >>= 8)
+        out[i] = (char)value;
+}
+
+static uint64_t
+get_big_endian(const char *in, int bytes)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; i++)
+        value = value << 8 | (uint8_t)in[i];
+    return value;
+}
+
+void
+wire_token_encode(const struct wire_token *token, char out[WIRE_TOKEN_BYTES])
+{
+    memcpy(out, token->task.bytes, 16);
+    put_big_endian(out + 16, token->attempt, 4);
+    put_big_endian(out + 20, token->epoch, 4);
+    put_big_endian(out + 24, token->lease, 8);
+}
+
+enum om_rc
+wire_token_decode(struct om_str bytes, struct wire_token *out)
+{
+    if (bytes.size != WIRE_TOKEN_BYTES)
+        return OM_EPROTO;
+    memcpy(out->task.bytes, bytes.data, 16);
+    out->attempt = (uint32_t)get_big_endian(bytes.data + 16, 4);
+    out->epoch = (uint32_t)get_big_endian(bytes.data + 20, 4);
+    out->lease = get_big_endian(bytes.data + 24, 8);
+    return OM_OK;
+}

@@ -1,0 +1,278 @@
+// wire.h - the broker's messages, once: numbers, fields, who sends them.
+//
+// A message is two frames, [header][payload]; the payload may be absent. The header is one
+// msgpack map with short string keys. Whatever the broker acts on is a header field; the
+// payload is a service's or a user's bytes, which the broker never parses and never copies.
+//
+// Compatibility: unknown header keys are ignored, unknown types are answered with ERROR
+// "unsupported", numbers and keys are never reused, and no field changes its meaning.
+// Version N talks to N-1. A queue's payload changes by a new kind, never in place.
+#pragma once
+#include "peer.h"
+#include "uuid.h"
+
+enum {
+    WIRE_VERSION = 1,
+    WIRE_VERSION_MIN = 1,
+    WIRE_HEADER_MAX = 16 * 1024,
+    WIRE_PAYLOAD_MAX = 1024 * 1024,
+    WIRE_EVENT_RUN_MAX = 512,
+    WIRE_WAIT_MAX_MS = 60 * 1000,
+    WIRE_TOKEN_BYTES = 32,
+};
+
+// One usage item of DONE, FAIL, CANCELLED or REPLY.
+#define WIRE_USAGE_FIELDS(F, M)                                                           \
+    F(M, STR, meter,    REQUIRED, 1, 64, NULL, "what was used, e.g. compute_ms")          \
+    F(M, I64, quantity, REQUIRED, 0, 9e15, NULL, "in the meter's base unit")              \
+    F(M, STR, subject,  OPTIONAL, 0, 128, NULL, "what used it, e.g. a model's name")
+
+// One event to append, in PUBLISH, SUBMIT or DONE.
+#define WIRE_EVENT_FIELDS(F, M)                                                           \
+    F(M, STR, topic, REQUIRED, 1, 32, NULL, "chooses the subscribers")                    \
+    F(M, STR, id,    REQUIRED, 1, 128, NULL, "the same id is applied once")               \
+    F(M, I64, at,    REQUIRED, 0, 9e15, NULL, "when it happened, ms since 1970")          \
+    F(M, BIN, body,  REQUIRED, 0, 8192, NULL, "a record the subscribers know")
+
+// One event of a run, as a subscriber gets it: a run's payload is an array of these.
+#define WIRE_LOGGED_FIELDS(F, M)                                                          \
+    F(M, I64, seq,         REQUIRED, 1, 9e15, NULL, "place in the shard's log")           \
+    F(M, STR, topic,       REQUIRED, 1, 32, NULL, "as published")                         \
+    F(M, STR, id,          REQUIRED, 1, 128, NULL, "the same id is applied once")         \
+    F(M, STR, tenant,      REQUIRED, 1, 48, NULL, "whose event it is")                    \
+    F(M, I64, at,          REQUIRED, 0, 9e15, NULL, "when it happened, ms since 1970")    \
+    F(M, BIN, body,        REQUIRED, 0, 8192, NULL, "as published")                       \
+    F(M, STR, traceparent, OPTIONAL, 0, 64, NULL, "context the event was made in")
+
+// A lease a worker holds, in HELLO and BEAT.
+#define WIRE_HELD_FIELDS(F, M)                                                            \
+    F(M, BIN, token,    REQUIRED, 32, 32, NULL, "the lease")                              \
+    F(M, F64, progress, OPTIONAL, 0, 1, NULL, "share done")                               \
+    F(M, STR, detail,   OPTIONAL, 0, 1024, NULL, "JSON object shown to the user")
+
+// A task as GET, LIST and EVENT show it.
+#define WIRE_TASK_FIELDS(F, M)                                                            \
+    F(M, STR, task,        REQUIRED, 1, 48, NULL, "task id")                              \
+    F(M, STR, tenant,      REQUIRED, 1, 48, NULL, "its owner")                            \
+    F(M, STR, queue,       REQUIRED, 1, 64, NULL, "queue")                                \
+    F(M, STR, kind,        REQUIRED, 0, 64, NULL, "what kind of job")                     \
+    F(M, I64, state,       REQUIRED, 1, 99, NULL, "number of STATE_LIST")                 \
+    F(M, I64, attempts,    REQUIRED, 0, 1e9, NULL, "attempts started")                    \
+    F(M, I64, lost,        OPTIONAL, 0, 1e9, NULL, "attempts whose worker was lost")      \
+    F(M, I64, created_ms,  REQUIRED, 0, 9e15, NULL, "when it was submitted")              \
+    F(M, I64, started_ms,  OPTIONAL, 0, 9e15, NULL, "start of the last attempt")          \
+    F(M, I64, finished_ms, OPTIONAL, 0, 9e15, NULL, "when it ended")                      \
+    F(M, I64, due_ms,      OPTIONAL, 0, 9e15, NULL, "when a waiting task is ready")       \
+    F(M, F64, progress,    OPTIONAL, 0, 1, NULL, "share done")                            \
+    F(M, STR, detail,      OPTIONAL, 0, 1024, NULL, "JSON object of the last progress")   \
+    F(M, STR, code,        OPTIONAL, 0, 64, NULL, "why it failed")                        \
+    F(M, STR, text,        OPTIONAL, 0, 1024, NULL, "why it failed, for people")          \
+    F(M, STR, ctype,       OPTIONAL, 0, 64, NULL, "content type of the result")           \
+    F(M, BOOL, cancel_requested, OPTIONAL, 0, 1, NULL, "a cancel is under way")
+
+REC_DECLARE(wire_usage, WIRE_USAGE_FIELDS);
+REC_DECLARE(wire_event, WIRE_EVENT_FIELDS);
+REC_DECLARE(wire_logged, WIRE_LOGGED_FIELDS);
+REC_DECLARE(wire_held, WIRE_HELD_FIELDS);
+REC_DECLARE(wire_task, WIRE_TASK_FIELDS);
+
+// Every header field. Presence is decided a message, below.
+//   type  name           key    low high item
+#define WIRE_FIELDS(F, M)                                                                 \
+    F(M, I64,  version,     "v",    1, 255, NULL, "wire version")                         \
+    F(M, I64,  type,        "t",    1, 255, NULL, "message number")                       \
+    F(M, STR,  id,          "id",   1, 64, NULL,                                          \
+      "message id, made by the sender; an answer carries the id of what it answers")      \
+    F(M, STR,  role,        "role", 1, 32, NULL, "role the peer asks for")                \
+    F(M, STR,  node,        "node", 1, 64, NULL, "name of the process")                   \
+    F(M, I64,  incarnation, "inc",  0, 9e15, NULL, "differs at each start of a node")     \
+    F(M, STR,  credential,  "cred", 1, 256, NULL, "API key of a tenant's worker")         \
+    F(M, RECS, held,        "held", 0, 1024, &wire_held_rec, "leases the worker holds")   \
+    F(M, I64,  epoch,       "ep",   0, 9e15, NULL, "the broker's epoch")                  \
+    F(M, I64,  heartbeat_ms, "hb",  1, 60000, NULL, "send BEAT or PING this often")       \
+    F(M, STR,  from,        "from", 1, 32, NULL, "the caller's verified role")            \
+    F(M, STR,  tenant,      "ten",  1, 48, NULL,                                          \
+      "tenant acted for; believed from platform roles only")                              \
+    F(M, STR,  task,        "task", 1, 48, NULL, "task id, made by the client")           \
+    F(M, STR,  queue,       "q",    1, 64, NULL, "queue")                                 \
+    F(M, STR,  kind,        "k",    1, 64, NULL, "kind of job, or operation of a call")   \
+    F(M, BIN,  hash,        "hash", 32, 32, NULL, "SHA-256 of what is submitted")         \
+    F(M, I64,  priority,    "pri",  0, 9, NULL, "0 is served first; 5 if absent")         \
+    F(M, I64,  due_ms,      "due",  0, 9e15, NULL, "not before, ms since 1970")           \
+    F(M, I64,  expires_ms,  "exp",  0, 9e15, NULL, "not started after, ms since 1970")    \
+    F(M, I64,  max_attempts, "max", 1, 100, NULL, "3 if absent")                          \
+    F(M, I64,  soft_ms,     "soft", 0, 9e15, NULL, "asked to stop after")                 \
+    F(M, I64,  hard_ms,     "hard", 0, 9e15, NULL, "failed as timeout after; 0 = never")  \
+    F(M, I64,  ttl_ms,      "ttl",  0, 9e15, NULL, "time left, reduced at each hop")      \
+    F(M, STR,  traceparent, "tp",   1, 64, NULL, "W3C trace context of the creation")     \
+    F(M, STR,  tracestate,  "ts",   1, 512, NULL, "W3C tracestate")                       \
+    F(M, STR,  ctype,       "ct",   1, 64, NULL, "content type of the payload")           \
+    F(M, STR,  grant,       "gr",   1, 512, NULL, "token to read and write blobs with")   \
+    F(M, BIN,  token,       "tok",  32, 32, NULL, "the lease: opaque to the worker")      \
+    F(M, I64,  attempt,     "att",  1, 1e9, NULL, "number of this attempt, from 1")       \
+    F(M, I64,  lease_ms,    "ls",   1, 9e15, NULL, "lost after this long a silence")      \
+    F(M, I64,  call,        "call", 1, 9e15, NULL, "the broker's number of a call")       \
+    F(M, I64,  limit,       "lim",  0, 9e15, NULL,                                        \
+      "CREDIT: jobs ever allowed in this session; LIST: rows")                            \
+    F(M, I64,  sent,        "sent", 0, 9e15, NULL, "jobs sent in this session so far")    \
+    F(M, RECS, usage,       "use",  0, 32, &wire_usage_rec, "what was used")              \
+    F(M, RECS, events,      "ev",   0, 64, &wire_event_rec, "events to append")           \
+    F(M, STRS, tokens,      "toks", 0, 1024, NULL, "leases to cancel")                    \
+    F(M, STRS, stale,       "stale", 0, 1024, NULL, "leases no longer held: stop")        \
+    F(M, BOOL, drain,       "drain", 0, 1, NULL, "take no new work and leave")            \
+    F(M, BOOL, duplicate,   "dup",  0, 1, NULL, "this task was known already")            \
+    F(M, BOOL, retryable,   "rt",   0, 1, NULL, "may succeed if tried again")             \
+    F(M, I64,  retry_ms,    "ra",   0, 9e15, NULL, "try again after")                     \
+    F(M, STR,  code,        "code", 1, 64, NULL, "code of RC_LIST, or the worker's own")  \
+    F(M, STR,  text,        "text", 0, 1024, NULL, "for people")                          \
+    F(M, STR,  param,       "par",  0, 64, NULL, "the field that is wrong")               \
+    F(M, I64,  shard,       "sh",   0, 255, NULL, "shard of an event run")                \
+    F(M, I64,  seq,         "seq",  0, 9e15, NULL, "last event of a run; watch sequence") \
+    F(M, STR,  status,      "st",   1, 16, NULL, "LIST: only this public status")         \
+    F(M, STR,  after,       "aft",  1, 48, NULL, "LIST: older than this task")              \
+    F(M, MAP,  info,        "info", 0, 64, NULL, "a task record")
+
+#define WIRE_MEMBER(M, type, name, key, low, high, item, doc) rec_##type##_t name;
+#define WIRE_NUMBER(M, type, name, key, low, high, item, doc) WIRE_F_##name,
+
+// A decoded header. Strings point into the frame.
+struct wire_msg {
+    uint64_t has;
+    WIRE_FIELDS(WIRE_MEMBER, wire_msg)
+};
+
+enum { WIRE_FIELDS(WIRE_NUMBER, wire_msg) WIRE_F_COUNT };
+
+extern const struct rec wire_msg_rec;
+
+// A field as a bit of the mask, in the message list and for tests of presence.
+#define W(name) (UINT64_C(1) << WIRE_F_##name)
+#define WIRE_HAS(msg, name) ((msg)->has >> WIRE_F_##name & 1)
+#define WIRE_SET(msg, field, value) ((msg)->field = (value), (msg)->has |= W(field))
+
+enum wire_from {
+    WIRE_ANY,        // either end
+    WIRE_CLIENT,     // client to broker
+    WIRE_WORKER,     // worker to broker
+    WIRE_TO_CLIENT,  // broker to client
+    WIRE_TO_WORKER,  // broker to worker
+};
+
+// What a client may say of a job it submits.
+#define WIRE_JOB_OPTIONS                                                                  \
+    (W(hash) | W(priority) | W(due_ms) | W(expires_ms) | W(max_attempts) | W(soft_ms) |   \
+     W(hard_ms) | W(traceparent) | W(tracestate) | W(ctype) | W(grant) | W(events))
+
+//  no  name        from       required                             optional
+#define WIRE_LIST(X)                                                                      \
+    X(1,  HELLO,      ANY,       W(role) | W(node) | W(incarnation),                      \
+      W(credential) | W(held) | W(id),                                                    \
+      "opens a session; a worker says which leases it holds")                             \
+    X(2,  WELCOME,    ANY,       W(node) | W(epoch) | W(heartbeat_ms),                    \
+      W(id) | W(tenant), "the session is open")                                           \
+    X(3,  RESET,      ANY,       0, 0,                                                    \
+      "the broker does not know this session: say HELLO again")                           \
+    X(4,  PING,       ANY,       0, W(id), "asks for PONG")                               \
+    X(5,  PONG,       ANY,       0, W(id), "answers PING")                                \
+    X(6,  BYE,        ANY,       0, W(id), "closes the session; unstarted leases go back")\
+    X(7,  ERROR,      ANY,       W(code),                                                 \
+      W(id) | W(text) | W(param) | W(retry_ms) | W(call) | W(task) | W(usage),            \
+      "refuses a message, or ends a call without a result")                               \
+    X(16, SUBMIT,     CLIENT,    W(id) | W(task) | W(queue) | W(kind),                    \
+      W(tenant) | WIRE_JOB_OPTIONS, "a durable job; the payload is the worker's")         \
+    X(17, SUBMITTED,  TO_CLIENT, W(id) | W(task), W(duplicate),                           \
+      "the job is on disk")                                                               \
+    X(18, REJECT,     TO_CLIENT, W(id) | W(code), W(task) | W(text) | W(retry_ms),        \
+      "the job was not taken")                                                            \
+    X(19, CALL,       ANY,       W(queue) | W(kind),                                      \
+      W(id) | W(call) | W(from) | W(tenant) | W(ttl_ms) | W(traceparent) | W(tracestate) |\
+      W(ctype) | W(grant),                                                                \
+      "a question answered by REPLY or ERROR, never stored; "                             \
+      "the broker passes it to a worker with call and from set")                          \
+    X(20, REPLY,      ANY,       0, W(id) | W(call) | W(ctype) | W(usage) | W(events),    \
+      "the answer of a call")                                                             \
+    X(21, CALL_CANCEL, ANY,      0, W(id) | W(call), "nobody waits for the answer")       \
+    X(22, PUBLISH,    CLIENT,    W(id) | W(tenant) | W(events), W(traceparent),           \
+      "appends events to the tenant's shard")                                             \
+    X(23, PUBLISHED,  TO_CLIENT, W(id), 0, "the events are on disk")                      \
+    X(24, GET,        CLIENT,    W(id) | W(task), W(tenant),                              \
+      "asks for one task: TASK")                                                          \
+    X(25, LIST,       CLIENT,    W(id) | W(limit), W(tenant) | W(status) | W(after),      \
+      "asks for tasks, newest first: TASKS")                                              \
+    X(26, TASK,       TO_CLIENT, W(id) | W(task) | W(info), W(ctype),                     \
+      "one task; the payload is its result, if it has one")                               \
+    X(27, TASKS,      TO_CLIENT, W(id), 0, "payload: array of task records")              \
+    X(28, CANCEL,     CLIENT,    W(id) | W(task), W(tenant),                              \
+      "asks to cancel: CANCEL_ACK, or ERROR conflict when it has ended")                  \
+    X(29, CANCEL_ACK, TO_CLIENT, W(id) | W(task), 0, "the intent to cancel is on disk")   \
+    X(30, RETRY,      CLIENT,    W(id) | W(task), W(tenant),                              \
+      "makes a failed task ready again: SUBMITTED, or ERROR conflict")                    \
+    X(31, WATCH,      CLIENT,    W(id) | W(task) | W(ttl_ms), W(tenant) | W(seq),         \
+      "asks for EVENTs of a task until it ends or the time is over")                      \
+    X(32, EVENT,      TO_CLIENT, W(id) | W(task) | W(seq) | W(info), W(drain),            \
+      "the task changed; drain is set on the last EVENT of a watch")                      \
+    X(48, CREDIT,     WORKER,    W(queue) | W(limit), W(id),                              \
+      "how many jobs this session may ever be sent from the queue: cumulative")           \
+    X(49, CREDIT_OK,  TO_WORKER, W(queue) | W(limit) | W(sent), W(id), "takes it")        \
+    X(50, JOB,        TO_WORKER, W(token) | W(queue) | W(kind) | W(attempt) | W(lease_ms),\
+      W(task) | W(tenant) | W(soft_ms) | W(hard_ms) | W(traceparent) | W(tracestate) |    \
+      W(ctype) | W(grant) | W(shard) | W(seq),                                            \
+      "a lease on a job, or on a run of events (shard and seq are set)")                  \
+    X(51, CANCEL_JOB, TO_WORKER, W(token), 0, "stop this job and answer CANCELLED")       \
+    X(52, DRAIN,      TO_WORKER, 0, 0, "take no new work and leave")                      \
+    X(53, START,      WORKER,    W(token), 0, "the handler runs")                         \
+    X(54, BEAT,       WORKER,    W(held), W(id), "renews every lease named in it")        \
+    X(55, BEAT_ACK,   TO_WORKER, 0, W(id) | W(tokens) | W(stale) | W(drain),              \
+      "leases to cancel, and leases no longer held")                                      \
+    X(56, DONE,       WORKER,    W(token), W(usage) | W(events) | W(ctype),               \
+      "the job succeeded; the payload is its result; resent until acknowledged")          \
+    X(57, FAIL,       WORKER,    W(token) | W(code),                                      \
+      W(text) | W(retryable) | W(retry_ms) | W(usage),                                    \
+      "the attempt failed; resent until acknowledged")                                    \
+    X(58, CANCELLED,  WORKER,    W(token), W(usage), "stopped as asked; resent")          \
+    X(59, RELEASE,    WORKER,    W(token), 0, "not started; costs no attempt")            \
+    X(60, DONE_ACK,   TO_WORKER, W(token), 0, "DONE, FAIL or CANCELLED is on disk")       \
+    X(61, STALE,      TO_WORKER, W(token), 0,                                             \
+      "this worker no longer holds the lease: stop and discard")
+
+enum wire_type {
+#define WIRE_ENUM(number, name, from, required, optional, doc) WIRE_##name = number,
+    WIRE_LIST(WIRE_ENUM)
+#undef WIRE_ENUM
+};
+
+struct wire_info {
+    int64_t number;
+    const char *name;
+    enum wire_from from;
+    uint64_t required, optional;
+    const char *doc;
+};
+
+extern const struct wire_info wire_infos[];
+extern const size_t wire_info_count;
+
+// The row of a message number, or NULL.
+const struct wire_info *wire_find(int64_t number);
+
+// Read a header.
+//   OM_EPROTO       not a map of known fields of the right types and sizes
+//   OM_EUNSUPPORTED a version or type this side does not know; `out->id` is set if it had one
+//   OM_EINVAL       a field the type requires is missing
+OM_MUST_CHECK enum om_rc wire_decode(struct om_str header, struct wire_msg *out);
+
+// Append the header of `msg` to `buf`, with version and `type`. Fields the type does not
+// list are left out. The caller checks buf->failed.
+void wire_encode(enum wire_type type, const struct wire_msg *msg, struct om_buf *buf);
+
+// A lease, as the 32 bytes of a token. Leases on event runs have the shard and the
+// subscription in place of a task.
+struct wire_token {
+    struct om_uuid task;
+    uint32_t attempt;
+    uint32_t epoch;
+    uint64_t lease; // unique within an epoch
+};
+
+void wire_token_encode(const struct wire_token *token, char out[WIRE_TOKEN_BYTES]);
+OM_MUST_CHECK enum om_rc wire_token_decode(struct om_str bytes, struct wire_token *out);
