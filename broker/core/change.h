@@ -41,7 +41,7 @@ struct change_mark {
     int64_t at_ms; // wall clock
     int64_t due_ms;
     struct wire_token token; // of LEASE
-    struct om_str node;      // of LEASE: who holds it
+    struct om_str node;      // of LEASE: who holds it, "<node>#<incarnation>"
     struct om_str code, text;
 };
 

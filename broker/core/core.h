@@ -46,9 +46,13 @@ struct core_conf {
     size_t max_open_per_tenant;
     size_t max_calls;               // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
     size_t payload_cache_bytes;     // payloads of waiting jobs kept in memory
+
+    // SHA-256, brought by the caller so that the core has no cryptography. Without it no
+    // tenant's worker can open a session.
+    void (*sha256)(struct om_str bytes, uint8_t out[32]);
 };
 
-// The defaults of the table above, with epoch 1 and seed 1.
+// The defaults of the table above, with epoch 1, seed 1 and no sha256.
 struct core_conf core_conf_default(void);
 
 struct core *core_create(const struct core_conf *conf);
@@ -118,7 +122,8 @@ int64_t core_next_timer(const struct core *self);
 
 struct core_stats {
     size_t open_tasks, ready, leased, waiting_calls, sessions;
-    uint64_t submitted, completed, failed, cancelled, lost, stale, events;
+    uint64_t submitted, completed, failed, cancelled, expired, lost, stale, events;
+    uint64_t dead_events; // set aside after failing three times; kept under topic "dead"
 };
 
 struct core_stats core_stats(const struct core *self);

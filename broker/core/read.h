@@ -7,7 +7,7 @@ enum read_kind {
     READ_TASK,    // one task by (tenant, id), with its result
     READ_LIST,    // a tenant's tasks, newest first
     READ_PAYLOAD, // the payload a task was submitted with, by seq
-    READ_EVENTS,  // a run of a shard's events of one topic
+    READ_EVENTS,  // a run of a shard's events of one topic, of at most WIRE_PAYLOAD_MAX bytes
 };
 
 // A task as it is stored. Strings live as long as the read (or, while loading, the call).
@@ -46,7 +46,7 @@ struct read {
 
     // Answered. OM_ENOTFOUND: no such task; OM_EDB: cannot be read now.
     enum om_rc rc;
-    struct stored_task *tasks; // TASK: one; LIST: `count`
+    struct stored_task *tasks; // TASK: one; LIST: `count`; from malloc()
     size_t count;              // LIST; EVENTS: events in the run
     int64_t last_seq;          // EVENTS: of the run's last event
     struct payload *payload;   // TASK: result or NULL; PAYLOAD; EVENTS: array of wire_logged
