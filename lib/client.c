@@ -1,0 +1,309 @@
+#include <poll.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "client.h"
+#include "clock.h"
+#include "id.h"
+
+enum { PENDING_MAX = 65536 };
+
+struct pending {
+    uint64_t number;
+    char id[OM_TYPEID_MAX + 40];
+    enum wire_type type;
+    int64_t deadline_ms;
+    om_answer_fn *fn;
+    void *context;
+    struct om_buf header, payload;
+    bool has_payload;
+    UT_hash_handle by_id, by_number;
+};
+
+struct om_client {
+    struct om_link_conf conf;
+    struct om_link *link;
+    struct pending *by_id, *by_number;
+    uint64_t last_number;
+    int64_t next_deadline_ms;
+
+    // The answer of om_client_request().
+    bool waiting;
+    struct om_answer answer;
+    struct om_buf answer_header, answer_payload;
+    struct wire_msg answer_msg;
+};
+
+static void
+transmit(struct om_client *self, const struct pending *one)
+{
+    struct om_str none = { 0 };
+    // What finds no room now is sent when the session opens again, or times out.
+    (void)!om_link_send_raw(self->link, om_buf_str(&one->header),
+                            one->has_payload ? om_buf_str(&one->payload) : none);
+}
+
+static void
+on_opened(void *context, const struct wire_msg *welcome)
+{
+    struct om_client *self = context;
+    for (struct pending *one = self->by_number; one; one = one->by_number.next)
+        transmit(self, one);
+    if (self->conf.opened)
+        self->conf.opened(self->conf.context, welcome);
+}
+
+static void
+on_closed(void *context)
+{
+    struct om_client *self = context;
+    if (self->conf.closed)
+        self->conf.closed(self->conf.context);
+}
+
+enum om_rc
+om_client_create(const struct om_link_conf *conf, struct om_client **out, const char **why)
+{
+    *out = NULL;
+    struct om_client *self = calloc(1, sizeof(*self));
+    if (!self)
+        return OM_EINTERNAL;
+    self->conf = *conf;
+    self->next_deadline_ms = INT64_MAX;
+    struct om_link_conf own = *conf;
+    own.context = self;
+    own.hello = NULL;
+    own.opened = on_opened;
+    own.closed = on_closed;
+    enum om_rc rc = om_link_create(&own, &self->link, why);
+    if (rc != OM_OK) {
+        free(self);
+        return rc;
+    }
+    *out = self;
+    return OM_OK;
+}
+
+static void
+drop(struct om_client *self, struct pending *one)
+{
+    HASH_DELETE(by_id, self->by_id, one);
+    HASH_DELETE(by_number, self->by_number, one);
+    om_buf_finish(&one->header);
+    om_buf_finish(&one->payload);
+    free(one);
+}
+
+void
+om_client_destroy(struct om_client **self_p)
+{
+    struct om_client *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    while (self->by_number)
+        drop(self, self->by_number);
+    om_link_destroy(&self->link);
+    om_buf_finish(&self->answer_header);
+    om_buf_finish(&self->answer_payload);
+    free(self);
+}
+
+struct om_link *
+om_client_link(struct om_client *self)
+{
+    return self->link;
+}
+
+size_t
+om_client_pending(const struct om_client *self)
+{
+    return HASH_CNT(by_number, self->by_number);
+}
+
+// Usage and effects are applied once per message id, so ids are unique for ever.
+static void
+set_id(struct pending *one, struct wire_msg *msg)
+{
+    if (!WIRE_HAS(msg, id)) {
+        om_id_text(OM_ID_REQUEST, 0, one->id);
+        WIRE_SET(msg, id, om_str(one->id));
+        return;
+    }
+    size_t size = msg->id.size < sizeof(one->id) ? msg->id.size : sizeof(one->id) - 1;
+    memcpy(one->id, msg->id.data, size);
+}
+
+uint64_t
+om_client_send(struct om_client *self, enum wire_type type, struct wire_msg *msg,
+               struct om_str payload, int64_t timeout_ms, om_answer_fn *fn, void *context)
+{
+    struct pending *one = om_client_pending(self) < PENDING_MAX ? calloc(1, sizeof(*one)) : NULL;
+    if (!one)
+        return 0;
+    set_id(one, msg);
+    if (type == WIRE_CALL || type == WIRE_WATCH)
+        WIRE_SET(msg, ttl_ms, WIRE_HAS(msg, ttl_ms) ? msg->ttl_ms : timeout_ms);
+    wire_encode(type, msg, &one->header);
+    one->has_payload = payload.data != NULL;
+    om_buf_put(&one->payload, payload.data, payload.size);
+
+    struct pending *same = NULL;
+    HASH_FIND(by_id, self->by_id, one->id, strlen(one->id), same);
+    if (one->header.failed || one->payload.failed || same) {
+        om_buf_finish(&one->header);
+        om_buf_finish(&one->payload);
+        free(one);
+        return 0;
+    }
+    one->type = type;
+    one->number = ++self->last_number;
+    one->deadline_ms = om_clock_mono_ms() + timeout_ms;
+    one->fn = fn;
+    one->context = context;
+    HASH_ADD_KEYPTR(by_id, self->by_id, one->id, strlen(one->id), one);
+    HASH_ADD(by_number, self->by_number, number, sizeof(one->number), one);
+    if (one->deadline_ms < self->next_deadline_ms)
+        self->next_deadline_ms = one->deadline_ms;
+    transmit(self, one);
+    return one->number;
+}
+
+void
+om_client_forget(struct om_client *self, uint64_t number)
+{
+    struct pending *one = NULL;
+    HASH_FIND(by_number, self->by_number, &number, sizeof(number), one);
+    if (!one)
+        return;
+    if (one->type == WIRE_CALL) {
+        struct wire_msg cancel = { 0 };
+        WIRE_SET(&cancel, id, om_str(one->id));
+        (void)!om_link_send(self->link, WIRE_CALL_CANCEL, &cancel, (struct om_str){ 0 });
+    }
+    drop(self, one);
+}
+
+// Give the answer to its request. A watch goes on until its last event.
+static void
+deliver(struct om_client *self, const struct om_frame *frame)
+{
+    const struct wire_msg *msg = frame->msg;
+    struct pending *one = NULL;
+    if (WIRE_HAS(msg, id))
+        HASH_FIND(by_id, self->by_id, msg->id.data, msg->id.size, one);
+    if (!one)
+        return;
+    struct om_answer answer = { OM_OK, msg, frame->payload };
+    if (msg->type == WIRE_ERROR || msg->type == WIRE_REJECT)
+        answer.rc = om_rc_find(msg->code);
+    om_answer_fn *fn = one->fn;
+    void *context = one->context;
+    if (msg->type != WIRE_EVENT || msg->drain)
+        drop(self, one);
+    fn(context, &answer);
+}
+
+static void
+expire(struct om_client *self, int64_t now_ms)
+{
+    if (now_ms < self->next_deadline_ms)
+        return;
+    self->next_deadline_ms = INT64_MAX;
+    // A function called here may send; what it adds has a later deadline and a new number.
+    struct pending *one, *next;
+    for (one = self->by_number; one; one = next) {
+        next = one->by_number.next;
+        if (one->deadline_ms > now_ms) {
+            if (one->deadline_ms < self->next_deadline_ms)
+                self->next_deadline_ms = one->deadline_ms;
+            continue;
+        }
+        struct om_answer answer = { om_link_is_open(self->link) ? OM_ETIMEOUT : OM_EUNAVAILABLE,
+                                    NULL, { 0 } };
+        om_answer_fn *fn = one->fn;
+        void *context = one->context;
+        drop(self, one);
+        fn(context, &answer);
+        // The function may have dropped others, so start over.
+        next = self->by_number;
+    }
+}
+
+int64_t
+om_client_process(struct om_client *self)
+{
+    struct om_frame frame;
+    for (;;) {
+        while (om_link_recv(self->link, &frame))
+            deliver(self, &frame);
+        int64_t now_ms = om_clock_mono_ms();
+        expire(self, now_ms);
+        int64_t due_ms = om_link_tick(self->link, now_ms);
+        // What was sent just now may have used up the descriptor's edge.
+        if (!om_link_recv(self->link, &frame))
+            return due_ms < self->next_deadline_ms ? due_ms : self->next_deadline_ms;
+        deliver(self, &frame);
+    }
+}
+
+static void
+keep_answer(void *context, const struct om_answer *answer)
+{
+    struct om_client *self = context;
+    self->waiting = false;
+    self->answer = (struct om_answer){ answer->rc, NULL, { 0 } };
+    if (!answer->msg)
+        return;
+    om_buf_reset(&self->answer_header);
+    om_buf_reset(&self->answer_payload);
+    rec_encode(&wire_msg_rec, answer->msg, &self->answer_header);
+    om_buf_put(&self->answer_payload, answer->payload.data, answer->payload.size);
+    if (wire_decode(om_buf_str(&self->answer_header), &self->answer_msg) != OM_OK)
+        return;
+    self->answer.msg = &self->answer_msg;
+    self->answer.payload = om_buf_str(&self->answer_payload);
+}
+
+struct om_answer
+om_client_request(struct om_client *self, enum wire_type type, struct wire_msg *msg,
+                  struct om_str payload, int64_t timeout_ms)
+{
+    self->waiting = true;
+    uint64_t number = om_client_send(self, type, msg, payload, timeout_ms, keep_answer, self);
+    if (!number)
+        return (struct om_answer){ OM_EUNAVAILABLE, NULL, { 0 } };
+    for (;;) {
+        int64_t due_ms = om_client_process(self);
+        if (!self->waiting)
+            return self->answer;
+        int fds[2];
+        om_link_fds(self->link, fds);
+        struct pollfd polled[2] = { { fds[0], POLLIN, 0 }, { fds[1], POLLIN, 0 } };
+        int64_t wait_ms = due_ms - om_clock_mono_ms();
+        poll(polled, 2, wait_ms < 0 ? 0 : wait_ms > 1000 ? 1000 : (int)wait_ms + 1);
+    }
+}
+
+enum om_rc
+om_client_call(struct om_client *self, enum op op, struct om_str tenant, const void *request,
+               void *reply, int64_t timeout_ms, struct om_str *text)
+{
+    struct om_buf body = { 0 };
+    rec_encode(ops[op].request, request, &body);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, queue, om_str(queues[ops[op].queue].name));
+    WIRE_SET(&msg, kind, om_str(ops[op].name));
+    if (tenant.size)
+        WIRE_SET(&msg, tenant, tenant);
+    struct om_answer answer = { OM_EINTERNAL, NULL, { 0 } };
+    if (!body.failed)
+        answer = om_client_request(self, WIRE_CALL, &msg, om_buf_str(&body), timeout_ms);
+    om_buf_finish(&body);
+    if (text)
+        *text = answer.msg && answer.rc != OM_OK ? answer.msg->text
+                                                 : om_str(om_rc_info(answer.rc)->text);
+    if (answer.rc != OM_OK)
+        return answer.rc;
+    return rec_decode(ops[op].reply, answer.payload, reply, NULL);
+}

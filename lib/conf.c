@@ -1,0 +1,101 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "conf.h"
+
+enum { FILE_MAX_BYTES = 64 * 1024 };
+
+// The value of NAME in the text of a settings file, or NULL. The caller frees it.
+static char *
+find_in_text(const char *text, const char *name)
+{
+    size_t size = strlen(name);
+    for (const char *line = text; line && *line;) {
+        const char *end = strchrnul(line, '\n');
+        if (strncmp(line, name, size) == 0 && line[size] == '=')
+            return strndup(line + size + 1, (size_t)(end - line) - size - 1);
+        line = *end ? end + 1 : end;
+    }
+    return NULL;
+}
+
+// The whole of the settings file, or NULL with the reason in `why`.
+static char *
+read_file(const char *path, char *why, size_t why_size)
+{
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        snprintf(why, why_size, "OMNI_CONFIG: cannot open %s: %s", path, strerror(errno));
+        return NULL;
+    }
+    char *text = calloc(1, FILE_MAX_BYTES + 1);
+    size_t size = text ? fread(text, 1, FILE_MAX_BYTES, file) : 0;
+    fclose(file);
+    if (size == FILE_MAX_BYTES) {
+        snprintf(why, why_size, "OMNI_CONFIG: %s is larger than %d bytes", path,
+                 FILE_MAX_BYTES);
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static enum om_rc
+set_member(const struct om_setting *row, const char *value, void *member, char *why,
+           size_t why_size)
+{
+    if (row->type == CONF_STR) {
+        const char *copy = strdup(value);
+        memcpy(member, &copy, sizeof(copy));
+        return copy ? OM_OK : OM_EINTERNAL;
+    }
+    if (row->type == CONF_BOOL) {
+        bool yes = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+        if (!yes && strcmp(value, "0") != 0 && strcmp(value, "false") != 0) {
+            snprintf(why, why_size, "%s is \"%s\": set it to true or false", row->name, value);
+            return OM_EINVAL;
+        }
+        memcpy(member, &yes, sizeof(yes));
+        return OM_OK;
+    }
+    char *end;
+    errno = 0;
+    int64_t number = strtoll(value, &end, 10);
+    if (errno || end == value || *end || number < row->min || number > row->max) {
+        snprintf(why, why_size, "%s is \"%s\": set it to a whole number from %lld to %lld",
+                 row->name, value, (long long)row->min, (long long)row->max);
+        return OM_EINVAL;
+    }
+    memcpy(member, &number, sizeof(number));
+    return OM_OK;
+}
+
+enum om_rc
+om_conf_load(const struct om_setting *settings, void *out, char *why, size_t why_size)
+{
+    const char *path = getenv("OMNI_CONFIG");
+    char *text = NULL;
+    if (path && *path && !(text = read_file(path, why, why_size)))
+        return OM_EINVAL;
+
+    enum om_rc rc = OM_OK;
+    for (const struct om_setting *row = settings; row->name && rc == OM_OK; row++) {
+        char *in_file = find_in_text(text, row->name);
+        const char *value = getenv(row->name);
+        value = value && *value ? value : in_file && *in_file ? in_file : row->fallback;
+        rc = set_member(row, value, (char *)out + row->offset, why, why_size);
+        free(in_file);
+    }
+    free(text);
+    return rc;
+}
+
+void
+om_conf_print(const struct om_setting *settings)
+{
+    printf("Settings, from the environment or the file OMNI_CONFIG names:\n");
+    for (const struct om_setting *row = settings; row->name; row++)
+        printf("  %-24s %s (default: %s)\n", row->name, row->doc,
+               *row->fallback ? row->fallback : "none");
+}

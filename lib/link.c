@@ -1,0 +1,393 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <zmq.h>
+
+#include "clock.h"
+#include "id.h"
+#include "link.h"
+
+enum {
+    HELLO_AGAIN_MS = 1000,
+    DEFAULT_HEARTBEAT_MS = 2000,
+    SILENT_HEARTBEATS = 3,
+    REMAKE_MAX_MS = 5000,
+    LINGER_MS = 200,
+    Z85_KEY = 41,
+};
+
+struct om_link {
+    struct om_link_conf conf;
+    void *context, *socket, *monitor;
+    bool secure;
+    char server_key[Z85_KEY], public_key[Z85_KEY], secret_key[Z85_KEY];
+
+    bool connected, open;
+    int64_t incarnation;
+    int64_t heartbeat_ms, heard_ms, sent_ms, hello_ms, remake_ms, remake_wait_ms;
+    char refusal[256];
+
+    zmq_msg_t header, payload; // of the frame given out last
+    struct wire_msg msg;
+    struct om_buf encoded;
+};
+
+// Read a z85 key, 40 characters, from DIR/NAME.
+static bool
+read_key(const char *dir, const char *name, const char *suffix, char out[Z85_KEY])
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s.%s", dir, name, suffix);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    size_t size = fread(out, 1, Z85_KEY - 1, file);
+    fclose(file);
+    out[size] = '\0';
+    return size == Z85_KEY - 1;
+}
+
+// A tenant's worker is known by its API key, so any CURVE key of its own will do.
+static bool
+load_keys(struct om_link *self)
+{
+    const char *dir = self->conf.keys;
+    if (!dir || !*dir || !read_key(dir, "broker", "pub", self->server_key))
+        return false;
+    if (self->conf.role == ROLE_TENANT)
+        return zmq_curve_keypair(self->public_key, self->secret_key) == 0;
+    const char *role = role_name(self->conf.role);
+    return read_key(dir, role, "pub", self->public_key) &&
+           read_key(dir, role, "key", self->secret_key);
+}
+
+static void
+set_int(void *socket, int option, int value)
+{
+    zmq_setsockopt(socket, option, &value, sizeof(value));
+}
+
+// Make and connect the socket. A failure here is one of this process's own limits and is
+// tried again by the tick.
+static void
+open_socket(struct om_link *self)
+{
+    self->socket = zmq_socket(self->context, ZMQ_DEALER);
+    if (!self->socket)
+        return;
+    set_int(self->socket, ZMQ_LINGER, LINGER_MS);
+    set_int(self->socket, ZMQ_IMMEDIATE, 1);
+    set_int(self->socket, ZMQ_RECONNECT_IVL, 10);
+    set_int(self->socket, ZMQ_RECONNECT_IVL_MAX, 1000);
+    set_int(self->socket, ZMQ_SNDHWM, 10000);
+    set_int(self->socket, ZMQ_RCVHWM, 100000);
+    int64_t max = WIRE_PAYLOAD_MAX + WIRE_HEADER_MAX;
+    zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &max, sizeof(max));
+    if (self->secure) {
+        zmq_setsockopt(self->socket, ZMQ_CURVE_SERVERKEY, self->server_key, Z85_KEY);
+        zmq_setsockopt(self->socket, ZMQ_CURVE_PUBLICKEY, self->public_key, Z85_KEY);
+        zmq_setsockopt(self->socket, ZMQ_CURVE_SECRETKEY, self->secret_key, Z85_KEY);
+    }
+    char name[64];
+    snprintf(name, sizeof(name), "inproc://monitor-%p", self->socket);
+    zmq_socket_monitor(self->socket, name,
+                       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    self->monitor = zmq_socket(self->context, ZMQ_PAIR);
+    set_int(self->monitor, ZMQ_LINGER, 0);
+    zmq_connect(self->monitor, name);
+    zmq_connect(self->socket, self->conf.endpoint);
+}
+
+static void
+close_socket(struct om_link *self)
+{
+    if (self->socket) {
+        zmq_socket_monitor(self->socket, NULL, 0);
+        zmq_close(self->monitor);
+        zmq_close(self->socket);
+    }
+    self->socket = self->monitor = NULL;
+    self->connected = false;
+}
+
+enum om_rc
+om_link_create(const struct om_link_conf *conf, struct om_link **out, const char **why)
+{
+    *out = NULL;
+    struct om_link *self = calloc(1, sizeof(*self));
+    if (!self)
+        return OM_EINTERNAL;
+    self->conf = *conf;
+    self->heartbeat_ms = DEFAULT_HEARTBEAT_MS;
+    self->incarnation = om_clock_wall_ms();
+    zmq_msg_init(&self->header);
+    zmq_msg_init(&self->payload);
+    self->context = zmq_ctx_new();
+
+    const size_t path_max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+    *why = NULL;
+    self->secure = strncmp(conf->endpoint, "tcp://", 6) == 0;
+    if (!self->secure && strncmp(conf->endpoint, "ipc://", 6) != 0)
+        *why = "the broker's endpoint must begin with ipc:// or tcp://";
+    else if (!self->secure && strlen(conf->endpoint + 6) > path_max)
+        *why = "the broker's ipc path is longer than 107 bytes: choose a shorter folder";
+    else if (self->secure && !load_keys(self))
+        *why = "a tcp endpoint needs OMNI_KEYS, a folder with broker.pub and this role's "
+               "keys (omni-broker --make-keys DIR makes them)";
+    if (*why) {
+        om_link_destroy(&self);
+        return OM_EINVAL;
+    }
+    open_socket(self);
+    self->remake_ms = self->heard_ms = om_clock_mono_ms();
+    *out = self;
+    return OM_OK;
+}
+
+static void
+close_session(struct om_link *self)
+{
+    if (!self->open)
+        return;
+    self->open = false;
+    if (self->conf.closed)
+        self->conf.closed(self->conf.context);
+}
+
+void
+om_link_destroy(struct om_link **self_p)
+{
+    struct om_link *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    if (self->open) {
+        struct wire_msg bye = { 0 };
+        (void)!om_link_send(self, WIRE_BYE, &bye, (struct om_str){ 0 });
+    }
+    zmq_msg_close(&self->header);
+    zmq_msg_close(&self->payload);
+    close_socket(self);
+    zmq_ctx_term(self->context);
+    om_buf_finish(&self->encoded);
+    free(self);
+}
+
+void
+om_link_fds(const struct om_link *self, int fds[2])
+{
+    void *const sockets[2] = { self->socket, self->monitor };
+    for (int i = 0; i < 2; i++) {
+        size_t size = sizeof(fds[i]);
+        fds[i] = -1;
+        if (sockets[i])
+            zmq_getsockopt(sockets[i], ZMQ_FD, &fds[i], &size);
+    }
+}
+
+bool
+om_link_is_open(const struct om_link *self)
+{
+    return self->open;
+}
+
+const char *
+om_link_refusal(const struct om_link *self)
+{
+    return *self->refusal ? self->refusal : NULL;
+}
+
+static enum om_rc
+send_frames(struct om_link *self, struct om_str header, struct om_str payload)
+{
+    if (!self->socket)
+        return OM_EUNAVAILABLE;
+    int more = payload.data ? ZMQ_SNDMORE : 0;
+    if (zmq_send(self->socket, header.data, header.size, ZMQ_DONTWAIT | more) < 0)
+        return OM_EUNAVAILABLE;
+    // Once a first part was taken, the second cannot fail for want of room.
+    if (more && zmq_send(self->socket, payload.data, payload.size, ZMQ_DONTWAIT) < 0)
+        return OM_EUNAVAILABLE;
+    self->sent_ms = om_clock_mono_ms();
+    return OM_OK;
+}
+
+static enum om_rc
+send_message(struct om_link *self, enum wire_type type, const struct wire_msg *msg,
+             struct om_str payload)
+{
+    om_buf_reset(&self->encoded);
+    wire_encode(type, msg, &self->encoded);
+    if (self->encoded.failed)
+        return OM_EINTERNAL;
+    return send_frames(self, om_buf_str(&self->encoded), payload);
+}
+
+enum om_rc
+om_link_send(struct om_link *self, enum wire_type type, const struct wire_msg *msg,
+             struct om_str payload)
+{
+    return self->open ? send_message(self, type, msg, payload) : OM_EUNAVAILABLE;
+}
+
+enum om_rc
+om_link_send_raw(struct om_link *self, struct om_str header, struct om_str payload)
+{
+    return self->open ? send_frames(self, header, payload) : OM_EUNAVAILABLE;
+}
+
+static void
+say_hello(struct om_link *self)
+{
+    struct wire_msg hello = { 0 };
+    WIRE_SET(&hello, role, om_str(role_name(self->conf.role)));
+    WIRE_SET(&hello, node, om_str(self->conf.node));
+    WIRE_SET(&hello, incarnation, self->incarnation);
+    if (self->conf.credential)
+        WIRE_SET(&hello, credential, om_str(self->conf.credential));
+    if (self->conf.hello)
+        self->conf.hello(self->conf.context, &hello);
+    (void)!send_message(self, WIRE_HELLO, &hello, (struct om_str){ 0 });
+    self->hello_ms = om_clock_mono_ms();
+}
+
+static void
+on_welcome(struct om_link *self)
+{
+    self->heartbeat_ms = self->msg.heartbeat_ms;
+    self->remake_wait_ms = 0;
+    self->refusal[0] = '\0';
+    if (self->open)
+        return;
+    self->open = true;
+    if (self->conf.opened)
+        self->conf.opened(self->conf.context, &self->msg);
+}
+
+// Connection events: frame one is the event number, frame two the address.
+static void
+drain_monitor(struct om_link *self)
+{
+    for (;;) {
+        uint8_t event[6];
+        char address[256];
+        if (!self->monitor || zmq_recv(self->monitor, event, sizeof(event), ZMQ_DONTWAIT) < 0)
+            return;
+        zmq_recv(self->monitor, address, sizeof(address), ZMQ_DONTWAIT);
+        uint16_t number;
+        memcpy(&number, event, sizeof(number));
+        self->connected = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        if (self->connected)
+            say_hello(self);
+        else
+            close_session(self);
+    }
+}
+
+// Read one message of one or two frames into self->header and self->payload.
+static bool
+recv_frames(struct om_link *self)
+{
+    zmq_msg_close(&self->header);
+    zmq_msg_close(&self->payload);
+    zmq_msg_init(&self->header);
+    zmq_msg_init(&self->payload);
+    if (!self->socket || zmq_msg_recv(&self->header, self->socket, ZMQ_DONTWAIT) < 0)
+        return false;
+    if (zmq_msg_more(&self->header))
+        zmq_msg_recv(&self->payload, self->socket, ZMQ_DONTWAIT);
+    zmq_msg_t rest;
+    for (bool more = zmq_msg_more(&self->payload); more;) {
+        zmq_msg_init(&rest);
+        zmq_msg_recv(&rest, self->socket, ZMQ_DONTWAIT);
+        more = zmq_msg_more(&rest);
+        zmq_msg_close(&rest);
+    }
+    self->heard_ms = om_clock_mono_ms();
+    return true;
+}
+
+// Handle what is the link's own; false if it is the owner's.
+static bool
+handle_own(struct om_link *self)
+{
+    struct wire_msg pong = { 0 };
+    switch (self->msg.type) {
+    case WIRE_WELCOME:
+        on_welcome(self);
+        return true;
+    case WIRE_RESET:
+        close_session(self);
+        say_hello(self);
+        return true;
+    case WIRE_PING:
+        pong.has = self->msg.has & W(id);
+        pong.id = self->msg.id;
+        (void)!send_message(self, WIRE_PONG, &pong, (struct om_str){ 0 });
+        return true;
+    case WIRE_PONG:
+        return true;
+    case WIRE_ERROR:
+        if (self->open)
+            return false;
+        snprintf(self->refusal, sizeof(self->refusal), "%.*s", (int)self->msg.text.size,
+                 self->msg.text.size ? self->msg.text.data : "");
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool
+om_link_recv(struct om_link *self, struct om_frame *out)
+{
+    drain_monitor(self);
+    while (recv_frames(self)) {
+        struct om_str header = { zmq_msg_data(&self->header), zmq_msg_size(&self->header) };
+        // A broker that speaks nonsense is met with silence; its messages have no answer.
+        if (wire_decode(header, &self->msg) != OM_OK || handle_own(self))
+            continue;
+        out->msg = &self->msg;
+        out->payload = (struct om_str){ zmq_msg_data(&self->payload),
+                                        zmq_msg_size(&self->payload) };
+        return true;
+    }
+    drain_monitor(self);
+    return false;
+}
+
+// Connect anew after a silence. Waits grow to REMAKE_MAX_MS, with full jitter.
+static void
+remake_socket(struct om_link *self, int64_t now_ms)
+{
+    close_session(self);
+    close_socket(self);
+    open_socket(self);
+    self->heard_ms = now_ms;
+    self->remake_wait_ms = self->remake_wait_ms ? 2 * self->remake_wait_ms : 250;
+    if (self->remake_wait_ms > REMAKE_MAX_MS)
+        self->remake_wait_ms = REMAKE_MAX_MS;
+    uint16_t random;
+    om_random(&random, sizeof(random));
+    self->remake_ms = now_ms + random % self->remake_wait_ms;
+}
+
+int64_t
+om_link_tick(struct om_link *self, int64_t now_ms)
+{
+    drain_monitor(self);
+    int64_t silent_at = self->heard_ms + SILENT_HEARTBEATS * self->heartbeat_ms;
+    bool silent = self->connected && now_ms >= silent_at;
+    if ((silent || !self->socket) && now_ms >= self->remake_ms)
+        remake_socket(self, now_ms);
+    if (self->connected && !self->open && now_ms >= self->hello_ms + HELLO_AGAIN_MS)
+        say_hello(self);
+    if (self->open && now_ms >= self->sent_ms + self->heartbeat_ms) {
+        struct wire_msg ping = { 0 };
+        if (om_link_send(self, WIRE_PING, &ping, (struct om_str){ 0 }) != OM_OK)
+            self->sent_ms = now_ms; // full pipe: try again a heartbeat later
+    }
+    if (!self->connected)
+        return now_ms + HELLO_AGAIN_MS;
+    return self->open ? self->sent_ms + self->heartbeat_ms : self->hello_ms + HELLO_AGAIN_MS;
+}

@@ -1,0 +1,91 @@
+// service.h - a service is two tables and a short main: settings and routes.
+//
+// om_service_main() reads the settings, opens the session as the service's role, serves
+// every queue its routes name, checks the caller's role, decodes the request, calls the
+// handler, encodes the reply, logs once, and drains on SIGTERM.
+#pragma once
+#include "client.h"
+#include "conf.h"
+#include "worker.h"
+
+// A request being handled.
+struct om_call {
+    const struct op_info *op;
+    struct om_str tenant;      // text, "ten_…"; empty for operations of the platform itself
+    struct om_uuid tenant_id;  // the same, decoded
+    struct om_str id;          // a call's message id, a job's task id: the same for a repeat
+    struct om_str traceparent, grant;
+    enum role from;
+    struct om_job *job; // progress, usage, arena, om_job_fail()
+};
+
+// Answer a request: fill in `reply` (zeroed before), whose strings live in the arena, the
+// request or static memory. For failures: return om_job_fail(call->job, …).
+typedef enum om_rc om_handler(void *self, struct om_call *call, const void *request,
+                              void *reply);
+
+struct om_route {
+    enum op op;
+    om_handler *handle; // NULL ends a table
+};
+
+// Apply a run of a shard's events, in order, in one transaction that also stores
+// (shard, last seq); events up to the stored seq were applied before and are skipped.
+// Anything but OM_OK: nothing was applied, the run comes again.
+typedef enum om_rc om_events_handler(void *self, uint8_t shard,
+                                     const struct wire_logged *events, size_t count);
+
+// The settings every service has; a service's own struct begins with this one.
+struct om_service_conf {
+    const char *broker;      // OMNI_BROKER
+    const char *broker_work; // OMNI_BROKER_WORK
+    const char *database;    // OMNI_DATABASE: "sqlite:DIR"
+    const char *keys;        // OMNI_KEYS
+    const char *node;        // OMNI_NODE
+};
+
+// The rows of the common settings, for a service's table:
+//   static const struct om_setting settings[] = { OM_SERVICE_SETTINGS, {...}, {0} };
+#define OM_SERVICE_AT(member) offsetof(struct om_service_conf, member)
+#define OM_SERVICE_SETTINGS                                                               \
+    { "OMNI_BROKER", CONF_STR, OM_SERVICE_AT(broker), "ipc://run/broker", 0, 0,           \
+      "the broker's client socket" },                                                     \
+    { "OMNI_BROKER_WORK", CONF_STR, OM_SERVICE_AT(broker_work), "ipc://run/work", 0, 0,   \
+      "the broker's worker socket" },                                                     \
+    { "OMNI_DATABASE", CONF_STR, OM_SERVICE_AT(database), "sqlite:data", 0, 0,            \
+      "where the service keeps its tables: sqlite:DIR" },                                 \
+    { "OMNI_KEYS", CONF_STR, OM_SERVICE_AT(keys), "", 0, 0,                               \
+      "folder of CURVE keys, needed on tcp" },                                            \
+    { "OMNI_NODE", CONF_STR, OM_SERVICE_AT(node), "", 0, 0,                               \
+      "name of this process in logs and listings" }
+
+struct om_service {
+    const char *name; // "billing"; the program is omni-billing
+    enum role role;
+    const struct om_setting *settings;
+    size_t conf_size; // of its settings struct
+    const struct om_route *routes;
+    om_events_handler *on_events; // NULL: no subscription
+    enum queue events_queue;
+
+    // Threads that handle, from the settings; NULL or 0: the control thread does.
+    int (*slots)(const void *conf);
+
+    // Make the service from its settings; `client` is the control thread's own, to be
+    // used in handlers (without slots) and tick. NULL with the reason in `why` if it
+    // cannot serve. `stop` takes what `start` made.
+    void *(*start)(const void *conf, struct om_client *client, char *why, size_t why_size);
+    void (*stop)(void *self);
+
+    // May be NULL. Called by the control thread when due, and when the client has news
+    // (om_client_process() has been called before). Returns when to be called next.
+    int64_t (*tick)(void *self, int64_t now_ms);
+};
+
+// Run until SIGTERM or SIGINT. Settings can be given as --name VALUE too: OMNI_FOO_BAR is
+// --foo-bar. Also --help, --version, --check (read the settings and stop). Returns the
+// exit status: 0, or a code of sysexits.h.
+int om_service_main(const struct om_service *service, int argc, char **argv);
+
+// A client for calls made while handling: the slot's own, or without slots the service's.
+struct om_client *om_call_client(const struct om_call *call);

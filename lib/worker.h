@@ -1,0 +1,89 @@
+// worker.h - takes jobs, calls and event runs from queues and has them handled.
+//
+// One control thread talks to the broker: it grants credit, renews leases, passes on
+// cancels and resends what is not acknowledged. With slots, each slot is a thread of its
+// own that handles one job at a time, and the control thread gives work only to an idle
+// one. Without slots the control thread handles everything itself: for services whose
+// handlers are short.
+//
+// A worker never stops a job because the broker is silent, only because of STALE or
+// CANCEL, and keeps a result until it is acknowledged.
+#pragma once
+#include "arena.h"
+#include "link.h"
+
+struct om_worker;
+
+enum om_job_lane { OM_LANE_CALL, OM_LANE_JOB, OM_LANE_EVENTS };
+
+// One piece of work, as its handler sees it. Everything is borrowed from the worker and
+// lives until the handler returns.
+struct om_job {
+    enum om_job_lane lane;
+    const struct wire_msg *msg; // the header of CALL or JOB
+    struct om_str payload;
+    struct om_arena *arena; // emptied after each job
+    int64_t deadline_ms;    // mono; a call's caller waits no longer; INT64_MAX for none
+    void *slot;             // what om_worker_conf.slot_open made, NULL without slots
+
+    // The outcome. A handler that sets none has succeeded with an empty result.
+    enum om_rc rc;
+    struct om_buf result;
+    const char *result_type; // content type; static text; NULL for none
+    const char *code;        // static text; NULL: the code of `rc`
+    char text[512];          // why it failed
+    char param[64];          // which field was wrong
+    bool retryable;          // of a failed job: may it be tried again?
+    int64_t retry_ms;        // not before; 0: as the broker sees fit
+};
+
+// Was the job cancelled, or is the worker about to stop? A handler that runs longer than a
+// second asks this often, and returns with job->rc = OM_ECANCELLED.
+bool om_job_cancelled(const struct om_job *job);
+
+// Tell the user how far it is: a share from 0 to 1 and a JSON object (NULL for none).
+void om_job_progress(struct om_job *job, double share, const char *detail_json);
+
+// Meter something; committed with the outcome. At most 16 a job.
+void om_job_usage(struct om_job *job, const char *meter, int64_t quantity,
+                  const char *subject);
+
+// Set a failure and return `rc`, for `return om_job_fail(...)`. Not retryable unless the
+// row of `rc` says so. `param` may be NULL.
+enum om_rc om_job_fail(struct om_job *job, enum om_rc rc, const char *param,
+                       const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+struct om_worker_conf {
+    struct om_link_conf link; // endpoint, node, keys, credential, role
+    const char *const *queues;
+    size_t queue_count;
+    int slots;   // threads; 0: the control thread handles
+    int credit;  // without slots: how many pieces may wait here; default 64
+    int64_t drain_ms; // after om_worker_stop: how long running jobs may go on
+
+    void *context;
+    void (*handle)(void *context, struct om_job *job); // in a slot's thread
+
+    // Each may be NULL. Called in the slot's thread, e.g. to hold a client of its own.
+    void *(*slot_open)(void *context);
+    void (*slot_close)(void *context, void *slot);
+
+    // May be NULL. Called by the control thread; returns when to be called next (mono ms).
+    int64_t (*tick)(void *context, int64_t now_ms);
+    // Further descriptors to poll: fills at most `max`, returns how many. tick is called
+    // when one is readable.
+    int (*fds)(void *context, int *fds, int max);
+};
+
+OM_MUST_CHECK enum om_rc om_worker_create(const struct om_worker_conf *conf,
+                                          struct om_worker **out, const char **why);
+
+// Work until om_worker_stop(): then finish what runs within drain_ms, give back the rest
+// and return. Jobs that still run are asked to cancel, and released without an attempt
+// counted.
+void om_worker_run(struct om_worker *self);
+
+// From any thread or a signal handler.
+void om_worker_stop(struct om_worker *self);
+
+void om_worker_destroy(struct om_worker **self_p);
