@@ -2,6 +2,26 @@
 
 #include "read.h"
 
+struct read_block {
+    struct read_block *next;
+    char data[];
+};
+
+bool
+read_keep(struct read *self, struct om_str *text)
+{
+    if (text->size == 0)
+        return true;
+    struct read_block *block = malloc(sizeof(*block) + text->size);
+    if (!block)
+        return false;
+    block->next = self->memory;
+    self->memory = block;
+    memcpy(block->data, text->data, text->size);
+    text->data = block->data;
+    return true;
+}
+
 void
 read_destroy(struct read **self_p)
 {
@@ -9,8 +29,49 @@ read_destroy(struct read **self_p)
     *self_p = NULL;
     if (!self)
         return;
-    free(self->tasks);
+    while (self->memory) {
+        struct read_block *block = self->memory;
+        self->memory = block->next;
+        free(block);
+    }
     payload_unref(&self->payload);
-    om_buf_finish(&self->memory);
+    free(self->tasks);
     free(self);
+}
+
+void
+stored_task_mark(struct stored_task *task, const struct change_mark *mark)
+{
+    task->due_ms = 0;
+    switch (mark->kind) {
+    case MARK_LEASE:
+        task->attempts++;
+        task->leased = true;
+        task->started_ms = mark->at_ms;
+        task->token = mark->token;
+        task->node = mark->node;
+        break;
+    case MARK_RELEASE:
+        task->attempts--;
+        task->leased = false;
+        break;
+    case MARK_LOST:
+        task->lost++;
+        // fallthrough
+    case MARK_FAIL:
+        task->leased = false;
+        task->due_ms = mark->due_ms;
+        task->code = mark->code;
+        task->text = mark->text;
+        break;
+    case MARK_CANCEL:
+        task->cancel = true;
+        break;
+    case MARK_REOPEN:
+        task->attempts = 0;
+        task->lost = 0;
+        task->cancel = false;
+        task->leased = false;
+        break;
+    }
 }

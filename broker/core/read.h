@@ -22,7 +22,7 @@ struct stored_task {
     int64_t due_ms;         // of the last FAIL or LOST, 0 if another mark came later
     int64_t started_ms;     // of the last LEASE
     bool cancel;            // a CANCEL, and no REOPEN after it
-    bool leased;            // the last of LEASE, RELEASE, FAIL, LOST is a LEASE
+    bool leased;            // the last mark that is no CANCEL is a LEASE
     struct wire_token token;
     struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST
 
@@ -50,8 +50,15 @@ struct read {
     size_t count;              // LIST; EVENTS: events in the run
     int64_t last_seq;          // EVENTS: of the run's last event
     struct payload *payload;   // TASK: result or NULL; PAYLOAD; EVENTS: array of wire_logged
-    struct om_buf memory;      // what the answers' strings point into
+    struct read_block *memory; // what read_keep() holds
 };
 
-// Free the answers and the read itself; sets *self_p to NULL.
+// Copy the bytes of `text`, a string of an answer, into memory that lives as long as the
+// read. False when there is no memory.
+OM_MUST_CHECK bool read_keep(struct read *self, struct om_str *text);
+
+// Free the answers and the read itself, both from malloc; sets *self_p to NULL.
 void read_destroy(struct read **self_p);
+
+// Fold a task's next mark into it. Strings of the mark are borrowed by the task.
+void stored_task_mark(struct stored_task *task, const struct change_mark *mark);
