@@ -161,8 +161,7 @@ find_field(const struct rec *type, struct om_str key, size_t *hint)
 {
     for (size_t n = 0; n < type->count; n++) {
         size_t i = *hint + n < type->count ? *hint + n : *hint + n - type->count;
-        const char *name = type->fields[i].key;
-        if (strncmp(name, key.data, key.size) == 0 && name[key.size] == '\0') {
+        if (om_str_eq(om_str(type->fields[i].key), key)) {
             *hint = i + 1 < type->count ? i + 1 : 0;
             return &type->fields[i];
         }
