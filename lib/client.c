@@ -62,7 +62,8 @@ on_closed(void *context)
 }
 
 enum om_rc
-om_client_create(const struct om_link_conf *conf, struct om_client **out, const char **why)
+om_client_create(const struct om_link_conf *conf, struct om_client **out,
+                 const char **why)
 {
     *out = NULL;
     struct om_client *self = calloc(1, sizeof(*self));
@@ -138,7 +139,8 @@ uint64_t
 om_client_send(struct om_client *self, enum wire_type type, struct wire_msg *msg,
                struct om_str payload, int64_t timeout_ms, om_answer_fn *fn, void *context)
 {
-    struct pending *one = om_client_pending(self) < PENDING_MAX ? calloc(1, sizeof(*one)) : NULL;
+    struct pending *one =
+        om_client_pending(self) < PENDING_MAX ? calloc(1, sizeof(*one)) : NULL;
     if (!one)
         return 0;
     set_id(one, msg);
@@ -210,7 +212,8 @@ expire(struct om_client *self, int64_t now_ms)
     if (now_ms < self->next_deadline_ms)
         return;
     self->next_deadline_ms = INT64_MAX;
-    // A function called here may send; what it adds has a later deadline and a new number.
+    // A function called here may send; what it adds has a later deadline and a new
+    // number.
     struct pending *one, *next;
     for (one = self->by_number; one; one = next) {
         next = one->by_number.next;
@@ -219,8 +222,9 @@ expire(struct om_client *self, int64_t now_ms)
                 self->next_deadline_ms = one->deadline_ms;
             continue;
         }
-        struct om_answer answer = { om_link_is_open(self->link) ? OM_ETIMEOUT : OM_EUNAVAILABLE,
-                                    NULL, { 0 } };
+        struct om_answer answer = {
+            om_link_is_open(self->link) ? OM_ETIMEOUT : OM_EUNAVAILABLE, NULL, { 0 }
+        };
         om_answer_fn *fn = one->fn;
         void *context = one->context;
         drop(self, one);
@@ -270,7 +274,8 @@ om_client_request(struct om_client *self, enum wire_type type, struct wire_msg *
                   struct om_str payload, int64_t timeout_ms)
 {
     self->waiting = true;
-    uint64_t number = om_client_send(self, type, msg, payload, timeout_ms, keep_answer, self);
+    uint64_t number =
+        om_client_send(self, type, msg, payload, timeout_ms, keep_answer, self);
     if (!number)
         return (struct om_answer){ OM_EUNAVAILABLE, NULL, { 0 } };
     for (;;) {
@@ -286,8 +291,8 @@ om_client_request(struct om_client *self, enum wire_type type, struct wire_msg *
 }
 
 enum om_rc
-om_client_call(struct om_client *self, enum op op, struct om_str tenant, const void *request,
-               void *reply, int64_t timeout_ms, struct om_str *text)
+om_client_call(struct om_client *self, enum op op, struct om_str tenant,
+               const void *request, void *reply, int64_t timeout_ms, struct om_str *text)
 {
     struct om_buf body = { 0 };
     rec_encode(ops[op].request, request, &body);

@@ -26,9 +26,9 @@ void om_client_destroy(struct om_client **self_p);
 
 struct om_link *om_client_link(struct om_client *self);
 
-// Send a request and have its answer given to `fn`. `msg` needs no id; payload and strings
-// are copied. Returns a number for om_client_forget(), or 0: too many requests are waiting
-// for answers, and fn is not called.
+// Send a request and have its answer given to `fn`. `msg` needs no id; payload and
+// strings are copied. Returns a number for om_client_forget(), or 0: too many requests
+// are waiting for answers, and fn is not called.
 uint64_t om_client_send(struct om_client *self, enum wire_type type, struct wire_msg *msg,
                         struct om_str payload, int64_t timeout_ms, om_answer_fn *fn,
                         void *context);
@@ -37,8 +37,8 @@ uint64_t om_client_send(struct om_client *self, enum wire_type type, struct wire
 void om_client_forget(struct om_client *self, uint64_t number);
 
 // Receive what has come, call functions, do what is due. Returns when to call it next at
-// the latest, on the mono clock. To be called whenever a descriptor of om_link_fds() fires
-// and after sending.
+// the latest, on the mono clock. To be called whenever a descriptor of om_link_fds()
+// fires and after sending.
 int64_t om_client_process(struct om_client *self);
 
 // Requests that wait for answers.

@@ -53,7 +53,8 @@ set_member(const struct om_setting *row, const char *value, void *member, char *
     if (row->type == CONF_BOOL) {
         bool yes = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
         if (!yes && strcmp(value, "0") != 0 && strcmp(value, "false") != 0) {
-            snprintf(why, why_size, "%s is \"%s\": set it to true or false", row->name, value);
+            snprintf(why, why_size, "%s is \"%s\": set it to true or false", row->name,
+                     value);
             return OM_EINVAL;
         }
         memcpy(member, &yes, sizeof(yes));
@@ -63,8 +64,9 @@ set_member(const struct om_setting *row, const char *value, void *member, char *
     errno = 0;
     int64_t number = strtoll(value, &end, 10);
     if (errno || end == value || *end || number < row->min || number > row->max) {
-        snprintf(why, why_size, "%s is \"%s\": set it to a whole number from %lld to %lld",
-                 row->name, value, (long long)row->min, (long long)row->max);
+        snprintf(why, why_size,
+                 "%s is \"%s\": set it to a whole number from %lld to %lld", row->name,
+                 value, (long long)row->min, (long long)row->max);
         return OM_EINVAL;
     }
     memcpy(member, &number, sizeof(number));
@@ -89,6 +91,17 @@ om_conf_load(const struct om_setting *settings, void *out, char *why, size_t why
     }
     free(text);
     return rc;
+}
+
+void
+om_conf_free(const struct om_setting *settings, void *out)
+{
+    for (const struct om_setting *row = settings; row->name; row++)
+        if (row->type == CONF_STR) {
+            char **member = (char **)((char *)out + row->offset);
+            free(*member);
+            *member = NULL;
+        }
 }
 
 void

@@ -20,10 +20,13 @@ struct om_setting {
     const char *doc;
 };
 
-// Read all settings into `out`. Strings live as long as the process. On OM_EINVAL the
+// Read all settings into `out`. Strings live until om_conf_free(). On OM_EINVAL the
 // reason, which names setting, value and what is allowed, has been written to `why`.
 OM_MUST_CHECK enum om_rc om_conf_load(const struct om_setting *settings, void *out,
                                       char *why, size_t why_size);
+
+// Free the strings of `out`; the struct itself is the caller's.
+void om_conf_free(const struct om_setting *settings, void *out);
 
 // Print the table for --help.
 void om_conf_print(const struct om_setting *settings);

@@ -271,7 +271,8 @@ drain_monitor(struct om_link *self)
     for (;;) {
         uint8_t event[6];
         char address[256];
-        if (!self->monitor || zmq_recv(self->monitor, event, sizeof(event), ZMQ_DONTWAIT) < 0)
+        if (!self->monitor ||
+            zmq_recv(self->monitor, event, sizeof(event), ZMQ_DONTWAIT) < 0)
             return;
         zmq_recv(self->monitor, address, sizeof(address), ZMQ_DONTWAIT);
         uint16_t number;
@@ -343,13 +344,14 @@ om_link_recv(struct om_link *self, struct om_frame *out)
 {
     drain_monitor(self);
     while (recv_frames(self)) {
-        struct om_str header = { zmq_msg_data(&self->header), zmq_msg_size(&self->header) };
+        struct om_str header = { zmq_msg_data(&self->header),
+                                 zmq_msg_size(&self->header) };
         // A broker that speaks nonsense is met with silence; its messages have no answer.
         if (wire_decode(header, &self->msg) != OM_OK || handle_own(self))
             continue;
         out->msg = &self->msg;
-        out->payload = (struct om_str){ zmq_msg_data(&self->payload),
-                                        zmq_msg_size(&self->payload) };
+        out->payload =
+            (struct om_str){ zmq_msg_data(&self->payload), zmq_msg_size(&self->payload) };
         return true;
     }
     drain_monitor(self);
@@ -389,5 +391,6 @@ om_link_tick(struct om_link *self, int64_t now_ms)
     }
     if (!self->connected)
         return now_ms + HELLO_AGAIN_MS;
-    return self->open ? self->sent_ms + self->heartbeat_ms : self->hello_ms + HELLO_AGAIN_MS;
+    return self->open ? self->sent_ms + self->heartbeat_ms
+                      : self->hello_ms + HELLO_AGAIN_MS;
 }

@@ -19,8 +19,8 @@ struct om_link_conf {
     const char *credential; // API key of a tenant's worker, else NULL
     enum role role;
 
-    // Called with the owner's context; each may be NULL. `hello` lets a worker add what it
-    // holds; `opened` and `closed` say that messages can be sent, and no longer.
+    // Called with the owner's context; each may be NULL. `hello` lets a worker add what
+    // it holds; `opened` and `closed` say that messages can be sent, and no longer.
     void *context;
     void (*hello)(void *context, struct wire_msg *hello);
     void (*opened)(void *context, const struct wire_msg *welcome);

@@ -28,7 +28,8 @@ om_log_init(const char *service)
 {
     config.service = service;
     const char *format = getenv("OMNI_LOG_FORMAT");
-    config.json = format && *format ? strcmp(format, "logfmt") != 0 : !isatty(STDERR_FILENO);
+    config.json =
+        format && *format ? strcmp(format, "logfmt") != 0 : !isatty(STDERR_FILENO);
     const char *level = getenv("OMNI_LOG_LEVEL");
     for (unsigned i = 0; level && i < OM_COUNT(level_names); i++)
         if (strcmp(level, level_names[i]) == 0)
@@ -56,8 +57,11 @@ put(struct line *line, const char *text, size_t size)
 static size_t
 utf8_length(const unsigned char *at, size_t size)
 {
-    size_t length = at[0] < 0x80 ? 1 : at[0] >> 5 == 6 ? 2 : at[0] >> 4 == 14 ? 3
-                  : at[0] >> 3 == 30 ? 4 : 0;
+    size_t length = at[0] < 0x80       ? 1
+                    : at[0] >> 5 == 6  ? 2
+                    : at[0] >> 4 == 14 ? 3
+                    : at[0] >> 3 == 30 ? 4
+                                       : 0;
     if (length == 0 || length > size || (length == 2 && at[0] < 0xc2))
         return 0;
     for (size_t i = 1; i < length; i++)
@@ -76,8 +80,9 @@ put_quoted(struct line *line, struct om_str value)
         size_t length = utf8_length(at, size - i);
         if (length == 0 || *at < 0x20 || *at == '"' || *at == '\\' || *at == 0x7f) {
             char escape[8];
-            int n = *at == '"' || *at == '\\' ? snprintf(escape, sizeof(escape), "\\%c", *at)
-                                              : snprintf(escape, sizeof(escape), "\\u%04x", *at);
+            int n = *at == '"' || *at == '\\'
+                        ? snprintf(escape, sizeof(escape), "\\%c", *at)
+                        : snprintf(escape, sizeof(escape), "\\u%04x", *at);
             put(line, escape, (size_t)n);
             i++;
         } else {
@@ -128,7 +133,8 @@ put_field(struct line *line, const struct om_log_field *field)
 }
 
 void
-om_log_write(enum om_log_level level, const char *message, const struct om_log_field *fields)
+om_log_write(enum om_log_level level, const char *message,
+             const struct om_log_field *fields)
 {
     if (level < config.level)
         return;

@@ -1,5 +1,5 @@
-#include "id.h"
 #include "trace.h"
+#include "id.h"
 
 static bool
 all_zero(const uint8_t *bytes, size_t size)
@@ -15,7 +15,9 @@ read_hex(const char *text, size_t bytes, uint8_t *out)
 {
     for (size_t i = 0; i < 2 * bytes; i++) {
         char c = text[i];
-        int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        int value = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                           : -1;
         if (value < 0)
             return false;
         out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] << 4 | value : value);
@@ -30,9 +32,10 @@ om_trace_parse(struct om_str text, struct om_trace *out)
     uint8_t version;
     struct om_trace trace;
     *out = (struct om_trace){ 0 };
-    if (text.size < OM_TRACEPARENT_SIZE || at[2] != '-' || at[35] != '-' || at[52] != '-' ||
-        !read_hex(at, 1, &version) || !read_hex(at + 3, 16, trace.trace_id) ||
-        !read_hex(at + 36, 8, trace.span_id) || !read_hex(at + 53, 1, &trace.flags))
+    if (text.size < OM_TRACEPARENT_SIZE || at[2] != '-' || at[35] != '-' ||
+        at[52] != '-' || !read_hex(at, 1, &version) ||
+        !read_hex(at + 3, 16, trace.trace_id) || !read_hex(at + 36, 8, trace.span_id) ||
+        !read_hex(at + 53, 1, &trace.flags))
         return OM_EINVAL;
     // Version 00 ends here; a later one may go on behind another dash.
     bool longer = text.size > OM_TRACEPARENT_SIZE;

@@ -37,8 +37,8 @@ struct om_job {
     int64_t retry_ms;        // not before; 0: as the broker sees fit
 };
 
-// Was the job cancelled, or is the worker about to stop? A handler that runs longer than a
-// second asks this often, and returns with job->rc = OM_ECANCELLED.
+// Was the job cancelled, or is the worker about to stop? A handler that runs longer than
+// a second asks this often, and returns with job->rc = OM_ECANCELLED.
 bool om_job_cancelled(const struct om_job *job);
 
 // Tell the user how far it is: a share from 0 to 1 and a JSON object (NULL for none).
@@ -57,8 +57,8 @@ struct om_worker_conf {
     struct om_link_conf link; // endpoint, node, keys, credential, role
     const char *const *queues;
     size_t queue_count;
-    int slots;   // threads; 0: the control thread handles
-    int credit;  // without slots: how many pieces may wait here; default 64
+    int slots;        // threads; 0: the control thread handles
+    int credit;       // without slots: how many pieces may wait here; default 64
     int64_t drain_ms; // after om_worker_stop: how long running jobs may go on
 
     void *context;
@@ -68,7 +68,8 @@ struct om_worker_conf {
     void *(*slot_open)(void *context);
     void (*slot_close)(void *context, void *slot);
 
-    // May be NULL. Called by the control thread; returns when to be called next (mono ms).
+    // May be NULL. Called by the control thread; returns when to be called next (mono
+    // ms).
     int64_t (*tick)(void *context, int64_t now_ms);
     // Further descriptors to poll: fills at most `max`, returns how many. tick is called
     // when one is readable.

@@ -9,16 +9,21 @@ REC_DEFINE(audit_event, AUDIT_EVENT);
 REC_DEFINE(audit_item, AUDIT_ITEM);
 REC_DEFINE(schedule_item, SCHEDULE_ITEM);
 
-#define OP_DEFINE(name, queue, lane, request, reply, callers, doc)                        \
-    REC_DEFINE(name##_request, request);                                                  \
+#define OP_DEFINE(name, queue, lane, request, reply, callers, doc)                       \
+    REC_DEFINE(name##_request, request);                                                 \
     REC_DEFINE(name##_reply, reply);
 OP_LIST(OP_DEFINE)
 #undef OP_DEFINE
 
 const struct op_info ops[OP_COUNT] = {
-#define OP_ROW(name, queue, lane, request, reply, callers, doc)                           \
-    [OP_##name] = { #name, QUEUE_##queue, LANE_##lane, &name##_request_rec,               \
-                    &name##_reply_rec, callers, doc },
+#define OP_ROW(name, queue, lane, request, reply, callers, doc)                          \
+    [OP_##name] = { #name,                                                               \
+                    QUEUE_##queue,                                                       \
+                    LANE_##lane,                                                         \
+                    &name##_request_rec,                                                 \
+                    &name##_reply_rec,                                                   \
+                    callers,                                                             \
+                    doc },
     OP_LIST(OP_ROW)
 #undef OP_ROW
 };

@@ -7,23 +7,21 @@ static const char *const role_names[ROLE_COUNT] = {
 };
 
 const struct queue_info queues[QUEUE_COUNT] = {
-#define QUEUE_ROW(symbol, name, owner, class, hard_ms)                                    \
+#define QUEUE_ROW(symbol, name, owner, class, hard_ms)                                   \
     [QUEUE_##symbol] = { name, ROLE_##owner, CLASS_##class, hard_ms },
     QUEUE_LIST(QUEUE_ROW)
 #undef QUEUE_ROW
 };
 
 const struct subscription subscriptions[SUBSCRIPTION_COUNT] = {
-#define SUBSCRIPTION_ROW(topic, queue)                                                    \
-    [SUBSCRIPTION_##queue] = { topic, QUEUE_##queue },
+#define SUBSCRIPTION_ROW(topic, queue) [SUBSCRIPTION_##queue] = { topic, QUEUE_##queue },
     SUBSCRIPTION_LIST(SUBSCRIPTION_ROW)
 #undef SUBSCRIPTION_ROW
 };
 
-static const struct state_info states[STATE_COUNT] = {
-    [STATE_NONE] = { "", "", false },
+static const struct state_info states[STATE_COUNT] = { [STATE_NONE] = { "", "", false },
 #define STATE_ROW(number, symbol, name, public, ended) [number] = { name, public, ended },
-    STATE_LIST(STATE_ROW)
+                                                       STATE_LIST(STATE_ROW)
 #undef STATE_ROW
 };
 

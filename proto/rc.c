@@ -1,7 +1,7 @@
 #include "rc.h"
 
 static const struct om_rc_info infos[] = {
-#define OM_RC_ROW(symbol, code, retry, http, type, text)                                  \
+#define OM_RC_ROW(symbol, code, retry, http, type, text)                                 \
     [symbol] = { #symbol, code, retry, http, type, text },
     OM_RC_LIST(OM_RC_ROW)
 #undef OM_RC_ROW

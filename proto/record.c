@@ -141,7 +141,8 @@ read_member(const struct rec_field *field, struct om_str *rest, void *member)
     case REC_STRS:
     case REC_RECS:
     case REC_MAP:
-        if (token.type != (field->type == REC_MAP ? MPACK_TOKEN_MAP : MPACK_TOKEN_ARRAY) ||
+        if (token.type !=
+                (field->type == REC_MAP ? MPACK_TOKEN_MAP : MPACK_TOKEN_ARRAY) ||
             !in_range(field, token.length))
             return OM_EINVAL;
         *rest = start;
@@ -154,8 +155,8 @@ read_member(const struct rec_field *field, struct om_str *rest, void *member)
     return OM_EINTERNAL;
 }
 
-// Fields arrive in the table's order from our own encoder, so the search starts behind the
-// field found last.
+// Fields arrive in the table's order from our own encoder, so the search starts behind
+// the field found last.
 static const struct rec_field *
 find_field(const struct rec *type, struct om_str key, size_t *hint)
 {
@@ -319,7 +320,8 @@ rec_check(const struct rec *type, const void *in, const struct rec_field **field
     memcpy(&has, in, sizeof(has));
     for (size_t i = 0; i < type->count; i++) {
         const struct rec_field *one = &type->fields[i];
-        if (has >> i & 1 && !in_range(one, measure(one, (const char *)in + one->offset))) {
+        if (has >> i & 1 &&
+            !in_range(one, measure(one, (const char *)in + one->offset))) {
             *field = one;
             return OM_EINVAL;
         }

@@ -8,8 +8,12 @@ REC_DEFINE(wire_task, WIRE_TASK_FIELDS);
 
 // In the header presence is decided by the message, so each field is optional here.
 static const struct rec_field header_fields[] = {
-#define HEADER_ROW(M, type, name, key, low, high, item, doc)                              \
-    { #name, key, REC_##type, REC_OPTIONAL, low, high, item, doc, offsetof(struct M, name) },
+#define HEADER_ROW(M, type, name, key, low, high, item, doc)                             \
+    {                                                                                    \
+        #name,        key, REC_##type,                                                   \
+        REC_OPTIONAL, low, high,                                                         \
+        item,         doc, offsetof(struct M, name)                                      \
+    },
     WIRE_FIELDS(HEADER_ROW, wire_msg)
 #undef HEADER_ROW
 };
@@ -20,7 +24,7 @@ const struct rec wire_msg_rec = { "wire_msg", header_fields, OM_COUNT(header_fie
                                   sizeof(struct wire_msg) };
 
 const struct wire_info wire_infos[] = {
-#define WIRE_ROW(number, name, from, required, optional, doc)                             \
+#define WIRE_ROW(number, name, from, required, optional, doc)                            \
     { number, #name, WIRE_##from, required, optional, doc },
     WIRE_LIST(WIRE_ROW)
 #undef WIRE_ROW
@@ -39,7 +43,8 @@ const struct wire_info *
 wire_find(int64_t number)
 {
     static const uint8_t places[256] = {
-#define WIRE_INDEX(number, name, from, required, optional, doc) [number] = PLACE_##name + 1,
+#define WIRE_INDEX(number, name, from, required, optional, doc)                          \
+    [number] = PLACE_##name + 1,
         WIRE_LIST(WIRE_INDEX)
 #undef WIRE_INDEX
     };

@@ -39,7 +39,8 @@ print_messages(void)
            "|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < wire_info_count; i++) {
         const struct wire_info *info = &wire_infos[i];
-        printf("| %d | %s | %s | ", (int)info->number, info->name, directions[info->from]);
+        printf("| %d | %s | %s | ", (int)info->number, info->name,
+               directions[info->from]);
         print_keys(info->required);
         printf(" | ");
         print_keys(info->optional);
@@ -108,8 +109,8 @@ print_results(void)
            "|---|---|---|---|---|\n");
     for (unsigned rc = 0; rc < OM_RC_COUNT; rc++) {
         const struct om_rc_info *info = om_rc_info((enum om_rc)rc);
-        printf("| `%s` | %s | %d | %s | %s |\n", info->code, info->retryable ? "yes" : "no",
-               info->http_status, info->type, info->text);
+        printf("| `%s` | %s | %d | %s | %s |\n", info->code,
+               info->retryable ? "yes" : "no", info->http_status, info->type, info->text);
     }
     printf("\n");
 }
@@ -128,14 +129,17 @@ print_states(void)
 int
 main(void)
 {
-    printf("# Wire reference\n\n"
-           "Made by `omni-wiredoc` from `proto/wire.h`, `proto/peer.h`, `proto/ops.h` and\n"
-           "`proto/rc.h`; a test fails when this file and the tables differ.\n\n"
-           "A message is two ZeroMQ frames, `[header][payload]`; the payload may be absent.\n"
-           "The header is one msgpack map of at most %d bytes, with the keys below. This is\n"
-           "version %d; version N talks to N−1. Unknown keys are ignored, unknown message\n"
-           "numbers are answered with ERROR `unsupported`.\n\n",
-           WIRE_HEADER_MAX, WIRE_VERSION);
+    printf(
+        "# Wire reference\n\n"
+        "Made by `omni-wiredoc` from `proto/wire.h`, `proto/peer.h`, `proto/ops.h` and\n"
+        "`proto/rc.h`; a test fails when this file and the tables differ.\n\n"
+        "A message is two ZeroMQ frames, `[header][payload]`; the payload may be "
+        "absent.\n"
+        "The header is one msgpack map of at most %d bytes, with the keys below. This "
+        "is\n"
+        "version %d; version N talks to N−1. Unknown keys are ignored, unknown message\n"
+        "numbers are answered with ERROR `unsupported`.\n\n",
+        WIRE_HEADER_MAX, WIRE_VERSION);
     print_messages();
     printf("\n## Header fields\n\n");
     print_record(&wire_msg_rec, true);

@@ -1,0 +1,378 @@
+#include <ctype.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "service.h"
+#include "trace.h"
+
+enum { DRAIN_MS = 3000, QUEUES_MAX = 8 };
+
+struct host {
+    const struct om_service *service;
+    struct om_service_conf *conf;
+    struct om_link_conf link; // of clients: the control thread's and each slot's
+    struct om_client *client; // the control thread's
+    void *self;               // the service's own
+    struct om_worker *worker;
+    int signal_fd;
+};
+
+// ---- handling
+
+static const struct om_route *
+find_route(const struct om_service *service, struct om_str name)
+{
+    for (const struct om_route *route = service->routes; route && route->handle; route++)
+        if (om_str_eq(name, om_str(ops[route->op].name)))
+            return route;
+    return NULL;
+}
+
+// Who asks for a job is checked by the broker at SUBMIT; who calls, here.
+static enum om_rc
+check_call(struct om_job *job, const struct om_route *route, struct om_call *call)
+{
+    const struct wire_msg *msg = job->msg;
+    if (!route)
+        return om_job_fail(job, OM_EUNSUPPORTED, NULL,
+                           "this service has no operation %.*s", (int)msg->kind.size,
+                           msg->kind.data);
+    call->op = &ops[route->op];
+    call->from = role_find(msg->from);
+    if (job->lane == OM_LANE_CALL && !(call->op->callers >> call->from & 1))
+        return om_job_fail(job, OM_EFORBIDDEN, NULL, "%s may not call %s",
+                           role_name(call->from), call->op->name);
+    if (msg->tenant.size &&
+        om_typeid_decode(OM_ID_TENANT, msg->tenant, &call->tenant_id) != OM_OK)
+        return om_job_fail(job, OM_EINVAL, "tenant", "the tenant is no tenant id");
+    return OM_OK;
+}
+
+static enum om_rc
+run_handler(struct host *host, struct om_job *job, const struct om_route *route,
+            struct om_call *call)
+{
+    const struct rec_field *field;
+    void *request = om_arena_alloc(job->arena, call->op->request->size);
+    void *reply = om_arena_alloc(job->arena, call->op->reply->size);
+    enum om_rc rc = rec_decode(call->op->request, job->payload, request, &field);
+    if (rc != OM_OK)
+        return om_job_fail(job, rc, field ? field->name : NULL, "%s: %s",
+                           field ? field->name : "request",
+                           field ? field->doc : "not a record of this operation");
+    rc = route->handle(host->self, call, request, reply);
+    if (rc != OM_OK) {
+        job->rc = rc;
+        return rc;
+    }
+    rec_encode(call->op->reply, reply, &job->result);
+    job->result_type = "application/msgpack";
+    return OM_OK;
+}
+
+static enum om_rc
+run_events(struct host *host, struct om_job *job)
+{
+    struct rec_iter iter = rec_iter(job->payload);
+    if (!host->service->on_events || iter.left == 0 || iter.left > WIRE_EVENT_RUN_MAX)
+        return om_job_fail(job, OM_EPROTO, NULL, "not a run of events");
+    size_t count = iter.left;
+    struct wire_logged *events = om_arena_alloc(job->arena, count * sizeof(*events));
+    for (size_t i = 0; i < count; i++) {
+        struct om_str raw;
+        if (!rec_next_raw(&iter, &raw) ||
+            rec_decode(&wire_logged_rec, raw, &events[i], NULL) != OM_OK)
+            return om_job_fail(job, OM_EPROTO, NULL, "event %zu of the run is malformed",
+                               i);
+    }
+    return job->rc = host->service->on_events(host->self, (uint8_t)job->msg->shard,
+                                              events, count);
+}
+
+// Set the ids of this thread's log lines from the trace context of the work.
+static void
+set_log_context(const struct wire_msg *msg)
+{
+    struct om_trace trace;
+    char trace_id[33] = "", id[OM_TYPEID_MAX + 16] = "";
+    if (WIRE_HAS(msg, traceparent) && om_trace_parse(msg->traceparent, &trace) == OM_OK)
+        om_trace_id_text(&trace, trace_id);
+    struct om_str source = WIRE_HAS(msg, id) ? msg->id : msg->task;
+    snprintf(id, sizeof(id), "%.*s", (int)source.size, source.size ? source.data : "");
+    om_log_context(trace_id, id);
+}
+
+// The one place where work is logged: failures of the platform as errors, the rest only
+// when debugging.
+static void
+log_outcome(const struct om_job *job, int64_t started_us)
+{
+    const struct om_rc_info *info = om_rc_info(job->rc);
+    enum om_log_level level = job->rc == OM_OK           ? OM_DEBUG
+                              : info->http_status >= 500 ? OM_ERROR
+                                                         : OM_INFO;
+    om_log(level, job->rc == OM_OK ? "done" : "failed", LOG_STR("op", job->msg->kind),
+           LOG_STR("tenant", job->msg->tenant), LOG_S("code", info->code),
+           LOG_S("err", job->text), LOG_I("dur_us", om_clock_mono_us() - started_us));
+}
+
+static void
+handle(void *context, struct om_job *job)
+{
+    struct host *host = context;
+    int64_t started_us = om_clock_mono_us();
+    set_log_context(job->msg);
+    if (!job->slot)
+        job->slot = host->client;
+    if (job->lane == OM_LANE_EVENTS) {
+        job->rc = run_events(host, job);
+        job->retryable = true;
+    } else {
+        struct om_call call = {
+            .tenant = job->msg->tenant,
+            .id = job->lane == OM_LANE_CALL ? job->msg->id : job->msg->task,
+            .traceparent = job->msg->traceparent,
+            .grant = job->msg->grant,
+            .job = job,
+        };
+        const struct om_route *route = find_route(host->service, job->msg->kind);
+        job->rc = check_call(job, route, &call);
+        if (job->rc == OM_OK)
+            job->rc = run_handler(host, job, route, &call);
+    }
+    log_outcome(job, started_us);
+    om_log_context(NULL, NULL);
+}
+
+struct om_client *
+om_call_client(const struct om_call *call)
+{
+    return call->job->slot;
+}
+
+// ---- the loop
+
+static void *
+open_slot(void *context)
+{
+    struct host *host = context;
+    struct om_client *client;
+    const char *why;
+    // The endpoint and keys served the control thread, so only memory can be short here.
+    if (om_client_create(&host->link, &client, &why) != OM_OK)
+        abort();
+    return client;
+}
+
+static void
+close_slot(void *context, void *slot)
+{
+    (void)context;
+    struct om_client *client = slot;
+    om_client_destroy(&client);
+}
+
+static int
+extra_fds(void *context, int *fds, int max)
+{
+    struct host *host = context;
+    (void)max;
+    om_link_fds(om_client_link(host->client), fds);
+    fds[2] = host->signal_fd;
+    return 3;
+}
+
+static int64_t
+on_tick(void *context, int64_t now_ms)
+{
+    struct host *host = context;
+    struct signalfd_siginfo info;
+    if (read(host->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        om_log(OM_INFO, "stopping");
+        om_worker_stop(host->worker);
+    }
+    int64_t due = om_client_process(host->client);
+    if (host->service->tick) {
+        int64_t own = host->service->tick(host->self, now_ms);
+        due = own < due ? own : due;
+    }
+    return due;
+}
+
+// The queues the routes name, each once, and that of the events.
+static size_t
+collect_queues(const struct om_service *service, const char *names[QUEUES_MAX])
+{
+    uint64_t wanted = 0;
+    for (const struct om_route *route = service->routes; route && route->handle; route++)
+        wanted |= UINT64_C(1) << ops[route->op].queue;
+    if (service->on_events)
+        wanted |= UINT64_C(1) << service->events_queue;
+    size_t count = 0;
+    for (; wanted && count < QUEUES_MAX; wanted &= wanted - 1)
+        names[count++] = queues[__builtin_ctzll(wanted)].name;
+    return count;
+}
+
+static int
+serve(struct host *host)
+{
+    const struct om_service *service = host->service;
+    const char *names[QUEUES_MAX];
+    struct om_worker_conf conf = {
+        .link = host->link,
+        .queues = names,
+        .queue_count = collect_queues(service, names),
+        .slots = service->slots ? service->slots(host->conf) : 0,
+        .drain_ms = DRAIN_MS,
+        .context = host,
+        .handle = handle,
+        .slot_open = open_slot,
+        .slot_close = close_slot,
+        .tick = on_tick,
+        .fds = extra_fds,
+    };
+    conf.link.endpoint = host->conf->broker_work;
+    const char *why;
+    if (om_worker_create(&conf, &host->worker, &why) != OM_OK) {
+        om_log(OM_ERROR, "cannot start", LOG_S("why", why),
+               LOG_S("endpoint", conf.link.endpoint));
+        return EX_CONFIG;
+    }
+    om_log(OM_INFO, "serving", LOG_S("node", host->link.node),
+           LOG_I("slots", conf.slots));
+    om_worker_run(host->worker);
+    om_worker_destroy(&host->worker);
+    om_log(OM_INFO, "stopped");
+    return EX_OK;
+}
+
+static int
+start_and_serve(struct host *host)
+{
+    char why[512] = "";
+    const char *reason = why;
+    if (om_client_create(&host->link, &host->client, &reason) != OM_OK) {
+        om_log(OM_ERROR, "cannot start", LOG_S("why", reason),
+               LOG_S("endpoint", host->link.endpoint));
+        return EX_CONFIG;
+    }
+    int status = EX_UNAVAILABLE;
+    host->self = host->service->start(host->conf, host->client, why, sizeof(why));
+    if (host->self) {
+        status = serve(host);
+        host->service->stop(host->self);
+    } else {
+        om_log(OM_ERROR, "cannot start", LOG_S("why", why));
+    }
+    om_client_destroy(&host->client);
+    return status;
+}
+
+// ---- settings
+
+// --foo-bar VALUE becomes OMNI_FOO_BAR=VALUE. False on a flag that no setting has.
+static bool
+take_flag(const struct om_setting *settings, const char *flag, const char *value)
+{
+    char name[64] = "OMNI_";
+    size_t size = strlen(name);
+    if (strncmp(flag, "--", 2) != 0 || !value)
+        return false;
+    for (const char *at = flag + 2; *at && size < sizeof(name) - 1; at++)
+        name[size++] = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+    name[size] = '\0';
+    for (; settings->name; settings++)
+        if (strcmp(settings->name, name) == 0)
+            return setenv(name, value, 1) == 0;
+    return false;
+}
+
+static void
+print_help(const struct om_service *service)
+{
+    printf("omni-%s %s\n\nUsage: omni-%s [--help] [--version] [--check] [--SETTING "
+           "VALUE]\n\n",
+           service->name, OMNI_VERSION, service->name);
+    om_conf_print(service->settings);
+}
+
+// Returns -1 to go on, else the exit status.
+static int
+read_arguments(const struct om_service *service, int argc, char **argv, bool *check)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            print_help(service);
+            return EX_OK;
+        } else if (strcmp(argv[i], "--version") == 0) {
+            printf("omni-%s %s\n", service->name, OMNI_VERSION);
+            return EX_OK;
+        } else if (strcmp(argv[i], "--check") == 0) {
+            *check = true;
+        } else if (take_flag(service->settings, argv[i], argv[i + 1])) {
+            i++;
+        } else {
+            fprintf(stderr,
+                    "omni-%s: %s: no such option, or its value is missing; see --help\n",
+                    service->name, argv[i]);
+            return EX_USAGE;
+        }
+    }
+    return -1;
+}
+
+// SIGTERM and SIGINT are read from a descriptor, so that no code runs in a handler.
+static int
+open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int
+om_service_main(const struct om_service *service, int argc, char **argv)
+{
+    bool check = false;
+    int status = read_arguments(service, argc, argv, &check);
+    if (status >= 0)
+        return status;
+
+    char why[512];
+    struct host host = { .service = service, .conf = calloc(1, service->conf_size) };
+    if (!host.conf)
+        return EX_OSERR;
+    om_log_init(service->name);
+    status = EX_CONFIG;
+    if (om_conf_load(service->settings, host.conf, why, sizeof(why)) != OM_OK) {
+        om_log(OM_ERROR, "cannot start", LOG_S("why", why));
+    } else if (check) {
+        status = EX_OK;
+    } else {
+        char node[64];
+        snprintf(node, sizeof(node), "%s-%d", service->name, (int)getpid());
+        host.link = (struct om_link_conf){
+            .endpoint = host.conf->broker,
+            .node = *host.conf->node ? host.conf->node : node,
+            .keys = host.conf->keys,
+            .role = service->role,
+        };
+        host.signal_fd = open_signals();
+        status = start_and_serve(&host);
+        close(host.signal_fd);
+    }
+    om_conf_free(service->settings, host.conf);
+    free(host.conf);
+    return status;
+}
