@@ -1,0 +1,203 @@
+// A client against a broker that the test plays itself.
+#include <criterion/criterion.h>
+#include <poll.h>
+
+#include "client.h"
+#include "clock.h"
+#include "fake_broker.h"
+
+struct fixture {
+    struct fake_broker broker;
+    struct om_client *client;
+    int answers;
+    enum om_rc rc;
+    bool last;
+};
+
+static void
+count_answer(void *context, const struct om_answer *answer)
+{
+    struct fixture *f = context;
+    f->answers++;
+    f->rc = answer->rc;
+    f->last = answer->msg && answer->msg->drain;
+}
+
+// Let the client work until a message of `type` reaches the broker.
+static void
+expect(struct fixture *f, enum wire_type type)
+{
+    int64_t end = om_clock_mono_ms() + 10000;
+    for (;;) {
+        om_client_process(f->client);
+        if (broker_recv(&f->broker, 10)) {
+            if (f->broker.msg.type == WIRE_HELLO)
+                broker_welcome(&f->broker);
+            if (f->broker.msg.type == type)
+                return;
+        }
+        cr_assert_lt(om_clock_mono_ms(), end, "no %s came", wire_find(type)->name);
+    }
+}
+
+// Let the client work until it has had `count` answers.
+static void
+expect_answers(struct fixture *f, int count)
+{
+    int64_t end = om_clock_mono_ms() + 10000;
+    while (f->answers < count) {
+        om_client_process(f->client);
+        int fds[2];
+        om_link_fds(om_client_link(f->client), fds);
+        struct pollfd polled[2] = { { fds[0], POLLIN, 0 }, { fds[1], POLLIN, 0 } };
+        poll(polled, 2, 10);
+        cr_assert_lt(om_clock_mono_ms(), end, "only %d answers came", f->answers);
+    }
+}
+
+static void
+open_client(struct fixture *f)
+{
+    *f = (struct fixture){ 0 };
+    broker_open(&f->broker);
+    struct om_link_conf conf = { .endpoint = f->broker.endpoint,
+                                 .node = "test",
+                                 .role = ROLE_INGEST };
+    const char *why;
+    cr_assert_eq(om_client_create(&conf, &f->client, &why), OM_OK, "%s", why);
+}
+
+static void
+close_client(struct fixture *f)
+{
+    om_client_destroy(&f->client);
+    broker_close(&f->broker);
+}
+
+static uint64_t
+submit(struct fixture *f, int64_t timeout_ms)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, task, om_str("task_01h455vb4pex5vsknk084sn02q"));
+    WIRE_SET(&msg, queue, om_str("echo"));
+    WIRE_SET(&msg, kind, om_str("echo"));
+    return om_client_send(f->client, WIRE_SUBMIT, &msg, OM_LIT("{}"), timeout_ms,
+                          count_answer, f);
+}
+
+// Answer the message heard last.
+static void
+answer(struct fixture *f, enum wire_type type, struct wire_msg *msg)
+{
+    char id[64];
+    struct om_str heard = f->broker.msg.id;
+    memcpy(id, heard.data, heard.size);
+    WIRE_SET(msg, id, ((struct om_str){ id, heard.size }));
+    if (!WIRE_HAS(msg, task) && WIRE_HAS(&f->broker.msg, task))
+        WIRE_SET(msg, task, f->broker.msg.task);
+    broker_send(&f->broker, type, msg, NULL);
+}
+
+Test(client, gets_the_answer_of_its_request)
+{
+    struct fixture f;
+    open_client(&f);
+    cr_assert(submit(&f, 5000));
+    expect(&f, WIRE_SUBMIT);
+    cr_expect(om_str_eq(f.broker.body, OM_LIT("{}")));
+    struct wire_msg submitted = { 0 };
+    answer(&f, WIRE_SUBMITTED, &submitted);
+    expect_answers(&f, 1);
+    cr_expect_eq(f.rc, OM_OK);
+    cr_expect_eq(om_client_pending(f.client), 0);
+    close_client(&f);
+}
+
+Test(client, learns_why_a_request_was_refused)
+{
+    struct fixture f;
+    open_client(&f);
+    cr_assert(submit(&f, 5000));
+    expect(&f, WIRE_SUBMIT);
+    struct wire_msg reject = { 0 };
+    WIRE_SET(&reject, code, om_str("queue_full"));
+    answer(&f, WIRE_REJECT, &reject);
+    expect_answers(&f, 1);
+    cr_expect_eq(f.rc, OM_EFULL);
+    close_client(&f);
+}
+
+Test(client, sends_again_when_the_broker_forgot_the_session)
+{
+    struct fixture f;
+    open_client(&f);
+    cr_assert(submit(&f, 10000));
+    expect(&f, WIRE_SUBMIT);
+    struct wire_msg nothing = { 0 };
+    broker_send(&f.broker, WIRE_RESET, &nothing, NULL);
+    expect(&f, WIRE_SUBMIT);
+    cr_expect_eq(f.answers, 0);
+    close_client(&f);
+}
+
+Test(client, is_told_when_the_time_is_over)
+{
+    struct fixture f;
+    open_client(&f);
+    cr_assert(submit(&f, 300));
+    expect(&f, WIRE_SUBMIT);
+    expect_answers(&f, 1);
+    cr_expect_eq(f.rc, OM_ETIMEOUT);
+    close_client(&f);
+}
+
+Test(client, is_told_that_there_is_no_broker)
+{
+    struct fixture f;
+    open_client(&f);
+    broker_close(&f.broker);
+    cr_assert(submit(&f, 200));
+    expect_answers(&f, 1);
+    cr_expect_eq(f.rc, OM_EUNAVAILABLE);
+    om_client_destroy(&f.client);
+}
+
+Test(client, hears_of_a_watched_task_until_the_last_event)
+{
+    struct fixture f;
+    open_client(&f);
+    struct wire_msg watch = { 0 };
+    WIRE_SET(&watch, task, om_str("task_01h455vb4pex5vsknk084sn02q"));
+    cr_assert(om_client_send(f.client, WIRE_WATCH, &watch, (struct om_str){ 0 }, 10000,
+                             count_answer, &f));
+    expect(&f, WIRE_WATCH);
+    cr_expect_eq(f.broker.msg.ttl_ms, 10000);
+    for (int64_t seq = 1; seq <= 3; seq++) {
+        struct wire_msg event = { 0 };
+        WIRE_SET(&event, seq, seq);
+        WIRE_SET(&event, info, OM_LIT("\x80"));
+        if (seq == 3)
+            WIRE_SET(&event, drain, true);
+        answer(&f, WIRE_EVENT, &event);
+    }
+    expect_answers(&f, 3);
+    cr_expect(f.last);
+    cr_expect_eq(om_client_pending(f.client), 0);
+    close_client(&f);
+}
+
+Test(client, cancels_a_call_it_forgets)
+{
+    struct fixture f;
+    open_client(&f);
+    struct wire_msg call = { 0 };
+    WIRE_SET(&call, queue, om_str("omni.inference"));
+    WIRE_SET(&call, kind, om_str("predict"));
+    uint64_t number = om_client_send(f.client, WIRE_CALL, &call, OM_LIT("\x80"), 10000,
+                                     count_answer, &f);
+    expect(&f, WIRE_CALL);
+    om_client_forget(f.client, number);
+    expect(&f, WIRE_CALL_CANCEL);
+    cr_expect_eq(f.answers, 0);
+    close_client(&f);
+}

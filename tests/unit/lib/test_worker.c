@@ -1,0 +1,247 @@
+// A worker against a broker that the test plays itself, message by message.
+#include <criterion/criterion.h>
+#include <pthread.h>
+
+#include "fake_broker.h"
+#include "worker.h"
+
+static char token_bytes[WIRE_TOKEN_BYTES];
+
+static void
+broker_send_job(struct fake_broker *self, const char *kind, const char *payload)
+{
+    struct wire_msg job = { 0 };
+    WIRE_SET(&job, token, ((struct om_str){ token_bytes, sizeof(token_bytes) }));
+    WIRE_SET(&job, queue, om_str("echo"));
+    WIRE_SET(&job, kind, om_str(kind));
+    WIRE_SET(&job, attempt, 1);
+    WIRE_SET(&job, lease_ms, 30000);
+    broker_send(self, WIRE_JOB, &job, payload);
+}
+
+static void
+broker_send_token(struct fake_broker *self, enum wire_type type)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, token, ((struct om_str){ token_bytes, sizeof(token_bytes) }));
+    broker_send(self, type, &msg, NULL);
+}
+
+// ---- the worker's end
+
+// "echo" answers its payload; "wait" runs until it is cancelled; "fail" fails.
+static void
+handle_echo(void *context, struct om_job *job)
+{
+    (void)context;
+    if (om_str_eq(job->msg->kind, OM_LIT("wait"))) {
+        om_job_progress(job, 0.5, "{\"epoch\":1}");
+        while (!om_job_cancelled(job))
+            sched_yield();
+        job->rc = OM_ECANCELLED;
+    } else if (om_str_eq(job->msg->kind, OM_LIT("fail"))) {
+        om_job_fail(job, OM_EINVAL, "target", "there is no column %s", "x");
+    } else {
+        om_buf_put(&job->result, job->payload.data, job->payload.size);
+        om_job_usage(job, "compute_ms", 7, "echo");
+    }
+}
+
+struct fixture {
+    struct fake_broker broker;
+    struct om_worker *worker;
+    pthread_t thread;
+};
+
+static void *
+run(void *worker)
+{
+    om_worker_run(worker);
+    return NULL;
+}
+
+static void
+open_worker(struct fixture *self, int slots)
+{
+    broker_open(&self->broker);
+    static const char *const queue_names[] = { "echo" };
+    struct om_worker_conf conf = {
+        .link = { .endpoint = self->broker.endpoint,
+                  .node = "test",
+                  .role = ROLE_INFERENCE },
+        .queues = queue_names,
+        .queue_count = 1,
+        .slots = slots,
+        .drain_ms = 1500,
+        .handle = handle_echo,
+    };
+    const char *why;
+    cr_assert_eq(om_worker_create(&conf, &self->worker, &why), OM_OK, "%s", why);
+    pthread_create(&self->thread, NULL, run, self->worker);
+    broker_expect(&self->broker, WIRE_CREDIT);
+}
+
+static void
+stop_worker(struct fixture *self)
+{
+    om_worker_stop(self->worker);
+    pthread_join(self->thread, NULL);
+    om_worker_destroy(&self->worker);
+}
+
+static void
+close_worker(struct fixture *self)
+{
+    stop_worker(self);
+    broker_close(&self->broker);
+}
+
+Test(worker, grants_as_much_credit_as_it_has_slots)
+{
+    struct fixture f;
+    open_worker(&f, 3);
+    cr_expect_eq(f.broker.msg.limit, 3);
+    close_worker(&f);
+}
+
+Test(worker, sends_a_result_until_it_is_acknowledged)
+{
+    struct fixture f;
+    open_worker(&f, 1);
+    broker_send_job(&f.broker, "echo", "hello");
+    broker_expect(&f.broker, WIRE_START);
+    broker_expect(&f.broker, WIRE_DONE);
+    cr_expect(om_str_eq(f.broker.body, OM_LIT("hello")));
+    struct rec_iter iter = rec_iter(f.broker.msg.usage);
+    struct om_str raw;
+    struct wire_usage usage;
+    cr_assert(rec_next_raw(&iter, &raw));
+    cr_assert_eq(rec_decode(&wire_usage_rec, raw, &usage, NULL), OM_OK);
+    cr_expect_eq(usage.quantity, 7);
+
+    broker_expect(&f.broker, WIRE_DONE); // nobody acknowledged it
+    broker_send_token(&f.broker, WIRE_DONE_ACK);
+    broker_send_job(&f.broker, "echo", "again");
+    broker_expect(&f.broker, WIRE_DONE);
+    cr_expect(om_str_eq(f.broker.body, OM_LIT("again")));
+    broker_send_token(&f.broker, WIRE_DONE_ACK);
+    close_worker(&f);
+}
+
+Test(worker, without_slots_handles_in_its_control_thread)
+{
+    struct fixture f;
+    open_worker(&f, 0);
+    cr_expect_eq(f.broker.msg.limit, 64);
+    broker_send_job(&f.broker, "echo", "inline");
+    broker_expect(&f.broker, WIRE_DONE);
+    cr_expect(om_str_eq(f.broker.body, OM_LIT("inline")));
+    broker_send_token(&f.broker, WIRE_DONE_ACK);
+    close_worker(&f);
+}
+
+Test(worker, tells_progress_and_stops_when_cancelled)
+{
+    struct fixture f;
+    open_worker(&f, 1);
+    broker_send_job(&f.broker, "wait", NULL);
+    struct wire_held held = { 0 };
+    while (!REC_HAS(&held, wire_held, progress)) { // the first may come before it
+        broker_expect(&f.broker, WIRE_BEAT);
+        struct rec_iter iter = rec_iter(f.broker.msg.held);
+        struct om_str raw;
+        cr_assert(rec_next_raw(&iter, &raw));
+        cr_assert_eq(rec_decode(&wire_held_rec, raw, &held, NULL), OM_OK);
+    }
+    cr_expect_eq(held.progress, 0.5);
+    cr_expect(om_str_eq(held.detail, OM_LIT("{\"epoch\":1}")));
+
+    broker_send_token(&f.broker, WIRE_CANCEL_JOB);
+    broker_expect(&f.broker, WIRE_CANCELLED);
+    broker_send_token(&f.broker, WIRE_DONE_ACK);
+    close_worker(&f);
+}
+
+Test(worker, says_what_it_holds_when_the_broker_forgot_the_session)
+{
+    struct fixture f;
+    open_worker(&f, 1);
+    broker_send_job(&f.broker, "wait", NULL);
+    broker_expect(&f.broker, WIRE_START);
+    struct wire_msg nothing = { 0 };
+    broker_send(&f.broker, WIRE_RESET, &nothing, NULL);
+    broker_expect(&f.broker, WIRE_HELLO);
+    struct rec_iter iter = rec_iter(f.broker.msg.held);
+    cr_expect_eq(iter.left, 1);
+    broker_send_token(&f.broker, WIRE_STALE);
+    broker_expect(&f.broker, WIRE_CREDIT); // the slot is free again
+    close_worker(&f);
+}
+
+Test(worker, reports_why_a_job_failed)
+{
+    struct fixture f;
+    open_worker(&f, 1);
+    broker_send_job(&f.broker, "fail", NULL);
+    broker_expect(&f.broker, WIRE_FAIL);
+    cr_expect(om_str_eq(f.broker.msg.code, OM_LIT("invalid_request")));
+    cr_expect(om_str_eq(f.broker.msg.text, OM_LIT("there is no column x")));
+    cr_expect_not(f.broker.msg.retryable);
+    broker_send_token(&f.broker, WIRE_DONE_ACK);
+    close_worker(&f);
+}
+
+Test(worker, releases_a_running_job_when_it_is_stopped)
+{
+    struct fixture f;
+    open_worker(&f, 1);
+    broker_send_job(&f.broker, "wait", NULL);
+    broker_expect(&f.broker, WIRE_START);
+    stop_worker(&f);
+    broker_expect(&f.broker, WIRE_RELEASE);
+    broker_expect(&f.broker, WIRE_BYE);
+    broker_close(&f.broker);
+}
+
+Test(worker, answers_a_call_once)
+{
+    struct fixture f;
+    open_worker(&f, 1);
+    struct wire_msg call = { 0 };
+    WIRE_SET(&call, queue, om_str("echo"));
+    WIRE_SET(&call, kind, om_str("echo"));
+    WIRE_SET(&call, id, om_str("req_1"));
+    WIRE_SET(&call, call, 42);
+    WIRE_SET(&call, ttl_ms, 5000);
+    broker_send(&f.broker, WIRE_CALL, &call, "question");
+    broker_expect(&f.broker, WIRE_REPLY);
+    cr_expect_eq(f.broker.msg.call, 42);
+    cr_expect(om_str_eq(f.broker.msg.id, OM_LIT("req_1")));
+    cr_expect(om_str_eq(f.broker.body, OM_LIT("question")));
+    close_worker(&f);
+}
+
+Test(worker, refuses_an_endpoint_it_cannot_use)
+{
+    static const char *const endpoints[] = {
+        "http://localhost",
+        "tcp://127.0.0.1:1",
+        "",
+        "ipc:///tmp/"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    };
+    static const char *const queue_names[] = { "echo" };
+    for (size_t i = 0; i < OM_COUNT(endpoints); i++) {
+        struct om_worker_conf conf = {
+            .link = { .endpoint = endpoints[i], .node = "test", .role = ROLE_INFERENCE },
+            .queues = queue_names,
+            .queue_count = 1,
+            .handle = handle_echo,
+        };
+        struct om_worker *worker;
+        const char *why = NULL;
+        cr_expect_eq(om_worker_create(&conf, &worker, &why), OM_EINVAL);
+        cr_expect(why && *why, "%s has no reason", endpoints[i]);
+    }
+}
