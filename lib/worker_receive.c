@@ -1,0 +1,124 @@
+#include <utlist.h>
+
+#include "clock.h"
+#include "worker_state.h"
+
+static void
+on_work(struct om_worker *self, const struct om_frame *frame)
+{
+    const struct wire_msg *msg = frame->msg;
+    size_t queue = 0;
+    while (queue < self->conf.queue_count &&
+           !om_str_eq(msg->queue, om_str(self->credits[queue].queue)))
+        queue++;
+    if (queue == self->conf.queue_count)
+        return;
+    if (msg->type == WIRE_JOB && worker_find(self, msg->token))
+        return;
+    self->credits[queue].received++;
+    struct work *work = work_create(frame, queue, om_clock_mono_ms());
+    if (!work)
+        return; // its lease ends and it is given to somebody with memory
+    DL_APPEND(self->works, work);
+    self->credits[queue].waiting++;
+    if (self->drain_end_ms && !work_is_call(work))
+        worker_release(self, work);
+}
+
+// Ask a handler to stop; what has not started ends at once.
+static void
+cancel(struct om_worker *self, struct work *work)
+{
+    work->broker_cancels = true;
+    atomic_store(&work->cancelled, true);
+    if (work->state != WORK_WAITING)
+        return;
+    if (work_is_call(work)) {
+        worker_forget(self, work);
+        return;
+    }
+    self->credits[work->queue].waiting--;
+    work->state = WORK_FINISHED;
+    work->job.rc = OM_ECANCELLED;
+}
+
+static void
+cancel_token(struct om_worker *self, struct om_str token)
+{
+    struct work *work = worker_find(self, token);
+    if (work)
+        cancel(self, work);
+}
+
+static void
+cancel_call(struct om_worker *self, int64_t call)
+{
+    struct work *work, *next;
+    DL_FOREACH_SAFE (self->works, work, next)
+        if (work_is_call(work) && work->msg.call == call)
+            cancel(self, work);
+}
+
+// The lease is somebody else's: stop and discard.
+static void
+on_stale(struct om_worker *self, struct om_str token)
+{
+    struct work *work = worker_find(self, token);
+    if (!work)
+        return;
+    work->stale = true;
+    atomic_store(&work->cancelled, true);
+    if (work->state != WORK_RUNNING)
+        worker_forget(self, work);
+}
+
+static void
+on_done_ack(struct om_worker *self, struct om_str token)
+{
+    struct work *work = worker_find(self, token);
+    if (work && work->state == WORK_FINISHED)
+        worker_forget(self, work);
+}
+
+static void
+on_beat_ack(struct om_worker *self, const struct wire_msg *msg)
+{
+    struct om_str token;
+    struct rec_iter cancels = rec_iter(msg->tokens), stale = rec_iter(msg->stale);
+    while (rec_next_str(&cancels, &token))
+        cancel_token(self, token);
+    while (rec_next_str(&stale, &token))
+        on_stale(self, token);
+}
+
+void
+worker_on_frame(struct om_worker *self, const struct om_frame *frame)
+{
+    const struct wire_msg *msg = frame->msg;
+    switch (msg->type) {
+    case WIRE_JOB:
+    case WIRE_CALL:
+        on_work(self, frame);
+        break;
+    case WIRE_CANCEL_JOB:
+        cancel_token(self, msg->token);
+        break;
+    case WIRE_CALL_CANCEL:
+        cancel_call(self, msg->call);
+        break;
+    case WIRE_BEAT_ACK:
+        on_beat_ack(self, msg);
+        break;
+    case WIRE_DONE_ACK:
+        on_done_ack(self, msg->token);
+        break;
+    case WIRE_STALE:
+        on_stale(self, msg->token);
+        break;
+    case WIRE_DRAIN:
+        om_worker_stop(self);
+        break;
+    default:
+        break; // CREDIT_OK and what newer brokers say
+    }
+}

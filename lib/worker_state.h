@@ -1,0 +1,55 @@
+// worker_state.h - the worker's control thread: what worker.c (life and rounds),
+// worker_receive.c (messages) and worker_tend.c (what is due) share. Not for users of the
+// library.
+#pragma once
+#include "work.h"
+
+enum { PROGRESS_MS = 150 }; // progress is sent this soon
+
+struct credit {
+    const char *queue;
+    int64_t limit;    // granted in this session
+    int64_t received; // of it
+    int64_t waiting;  // received and with no handler yet
+};
+
+struct om_worker {
+    struct om_worker_conf conf;
+    struct om_link *link;
+    struct credit *credits;
+    struct work *works;
+    void *zmq_context, *done;
+    struct slot *slots;
+    int busy;
+    int stop_fd;
+    int64_t drain_end_ms; // 0: not draining
+    int64_t beat_ms, tick_ms;
+    struct om_buf list; // scratch for held lists
+};
+
+// Take a message of the broker.
+void worker_on_frame(struct om_worker *self, const struct om_frame *frame);
+
+// Allow as many more jobs as could be handled: free slots, or room for waiting work.
+void worker_grant_credit(struct om_worker *self);
+
+// Renew every lease; when the next renewal is due: soon when somebody made progress.
+void worker_beat(struct om_worker *self, int64_t now_ms);
+int64_t worker_beat_due(struct om_worker *self);
+
+// Resend outcomes, give back what waits too long. Returns when to look again.
+int64_t worker_tend(struct om_worker *self, int64_t now_ms);
+
+// The work under a lease, or NULL.
+struct work *worker_find(struct om_worker *self, struct om_str token);
+
+// Send a message that has no more than the work's token.
+void worker_send_token(struct om_worker *self, enum wire_type type,
+                       const struct work *work);
+
+// Send the outcome, and forget what nobody will acknowledge.
+void worker_send_outcome(struct om_worker *self, struct work *work, int64_t now_ms);
+
+// Give a job back unstarted; drop a piece of work.
+void worker_release(struct om_worker *self, struct work *work);
+void worker_forget(struct om_worker *self, struct work *work);

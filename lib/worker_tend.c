@@ -1,0 +1,110 @@
+#include <utlist.h>
+
+#include "worker_state.h"
+
+enum {
+    BEAT_MS = 2000,
+    RESEND_MS = 2000,      // of an outcome that is not acknowledged
+    RELEASE_MS = 1000,     // unstarted work goes back after this
+    BEAT_LIST_MAX = 12000, // bytes of one BEAT's list, below the header's limit
+};
+
+void
+worker_grant_credit(struct om_worker *self)
+{
+    if (self->drain_end_ms || !om_link_is_open(self->link))
+        return;
+    for (size_t i = 0; i < self->conf.queue_count; i++) {
+        struct credit *credit = &self->credits[i];
+        int64_t room =
+            self->conf.slots ? self->conf.slots - self->busy : self->conf.credit;
+        int64_t limit =
+            credit->received + (room > credit->waiting ? room - credit->waiting : 0);
+        // One CREDIT for several jobs, unless the broker would have to wait for it.
+        bool worth = limit - credit->limit >= (room + 3) / 4;
+        if (limit <= credit->limit || (!worth && credit->limit > credit->received))
+            continue;
+        struct wire_msg msg = { 0 };
+        WIRE_SET(&msg, queue, om_str(credit->queue));
+        WIRE_SET(&msg, limit, limit);
+        if (om_link_send(self->link, WIRE_CREDIT, &msg, (struct om_str){ 0 }) == OM_OK)
+            credit->limit = limit;
+    }
+}
+
+static void
+send_beat(struct om_worker *self, struct om_buf *items, size_t count)
+{
+    om_buf_reset(&self->list);
+    om_pack_array(&self->list, count);
+    om_buf_put(&self->list, items->data, items->size);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, held, om_buf_str(&self->list));
+    (void)!om_link_send(self->link, WIRE_BEAT, &msg, (struct om_str){ 0 });
+    om_buf_reset(items);
+}
+
+void
+worker_beat(struct om_worker *self, int64_t now_ms)
+{
+    struct om_buf items = { 0 };
+    size_t count = 0;
+    struct work *work;
+    DL_FOREACH (self->works, work) {
+        if (work_is_call(work))
+            continue;
+        work_put_held(work, true, &items);
+        count++;
+        if (items.size > BEAT_LIST_MAX) {
+            send_beat(self, &items, count);
+            count = 0;
+        }
+    }
+    if (count)
+        send_beat(self, &items, count);
+    om_buf_finish(&items);
+    self->beat_ms = now_ms;
+}
+
+int64_t
+worker_beat_due(struct om_worker *self)
+{
+    int64_t due = INT64_MAX;
+    struct work *work;
+    DL_FOREACH (self->works, work) {
+        if (work_is_call(work))
+            continue;
+        pthread_mutex_lock(&work->lock);
+        int64_t own = self->beat_ms + (work->progress_new ? PROGRESS_MS : BEAT_MS);
+        pthread_mutex_unlock(&work->lock);
+        due = own < due ? own : due;
+    }
+    return due;
+}
+
+int64_t
+worker_tend(struct om_worker *self, int64_t now_ms)
+{
+    int64_t due = INT64_MAX;
+    struct work *work, *next;
+    DL_FOREACH_SAFE (self->works, work, next) {
+        int64_t own = INT64_MAX;
+        if (work->state == WORK_FINISHED) {
+            own = work->sent_ms + RESEND_MS;
+            if (now_ms >= own && om_link_is_open(self->link)) {
+                worker_send_outcome(self, work, now_ms);
+                continue;
+            }
+            own = own < now_ms ? now_ms + RESEND_MS : own;
+        } else if (work->state == WORK_WAITING && self->conf.slots &&
+                   !work_is_call(work)) {
+            own = work->received_ms + RELEASE_MS;
+            if (now_ms >= own) {
+                worker_release(self, work);
+                continue;
+            }
+        }
+        due = own < due ? own : due;
+    }
+    return due;
+}
