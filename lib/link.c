@@ -24,7 +24,9 @@ struct om_link {
 
     bool connected, open;
     int64_t incarnation;
-    int64_t heartbeat_ms, heard_ms, sent_ms, hello_ms, remake_ms, remake_wait_ms;
+    int64_t heartbeat_ms, sent_ms, hello_ms, remake_ms, remake_wait_ms;
+    int64_t
+        unanswered_ms; // when something was sent after the last that was heard; 0: never
     char refusal[256];
 
     zmq_msg_t header, payload; // of the frame given out last
@@ -139,7 +141,7 @@ om_link_create(const struct om_link_conf *conf, struct om_link **out, const char
         return OM_EINVAL;
     }
     open_socket(self);
-    self->remake_ms = self->heard_ms = om_clock_mono_ms();
+    self->remake_ms = om_clock_mono_ms();
     *out = self;
     return OM_OK;
 }
@@ -209,6 +211,8 @@ send_frames(struct om_link *self, struct om_str header, struct om_str payload)
     if (more && zmq_send(self->socket, payload.data, payload.size, ZMQ_DONTWAIT) < 0)
         return OM_EUNAVAILABLE;
     self->sent_ms = om_clock_mono_ms();
+    if (!self->unanswered_ms)
+        self->unanswered_ms = self->sent_ms;
     return OM_OK;
 }
 
@@ -304,7 +308,7 @@ recv_frames(struct om_link *self)
         more = zmq_msg_more(&rest);
         zmq_msg_close(&rest);
     }
-    self->heard_ms = om_clock_mono_ms();
+    self->unanswered_ms = 0;
     return true;
 }
 
@@ -365,7 +369,7 @@ remake_socket(struct om_link *self, int64_t now_ms)
     close_session(self);
     close_socket(self);
     open_socket(self);
-    self->heard_ms = now_ms;
+    self->unanswered_ms = 0;
     self->remake_wait_ms = self->remake_wait_ms ? 2 * self->remake_wait_ms : 250;
     if (self->remake_wait_ms > REMAKE_MAX_MS)
         self->remake_wait_ms = REMAKE_MAX_MS;
@@ -378,8 +382,8 @@ int64_t
 om_link_tick(struct om_link *self, int64_t now_ms)
 {
     drain_monitor(self);
-    int64_t silent_at = self->heard_ms + SILENT_HEARTBEATS * self->heartbeat_ms;
-    bool silent = self->connected && now_ms >= silent_at;
+    bool silent = self->connected && self->unanswered_ms &&
+                  now_ms >= self->unanswered_ms + SILENT_HEARTBEATS * self->heartbeat_ms;
     if ((silent || !self->socket) && now_ms >= self->remake_ms)
         remake_socket(self, now_ms);
     if (self->connected && !self->open && now_ms >= self->hello_ms + HELLO_AGAIN_MS)
