@@ -80,8 +80,8 @@ struct change {
     };
 
     // Set by the store for CHANGE_TASK: the id was stored before, under `known_seq`, with
-    // `known_hash` (zero if none); nothing was inserted. Changes of the same batch that
-    // name the refused seq are still written and mean nothing.
+    // `known_hash` (zero if none); nothing was inserted. Marks and results of the same batch
+    // that name the refused seq are left out.
     bool duplicate;
     int64_t known_seq;
     uint8_t known_hash[32];

@@ -7,10 +7,13 @@
 
 struct store;
 
-// Open or create the store of `url` ("sqlite:PATH"), and durably bump the epoch.
+// Open or create the store of `url` ("sqlite:FILE"), and durably bump the epoch.
+//   OM_EINVAL     no such kind of store
 //   OM_ECONFLICT  made by a newer program: upgrade; or in use by another process
-//   OM_ENOSPACE, OM_EDB  cannot be opened; *why (static or in the store) says the reason
-OM_MUST_CHECK enum om_rc store_open(const char *url, struct store **out, const char **why);
+//   OM_ENOSPACE, OM_EDB  cannot be opened
+// *why then says the reason, until this thread's next store_open().
+OM_MUST_CHECK enum om_rc store_open(const char *url, struct store **out,
+                                    const char **why);
 
 // Close; sets *self_p to NULL. No other call may be running.
 void store_close(struct store **self_p);
@@ -28,7 +31,8 @@ struct store_loader {
 };
 
 // Before the first commit.
-OM_MUST_CHECK enum om_rc store_load(struct store *self, const struct store_loader *loader);
+OM_MUST_CHECK enum om_rc store_load(struct store *self,
+                                    const struct store_loader *loader);
 
 // Write a batch in one transaction and sync it. Committing thread.
 //   OM_OK        durable
@@ -37,11 +41,16 @@ OM_MUST_CHECK enum om_rc store_load(struct store *self, const struct store_loade
 //   OM_EINTERNAL unknown: the caller must exit and recover
 OM_MUST_CHECK enum om_rc store_commit(struct store *self, struct batch *batch);
 
+// Tidy up behind commits: move what is in the log to its place, once there is enough of
+// it. Committing thread, after the result of a commit was passed on.
+void store_checkpoint(struct store *self);
+
 // Answer a read; sets read->rc. Reading thread.
 void store_read(struct store *self, struct read *read);
 
-// Remove results, and events every subscriber has applied, older than their retention, a
-// few rows a call; true when there is more. Committing thread, when idle.
+// Remove ended tasks, and events their subscriber has applied, older than the retention,
+// a few rows a call; true when there is more. Events of a topic without a subscriber
+// stay. Committing thread, when idle.
 bool store_purge(struct store *self, int64_t now_ms, int64_t retention_ms);
 
 // Free share of the disk the store is on, 0 to 1.

@@ -1,0 +1,23 @@
+// driver.h - what an implementation of the store provides; the functions of store.h, as
+// they stand there. An implementation's struct begins with a struct store.
+#pragma once
+#include "store.h"
+
+struct store_driver {
+    const char *scheme; // the URL's beginning, with its colon
+    enum om_rc (*open)(const char *place, struct store **out, const char **why);
+    void (*close)(struct store *self);
+    enum om_rc (*load)(struct store *self, const struct store_loader *loader);
+    enum om_rc (*commit)(struct store *self, struct batch *batch);
+    void (*checkpoint)(struct store *self);
+    void (*read)(struct store *self, struct read *read);
+    bool (*purge)(struct store *self, int64_t now_ms, int64_t retention_ms);
+    double (*disk_free)(const struct store *self);
+};
+
+struct store {
+    const struct store_driver *driver;
+    uint32_t epoch;
+};
+
+extern const struct store_driver store_sqlite;

@@ -1,0 +1,175 @@
+#include "sqlite.h"
+
+enum {
+    TASK_ROWS = 64, // deleted a call: a payload may be 256 pages
+    EVENT_ROWS = 512,
+};
+
+// ---- ended tasks
+
+static int
+drop_task(struct sqlite_store *self, int64_t seq)
+{
+    static const enum sqlite_writer drops[] = { WRITER_DROP_TASK, WRITER_DROP_RESULT,
+                                                WRITER_DROP_MARKS, WRITER_KEEP_TASK_SEQ };
+    int code = SQLITE_DONE;
+    for (size_t i = 0; i < OM_COUNT(drops) && code == SQLITE_DONE; i++) {
+        sqlite3_bind_int64(self->writes[drops[i]], 1, seq);
+        code = sqlite_run(self->writes[drops[i]]);
+    }
+    return code;
+}
+
+// The next tasks that ended before `cutoff`. A task made after it cannot have ended
+// before it, so the search ends there and never goes through the whole table.
+static size_t
+find_ended(struct sqlite_store *self, int64_t cutoff, int64_t found[TASK_ROWS])
+{
+    sqlite3_stmt *rows = self->writes[WRITER_ENDED_TASKS];
+    sqlite3_bind_int64(rows, 1, self->sweep.task_seq);
+    sqlite3_bind_int64(rows, 2, TASK_ROWS);
+    size_t count = 0, seen = 0;
+    bool young = false;
+    while (!young && sqlite3_step(rows) == SQLITE_ROW) {
+        seen++;
+        self->sweep.task_seq = sqlite3_column_int64(rows, 0);
+        young = sqlite3_column_int64(rows, 1) >= cutoff;
+        if (sqlite3_column_type(rows, 2) != SQLITE_NULL &&
+            sqlite3_column_int64(rows, 2) < cutoff)
+            found[count++] = self->sweep.task_seq;
+    }
+    sqlite3_reset(rows);
+    self->sweep.tasks_done = young || seen < TASK_ROWS;
+    return count;
+}
+
+static enum om_rc
+purge_tasks(struct sqlite_store *self, int64_t cutoff)
+{
+    int64_t found[TASK_ROWS];
+    size_t count = find_ended(self, cutoff, found);
+    if (count == 0)
+        return OM_OK;
+    enum om_rc rc = sqlite_begin(self);
+    if (rc != OM_OK)
+        return rc;
+    int code = SQLITE_DONE;
+    for (size_t i = 0; i < count && code == SQLITE_DONE; i++)
+        code = drop_task(self, found[i]);
+    return sqlite_end(self, code);
+}
+
+// ---- applied events
+
+// Step to the next (shard, topic) there is. False behind the last.
+static bool
+next_lane(struct sqlite_store *self)
+{
+    struct sqlite_sweep *sweep = &self->sweep;
+    sqlite3_stmt *next = self->writes[WRITER_NEXT_LANE];
+    sqlite3_bind_int64(next, 1, sweep->shard);
+    sqlite_bind_str(next, 2, (struct om_str){ sweep->topic, sweep->topic_size });
+    bool found = sqlite3_step(next) == SQLITE_ROW;
+    struct om_str topic = found ? sqlite_str(next, 1) : (struct om_str){ 0 };
+    found = found && topic.size <= sizeof(sweep->topic);
+    if (found) {
+        sweep->shard = sqlite3_column_int64(next, 0);
+        sweep->topic_size = topic.size;
+        memcpy(sweep->topic, topic.data, topic.size);
+    }
+    sqlite3_reset(next);
+    return found;
+}
+
+// How far the lane's subscriber is; 0 if it has none.
+static int64_t
+applied_seq(struct sqlite_store *self, struct om_str topic)
+{
+    for (size_t i = 0; i < SUBSCRIPTION_COUNT; i++) {
+        if (!om_str_eq(om_str(subscriptions[i].topic), topic))
+            continue;
+        sqlite3_stmt *cursor = self->writes[WRITER_CURSOR];
+        sqlite_bind_str(cursor, 1, om_str(queues[subscriptions[i].queue].name));
+        sqlite3_bind_int64(cursor, 2, self->sweep.shard);
+        int64_t seq =
+            sqlite3_step(cursor) == SQLITE_ROW ? sqlite3_column_int64(cursor, 0) : 0;
+        sqlite3_reset(cursor);
+        return seq;
+    }
+    return 0;
+}
+
+// The last of the lane's first events that are applied and old; 0 if there are none.
+static int64_t
+find_applied(struct sqlite_store *self, struct om_str topic, int64_t cutoff)
+{
+    int64_t applied = applied_seq(self, topic);
+    if (applied == 0)
+        return 0;
+    sqlite3_stmt *rows = self->writes[WRITER_APPLIED_EVENTS];
+    sqlite3_bind_int64(rows, 1, self->sweep.shard);
+    sqlite_bind_str(rows, 2, topic);
+    sqlite3_bind_int64(rows, 3, applied);
+    sqlite3_bind_int64(rows, 4, EVENT_ROWS);
+    int64_t last = 0;
+    while (sqlite3_step(rows) == SQLITE_ROW && sqlite3_column_int64(rows, 1) < cutoff)
+        last = sqlite3_column_int64(rows, 0);
+    sqlite3_reset(rows);
+    return last;
+}
+
+static enum om_rc
+drop_events(struct sqlite_store *self, struct om_str topic, int64_t last)
+{
+    enum om_rc rc = sqlite_begin(self);
+    if (rc != OM_OK)
+        return rc;
+    sqlite3_stmt *keep = self->writes[WRITER_KEEP_SHARD_SEQ];
+    sqlite3_bind_int64(keep, 1, self->sweep.shard);
+    sqlite3_bind_int64(keep, 2, last);
+    int code = sqlite_run(keep);
+    if (code == SQLITE_DONE) {
+        sqlite3_stmt *drop = self->writes[WRITER_DROP_EVENTS];
+        sqlite3_bind_int64(drop, 1, self->sweep.shard);
+        sqlite_bind_str(drop, 2, topic);
+        sqlite3_bind_int64(drop, 3, last);
+        code = sqlite_run(drop);
+    }
+    return sqlite_end(self, code);
+}
+
+// True when events were dropped, so that a lane is gone through to its end by call after
+// call; at the end of the sweep false.
+static bool
+purge_events(struct sqlite_store *self, int64_t cutoff, enum om_rc *rc)
+{
+    struct sqlite_sweep *sweep = &self->sweep;
+    for (;;) {
+        struct om_str topic = { sweep->topic, sweep->topic_size };
+        int64_t last = sweep->shard < 0 ? 0 : find_applied(self, topic, cutoff);
+        if (last > 0) {
+            *rc = drop_events(self, topic, last);
+            return *rc == OM_OK;
+        }
+        if (!next_lane(self))
+            return false;
+    }
+}
+
+bool
+sqlite_purge(struct store *store, int64_t now_ms, int64_t retention_ms)
+{
+    struct sqlite_store *self = (struct sqlite_store *)store;
+    int64_t cutoff = now_ms - retention_ms;
+    enum om_rc rc = OM_OK;
+    bool more = true;
+    if (!self->sweep.tasks_done)
+        rc = purge_tasks(self, cutoff);
+    else
+        more = purge_events(self, cutoff, &rc);
+    if (rc != OM_OK || !more) {
+        self->sweep = (struct sqlite_sweep){ .shard = -1 };
+        return false;
+    }
+    return true;
+}
