@@ -83,6 +83,7 @@ struct change {
     // `known_hash` (zero if none); nothing was inserted. Marks and results of the same batch
     // that name the refused seq are left out.
     bool duplicate;
+    bool known_foreign; // it is another tenant's: the submit must be refused
     int64_t known_seq;
     uint8_t known_hash[32];
 };

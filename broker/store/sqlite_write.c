@@ -54,8 +54,10 @@ find_known(struct sqlite_store *self, struct change *change)
         struct wire_msg header;
         change->duplicate = true;
         change->known_seq = sqlite3_column_int64(known, 0);
+        struct om_uuid tenant = sqlite_uuid(known, 2);
+        change->known_foreign = !om_uuid_eq(&tenant, &change->task.tenant);
         memset(change->known_hash, 0, sizeof(change->known_hash));
-        if (wire_decode(sqlite_str(known, 1), &header) == OM_OK &&
+        if (rec_decode(&wire_msg_rec, sqlite_str(known, 1), &header, NULL) == OM_OK &&
             WIRE_HAS(&header, hash))
             memcpy(change->known_hash, header.hash.data, sizeof(change->known_hash));
         code = SQLITE_DONE;
