@@ -18,6 +18,8 @@ target_compile_options(omni_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wstrict-prototypes
     -Wmissing-prototypes -Wwrite-strings -Wvla -Werror
     -fstack-protector-strong -fno-omit-frame-pointer)
+# A program loads only the libraries it uses, though all link the whole of lib/.
+target_link_options(omni_flags INTERFACE -Wl,--as-needed)
 # A program loads only the libraries it uses, which keeps its start short.
 target_link_options(omni_flags INTERFACE -Wl,--as-needed)
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT OMNI_SANITIZE)
@@ -28,6 +30,11 @@ if(OMNI_SANITIZE)
     target_compile_options(omni_flags INTERFACE
         -fsanitize=${OMNI_SANITIZE} -fno-sanitize-recover=all)
     target_link_options(omni_flags INTERFACE -fsanitize=${OMNI_SANITIZE})
+endif()
+
+if(OMNI_FUZZ)
+    # What the fuzzer is guided by: every library counts which branches were taken.
+    target_compile_options(omni_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # omni_library(NAME SOURCES a.c b.c LINKS target...)
