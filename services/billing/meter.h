@@ -1,0 +1,16 @@
+// meter.h - what is metered, once. Pure.
+//
+// Quantities are integers in the meter's base unit. Usage of a meter that is not in the
+// list is kept all the same and reported in the unit "unit".
+#pragma once
+#include "base.h"
+
+//  name           unit     what it counts
+#define METER_LIST(X)                                                                     \
+    X(api_call,     "call",  "authenticated HTTP requests")                               \
+    X(ml_inference, "call",  "predictions")                                               \
+    X(custom_model, "model", "trainings that were completed")                             \
+    X(compute_ms,   "ms",    "time a worker spent on jobs")
+
+// The base unit of a meter; static text.
+const char *meter_unit(struct om_str name);
