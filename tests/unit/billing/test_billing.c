@@ -5,7 +5,7 @@
 #include "period.h"
 #include "usage.h"
 
-enum { EVENTS_MAX = 16 };
+enum { EVENTS_MAX = 16, HOUR_S = 3600 };
 
 static struct call_folder folder;
 static struct billing billing;
@@ -105,7 +105,7 @@ Test(billing, sums_usage_by_meter_with_its_unit)
     add(3, "b/1/compute_ms", "compute_ms", 6000, 30);
     add(4, "b/1/bananas", "bananas", 6000, 3);
     cr_assert(apply() == OM_OK);
-    cr_expect_str_eq(usage(0, 10),
+    cr_expect_str_eq(usage(0, HOUR_S),
                      "bananas=3 unit;compute_ms=150 ms;custom_model=1 model;");
 }
 
@@ -116,7 +116,7 @@ Test(billing, counts_a_run_that_is_delivered_again_once)
         add(2, "b", "api_call", 1000, 2);
         cr_assert(apply() == OM_OK);
     }
-    cr_expect_str_eq(usage(0, 10), "api_call=7 call;");
+    cr_expect_str_eq(usage(0, HOUR_S), "api_call=7 call;");
 }
 
 Test(billing, counts_the_new_part_of_an_overlapping_run)
@@ -127,7 +127,7 @@ Test(billing, counts_the_new_part_of_an_overlapping_run)
     add(2, "b", "api_call", 1000, 2);
     add(3, "c", "api_call", 1000, 1);
     cr_assert(apply() == OM_OK);
-    cr_expect_str_eq(usage(0, 10), "api_call=8 call;");
+    cr_expect_str_eq(usage(0, HOUR_S), "api_call=8 call;");
 }
 
 Test(billing, counts_an_event_that_was_published_twice_once)
@@ -137,7 +137,7 @@ Test(billing, counts_an_event_that_was_published_twice_once)
     cr_assert(apply() == OM_OK);
     add(3, "a", "api_call", 1000, 5);
     cr_assert(apply() == OM_OK);
-    cr_expect_str_eq(usage(0, 10), "api_call=5 call;");
+    cr_expect_str_eq(usage(0, HOUR_S), "api_call=5 call;");
 }
 
 Test(billing, keeps_what_it_counted_when_it_starts_again)
@@ -148,7 +148,7 @@ Test(billing, keeps_what_it_counted_when_it_starts_again)
     billing.db = call_open_db(&folder, "billing", billing_schema);
     add(1, "other id, same place in the log", "api_call", 1000, 5);
     cr_assert(apply() == OM_OK);
-    cr_expect_str_eq(usage(0, 10), "api_call=5 call;");
+    cr_expect_str_eq(usage(0, HOUR_S), "api_call=5 call;");
 }
 
 Test(billing, applies_nothing_of_a_run_with_a_malformed_event)
@@ -160,7 +160,7 @@ Test(billing, applies_nothing_of_a_run_with_a_malformed_event)
     add(1, "a", "api_call", 1000, 5);
     run[0].tenant = OM_LIT("nobody");
     cr_expect(apply() == OM_EPROTO);
-    cr_expect_str_eq(usage(0, 10), "");
+    cr_expect_str_eq(usage(0, HOUR_S), "");
 }
 
 Test(billing, refuses_a_sum_of_more_than_64_bits)
@@ -175,12 +175,12 @@ Test(billing, refuses_a_sum_of_more_than_64_bits)
         rc = apply();
     }
     cr_expect(rc == OM_EINVAL);
-    cr_expect_str_eq(usage(0, 10), "api_call=9216000000000000000 call;");
+    cr_expect_str_eq(usage(0, HOUR_S), "api_call=9216000000000000000 call;");
 }
 
 Test(billing, answers_ranges_exactly)
 {
-    enum { H = 3600 };
+    enum { H = HOUR_S };
     const int64_t at_ms[] = { H * 1000 - 1,     H * 1000,         (H + 1) * 1000,
                               3 * H * 1000 - 1, 3 * H * 1000 + 5, 4 * H * 1000 };
     const char *ids[] = { "a", "b", "c", "d", "e", "f" };
@@ -206,10 +206,10 @@ Test(billing, shows_a_tenant_only_its_own_usage)
     cr_assert(apply() == OM_OK);
     tenant = om_id_new(9);
     om_typeid_encode(OM_ID_TENANT, &tenant, tenant_text);
-    cr_expect_str_eq(usage(0, 10), "");
+    cr_expect_str_eq(usage(0, HOUR_S), "");
     add(2, "a", "api_call", 1000, 3); // the id of another tenant's event is free
     cr_assert(apply() == OM_OK);
-    cr_expect_str_eq(usage(0, 10), "api_call=3 call;");
+    cr_expect_str_eq(usage(0, HOUR_S), "api_call=3 call;");
 }
 
 Test(billing, answers_for_this_month_when_no_range_is_given)
