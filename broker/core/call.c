@@ -1,0 +1,353 @@
+#include <stdio.h>
+
+#include "call.h"
+#include "commit.h"
+#include "events.h"
+#include "fair.h"
+#include "ops.h"
+#include "out.h"
+#include "queue.h"
+#include "session.h"
+
+static void
+call_destroy(struct core *self, struct call **call_p)
+{
+    struct call *call = *call_p;
+    *call_p = NULL;
+    timer_stop(&self->mono, &call->timer);
+    if (call->worker) {
+        DL_DELETE2(call->worker->taken, call, taken_prev, taken_next);
+        call->share->in_flight--;
+    } else {
+        fair_remove(&call->item);
+        call->share->waiting_calls--;
+        self->waiting_calls--;
+    }
+    if (call->caller)
+        DL_DELETE2(call->caller->made, call, made_prev, made_next);
+    HASH_DEL(self->calls, call);
+    share_unref(self, &call->share);
+    payload_unref(&call->payload);
+    free((char *)call->header.data);
+    free(call);
+}
+
+// ---- the answer
+
+static enum om_rc
+worker_of_key(const struct wire_msg *msg, const struct payload *payload,
+              struct om_uuid *tenant)
+{
+    struct key_resolve_reply reply;
+    if (msg->type == WIRE_ERROR)
+        return om_rc_find(msg->code);
+    enum om_rc rc =
+        rec_decode(&key_resolve_reply_rec, payload_bytes(payload), &reply, NULL);
+    if (rc != OM_OK || om_typeid_decode(OM_ID_TENANT, reply.tenant, tenant) != OM_OK)
+        return OM_EINTERNAL;
+    struct rec_iter scopes = rec_iter(reply.scopes);
+    for (struct om_str scope; rec_next_str(&scopes, &scope);)
+        if (om_str_eq(scope, OM_LIT("worker")))
+            return OM_OK;
+    return OM_EFORBIDDEN;
+}
+
+// Pass REPLY or ERROR on to who asked.
+static void
+answer(struct core *self, struct call *call, const struct wire_msg *answer_msg,
+       struct payload *payload)
+{
+    if (call->internal) {
+        DL_DELETE2(call->caller->made, call, made_prev, made_next);
+        call->caller = NULL; // which the next call may free
+        struct om_uuid tenant = { 0 };
+        enum om_rc rc = worker_of_key(answer_msg, payload, &tenant);
+        session_key_resolved(self, call->asker.conn, rc, &tenant);
+        return;
+    }
+    struct wire_msg msg = *answer_msg;
+    msg.has &= ~(W(usage) | W(events) | W(call) | W(id));
+    if (call->asker.id.size)
+        WIRE_SET(&msg, id, label_str(&call->asker.id));
+    out_send(self, call->asker.conn, (enum wire_type)answer_msg->type, &msg, payload);
+}
+
+static void
+answer_error(struct core *self, struct call *call, enum om_rc rc, const char *text)
+{
+    struct wire_msg msg = { .type = WIRE_ERROR };
+    WIRE_SET(&msg, code, om_str(om_rc_info(rc)->code));
+    WIRE_SET(&msg, text, om_str(text));
+    answer(self, call, &msg, NULL);
+    call_destroy(self, &call);
+}
+
+static void
+tell_worker_to_stop(struct core *self, const struct call *call)
+{
+    if (!call->worker)
+        return;
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, call, call->number);
+    out_send(self, call->worker->conn, WIRE_CALL_CANCEL, &msg, NULL);
+}
+
+static void
+on_deadline(struct core *self, struct timer *timer)
+{
+    struct call *call = TIMER_OWNER(timer, struct call, timer);
+    if (self->now.mono_ms >= call->deadline_ms) {
+        tell_worker_to_stop(self, call);
+        answer_error(self, call, OM_ETIMEOUT, "no worker answered in time");
+    } else if (!call->worker && !queue_has_takers(self, call->share->queue)) {
+        answer_error(self, call, OM_EUNAVAILABLE, "no worker serves this queue");
+    } else {
+        timer_set(&self->mono, timer, call->deadline_ms, on_deadline);
+    }
+}
+
+// What was used and what happened, appended after the answer is on its way.
+static void
+log_answer(struct core *self, const struct call *call, const struct wire_msg *msg)
+{
+    if (!call->has_tenant)
+        return;
+    size_t count = events_count(msg->usage) + events_count(msg->events);
+    if (count == 0)
+        return;
+    char prefix[128];
+    struct om_str id = label_str(&call->asker.id);
+    struct om_uuid ignored;
+    if (om_typeid_decode(OM_ID_REQUEST, id, &ignored) == OM_OK)
+        snprintf(prefix, sizeof(prefix), "%.*s", (int)id.size, id.data);
+    else
+        snprintf(prefix, sizeof(prefix), "call/%u/%lld", self->conf.epoch,
+                 (long long)call->number);
+    struct wire_msg asked;
+    if (wire_decode(call->header, &asked) != OM_OK)
+        asked.traceparent = (struct om_str){ 0 };
+    struct events_origin origin = { .tenant = call->share->tenant,
+                                    .traceparent = asked.traceparent };
+    commit_group(self, EFFECT_NONE, count);
+    events_add_usage(self, &origin, om_str(prefix), msg->usage);
+    events_add(self, &origin, msg->events);
+}
+
+static struct call *
+taken_call(struct core *self, const struct input *in)
+{
+    struct call *call = NULL;
+    if (WIRE_HAS(in->msg, call))
+        HASH_FIND(hh, self->calls, &in->msg->call, sizeof(in->msg->call), call);
+    return call && call->worker == in->session ? call : NULL;
+}
+
+static void
+finish(struct core *self, const struct input *in)
+{
+    struct call *call = taken_call(self, in);
+    if (!call)
+        return; // too late, or somebody else's
+    struct wire_msg msg = *in->msg;
+    if (in->session->role == ROLE_TENANT)
+        msg.has &= ~W(events), msg.events = (struct om_str){ 0 };
+    answer(self, call, &msg, in->payload);
+    log_answer(self, call, &msg);
+    call_destroy(self, &call);
+}
+
+void
+on_reply(struct core *self, const struct input *in)
+{
+    finish(self, in);
+}
+
+void
+on_error(struct core *self, const struct input *in)
+{
+    finish(self, in);
+}
+
+// ---- the question
+
+static struct call *
+call_create(struct core *self, struct queue_state *queue, const struct om_uuid *tenant,
+            struct session *caller, struct om_str header, struct payload *payload)
+{
+    struct call *call = core_alloc(sizeof(*call));
+    call->number = ++self->last_call;
+    char *copy = core_realloc(NULL, header.size + 1);
+    memcpy(copy, header.data, header.size);
+    call->header = (struct om_str){ copy, header.size };
+    call->payload = payload_ref(payload);
+    call->has_tenant = !om_uuid_is_zero(tenant);
+    call->share = share_get(self, queue, tenant);
+    call->caller = caller;
+    call->asker.conn = caller->conn;
+    DL_APPEND2(caller->made, call, made_prev, made_next);
+    HASH_ADD(hh, self->calls, number, sizeof(call->number), call);
+    self->waiting_calls++;
+    call->share->waiting_calls++;
+    fair_push(&call->share->calls, &call->item);
+    queue_touch(self, queue);
+    return call;
+}
+
+static void
+set_deadline(struct core *self, struct call *call, int64_t ttl_ms)
+{
+    int64_t hard_ms = call->share->queue->hard_ms;
+    if (ttl_ms > WIRE_WAIT_MAX_MS)
+        ttl_ms = WIRE_WAIT_MAX_MS;
+    if (hard_ms > 0 && ttl_ms > hard_ms)
+        ttl_ms = hard_ms;
+    call->deadline_ms = self->now.mono_ms + ttl_ms;
+    int64_t first_ms = ttl_ms < CALL_ORPHAN_MS ? ttl_ms : CALL_ORPHAN_MS;
+    timer_set(&self->mono, &call->timer, self->now.mono_ms + first_ms, on_deadline);
+}
+
+// Calls that wait are bounded, and no tenant has over a quarter of the room.
+static bool
+is_full(const struct core *self, const struct share *share)
+{
+    bool over = share && !om_uuid_is_zero(&share->tenant) &&
+                share->waiting_calls >= (self->conf.max_calls + 3) / 4;
+    return over || self->waiting_calls >= self->conf.max_calls || commit_congested(self);
+}
+
+void
+on_call(struct core *self, const struct input *in)
+{
+    const struct wire_msg *msg = in->msg;
+    struct queue_state *queue = queue_get(self, &in->tenant, msg->queue);
+    if (!queue) {
+        out_error(self, in->conn, msg->id, OM_EINVAL, "there is no such queue");
+        return;
+    }
+    struct share *share = NULL;
+    HASH_FIND(hh, queue->shares, &in->tenant, sizeof(in->tenant), share);
+    if (is_full(self, share)) {
+        queue_tidy(self, queue);
+        out_error(self, in->conn, msg->id, OM_EUNAVAILABLE, "too many calls are waiting");
+        return;
+    }
+    om_buf_reset(&self->scratch);
+    wire_encode(WIRE_CALL, msg, &self->scratch);
+    struct call *call = call_create(self, queue, &in->tenant, in->session,
+                                    om_buf_str(&self->scratch), in->payload);
+    label_set(&call->asker.id, msg->id);
+    call->from = in->session->role;
+    set_deadline(self, call, WIRE_HAS(msg, ttl_ms) ? msg->ttl_ms : CALL_TTL_MS);
+}
+
+void
+call_resolve_key(struct core *self, struct session *session, struct om_str credential)
+{
+    uint8_t hash[32];
+    self->conf.sha256(credential, hash);
+    struct key_resolve_request request = { 0 };
+    struct om_str hash_str = { (const char *)hash, sizeof(hash) };
+    REC_SET(&request, key_resolve_request, hash, hash_str);
+    struct om_buf body = { 0 }, header = { 0 };
+    rec_encode(&key_resolve_request_rec, &request, &body);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, queue, om_str(queues[QUEUE_IDENTITY].name));
+    WIRE_SET(&msg, kind, om_str(ops[OP_key_resolve].name));
+    wire_encode(WIRE_CALL, &msg, &header);
+    struct payload *payload = payload_copy(om_buf_str(&body));
+    if (!payload || body.failed || header.failed)
+        abort();
+
+    static const struct om_uuid nobody;
+    struct queue_state *queue = queue_get(self, &nobody, msg.queue);
+    struct call *call =
+        call_create(self, queue, &nobody, session, om_buf_str(&header), payload);
+    call->from = ROLE_BROKER;
+    call->internal = true;
+    set_deadline(self, call, CALL_TTL_MS);
+    payload_unref(&payload);
+    om_buf_finish(&body);
+    om_buf_finish(&header);
+}
+
+bool
+call_hand_out(struct core *self, struct queue_state *queue, struct credit *credit)
+{
+    struct item *item = fair_pick(&queue->calls);
+    if (!item)
+        return false;
+    struct call *call = TIMER_OWNER(item, struct call, item);
+    call->worker = credit->session;
+    DL_APPEND2(call->worker->taken, call, taken_prev, taken_next);
+    call->share->in_flight++;
+    call->share->waiting_calls--;
+    self->waiting_calls--;
+    credit->sent++;
+    credit_update(self, credit);
+
+    struct wire_msg msg;
+    if (wire_decode(call->header, &msg) != OM_OK)
+        abort(); // this core encoded it
+    int64_t ttl_ms = call->deadline_ms - self->now.mono_ms;
+    char tenant[OM_TYPEID_MAX];
+    WIRE_SET(&msg, call, call->number);
+    WIRE_SET(&msg, from, om_str(role_name(call->from)));
+    WIRE_SET(&msg, ttl_ms, ttl_ms > 0 ? ttl_ms : 0);
+    msg.has &= ~W(tenant);
+    if (call->has_tenant) {
+        size_t size = om_typeid_encode(OM_ID_TENANT, &call->share->tenant, tenant);
+        WIRE_SET(&msg, tenant, ((struct om_str){ tenant, size }));
+    }
+    out_send(self, call->worker->conn, WIRE_CALL, &msg, call->payload);
+    payload_unref(&call->payload);
+    return true;
+}
+
+// ---- ends that nobody answered
+
+void
+on_call_cancel(struct core *self, const struct input *in)
+{
+    struct call *call, *next;
+    for (call = in->session->made; call; call = next) {
+        next = call->made_next;
+        if (!om_str_eq(label_str(&call->asker.id), in->msg->id))
+            continue;
+        tell_worker_to_stop(self, call);
+        call_destroy(self, &call);
+    }
+}
+
+void
+call_fail_taken(struct core *self, struct session *session)
+{
+    for (struct call *call; (call = session->taken);)
+        answer_error(self, call, OM_EUNAVAILABLE, "the worker is gone");
+}
+
+void
+call_abandon_made(struct core *self, struct session *session)
+{
+    for (struct call *call; (call = session->made);) {
+        tell_worker_to_stop(self, call);
+        call_destroy(self, &call);
+    }
+}
+
+void
+call_move_taken(struct session *from, struct session *to)
+{
+    for (struct call *call; (call = from->taken);) {
+        DL_DELETE2(from->taken, call, taken_prev, taken_next);
+        call->worker = to;
+        DL_APPEND2(to->taken, call, taken_prev, taken_next);
+    }
+}
+
+void
+call_destroy_all(struct core *self)
+{
+    struct call *call, *next;
+    HASH_ITER (hh, self->calls, call, next)
+        call_destroy(self, &call);
+}

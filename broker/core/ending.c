@@ -1,0 +1,154 @@
+#include <stdio.h>
+
+#include "task_inner.h"
+
+static void
+add_result(struct core *self, struct task *task, const struct ending *ending)
+{
+    struct change *change = commit_add(self, CHANGE_RESULT);
+    change->result = (struct change_result){
+        .task_seq = task->seq,
+        .state = ending->state,
+        .attempts = task->attempts,
+        .lost = task->lost,
+        .started_ms = task->started_ms,
+        .finished_ms = self->now.wall_ms,
+        .code = commit_copy(self, ending->code),
+        .text = commit_copy(self, ending->text),
+        .ctype = commit_copy(self, ending->ctype),
+        .payload = payload_ref(ending->result),
+    };
+}
+
+// Usage and events go with the change that caused them. A lost attempt bills nothing.
+static void
+add_events(struct core *self, const struct task *task, struct om_str usage,
+           struct om_str events)
+{
+    struct events_origin origin = { task->tenant->id, task->traceparent };
+    char prefix[OM_TYPEID_MAX + 24];
+    size_t size = om_typeid_encode(OM_ID_TASK, &task->id, prefix);
+    size += (size_t)snprintf(prefix + size, sizeof(prefix) - size, "/%u",
+                             task->lease.token.attempt);
+    events_add_usage(self, &origin, (struct om_str){ prefix, size }, usage);
+    events_add(self, &origin, events);
+}
+
+// A worker's word ended the attempt: it hears DONE_ACK when `group` is durable.
+static void
+acknowledge(struct core *self, struct task *task, struct group *group, core_conn conn)
+{
+    group->ack = conn != 0;
+    group->conn = conn;
+    group->token = task->lease.token;
+    if (task->lease.active)
+        lease_end(self, &task->lease, conn);
+}
+
+void
+task_end(struct core *self, struct task *task, struct ending *ending)
+{
+    size_t count = 1 + events_count(ending->usage) + events_count(ending->events);
+    struct group *group = commit_group(self, EFFECT_END, count);
+    group->task = task;
+    group->send = ending->send;
+    add_result(self, task, ending);
+    add_events(self, task, ending->usage, ending->events);
+    task->ending = ending->state;
+    task->finished_ms = self->now.wall_ms;
+    task_unplace(self, task);
+    acknowledge(self, task, group, ending->conn);
+}
+
+void
+task_end_durable(struct core *self, struct group *group, struct change *change)
+{
+    struct task *task = group->task;
+    task->state = change->result.state;
+    if (change->result.code.size)
+        task_set_text(&task->code, change->result.code);
+    if (change->result.text.size)
+        task_set_text(&task->text, change->result.text);
+    self->stats.completed += task->state == STATE_SUCCEEDED;
+    self->stats.failed += task->state == STATE_FAILED;
+    self->stats.cancelled += task->state == STATE_CANCELLED;
+    self->stats.expired += task->state == STATE_EXPIRED;
+    watch_finish(self, task);
+    task_destroy(self, &group->task);
+}
+
+// Full jitter: anything up to the backoff, so that what failed together does not come
+// back together.
+static int64_t
+backoff_ms(struct core *self, int64_t failures)
+{
+    int64_t most_ms = self->conf.retry_base_ms;
+    while (--failures > 0 && most_ms < self->conf.retry_cap_ms)
+        most_ms *= 2;
+    if (most_ms > self->conf.retry_cap_ms)
+        most_ms = self->conf.retry_cap_ms;
+    return 1 + core_random(self, most_ms);
+}
+
+static void
+retry_later(struct core *self, struct task *task, enum mark_kind kind,
+            const struct failure *failure, int64_t delay_ms)
+{
+    struct group *group =
+        commit_group(self, EFFECT_NONE, 1 + events_count(failure->usage));
+    struct change_mark *mark = task_mark(self, task, kind);
+    mark->due_ms = self->now.wall_ms + delay_ms;
+    mark->code = commit_copy(self, failure->code);
+    mark->text = commit_copy(self, failure->text);
+    add_events(self, task, failure->usage, (struct om_str){ 0 });
+    acknowledge(self, task, group, failure->conn);
+    task_set_text(&task->code, failure->code);
+    task_set_text(&task->text, failure->text);
+    task_back_off(self, task, delay_ms);
+}
+
+void
+task_attempt_failed(struct core *self, struct task *task, const struct failure *failure)
+{
+    struct ending ending = { .code = failure->code,
+                             .text = failure->text,
+                             .usage = failure->usage,
+                             .conn = failure->conn };
+    int64_t failures = task->attempts - task->lost;
+    if (task->cancel) {
+        ending.state = STATE_CANCELLED;
+        ending.code = ending.text = (struct om_str){ 0 };
+        task_end(self, task, &ending);
+    } else if (!failure->retryable || failures >= task->max_attempts) {
+        ending.state = STATE_FAILED;
+        task_end(self, task, &ending);
+    } else {
+        int64_t delay_ms =
+            failure->retry_ms >= 0 ? failure->retry_ms : backoff_ms(self, failures);
+        retry_later(self, task, MARK_FAIL, failure, delay_ms);
+    }
+}
+
+// Where no worker of this start of the broker ever spoke for the lease, the restart may
+// have caused the loss: then the attempt does not count.
+void
+task_attempt_lost(struct core *self, struct task *task)
+{
+    if (task->cancel) {
+        task_end(self, task, &(struct ending){ .state = STATE_CANCELLED });
+        return;
+    }
+    if (!task->lease.claimed) {
+        task->lease.kind->release(self, &task->lease);
+        return;
+    }
+    struct failure failure = { .code = om_str(om_rc_info(OM_ELOST)->code),
+                               .text = om_str(om_rc_info(OM_ELOST)->text) };
+    task->lost++;
+    if (task->lost >= self->conf.max_lost)
+        task_end(self, task,
+                 &(struct ending){
+                     .state = STATE_FAILED, .code = failure.code, .text = failure.text });
+    else
+        retry_later(self, task, MARK_LOST, &failure, backoff_ms(self, task->lost));
+}

@@ -1,0 +1,89 @@
+#include <stdio.h>
+
+#include "commit.h"
+#include "events.h"
+#include "out.h"
+
+size_t
+events_count(struct om_str list)
+{
+    return rec_iter(list).left;
+}
+
+bool
+events_valid(struct om_str list)
+{
+    struct rec_iter iter = rec_iter(list);
+    for (struct om_str bytes; rec_next_raw(&iter, &bytes);) {
+        struct wire_event event;
+        if (rec_decode(&wire_event_rec, bytes, &event, NULL) != OM_OK)
+            return false;
+    }
+    return iter.left == 0;
+}
+
+static void
+add(struct core *self, const struct events_origin *origin, struct om_str topic,
+    struct om_str id, struct om_str body, int64_t at_ms)
+{
+    struct change *change = commit_add(self, CHANGE_EVENT);
+    change->event = (struct change_event){
+        .shard = om_uuid_shard(&origin->tenant),
+        .topic = commit_copy(self, topic),
+        .id = commit_copy(self, id),
+        .body = commit_copy(self, body),
+        .traceparent = commit_copy(self, origin->traceparent),
+        .tenant = origin->tenant,
+        .at_ms = at_ms,
+    };
+}
+
+void
+events_add(struct core *self, const struct events_origin *origin, struct om_str list)
+{
+    struct rec_iter iter = rec_iter(list);
+    for (struct om_str bytes; rec_next_raw(&iter, &bytes);) {
+        struct wire_event event;
+        if (rec_decode(&wire_event_rec, bytes, &event, NULL) == OM_OK)
+            add(self, origin, event.topic, event.id, event.body, event.at);
+    }
+}
+
+void
+events_add_usage(struct core *self, const struct events_origin *origin,
+                 struct om_str prefix, struct om_str usage)
+{
+    struct rec_iter iter = rec_iter(usage);
+    for (struct om_str bytes; rec_next_raw(&iter, &bytes);) {
+        struct wire_usage item;
+        if (rec_decode(&wire_usage_rec, bytes, &item, NULL) != OM_OK)
+            continue;
+        char id[160];
+        int size = snprintf(id, sizeof(id), "%.*s/%.*s", (int)prefix.size, prefix.data,
+                            (int)item.meter.size, item.meter.data);
+        add(self, origin, OM_LIT("usage"), (struct om_str){ id, (size_t)size }, bytes,
+            self->now.wall_ms);
+    }
+}
+
+void
+on_publish(struct core *self, const struct input *in)
+{
+    const struct wire_msg *msg = in->msg;
+    size_t count = events_count(msg->events);
+    if (om_uuid_is_zero(&in->tenant) || !events_valid(msg->events) || count == 0) {
+        out_error(self, in->conn, msg->id, OM_EINVAL,
+                  "an event or its tenant is not valid");
+        return;
+    }
+    if (commit_congested(self)) {
+        out_error(self, in->conn, msg->id, OM_EUNAVAILABLE, NULL);
+        return;
+    }
+    struct events_origin origin = { in->tenant, msg->traceparent };
+    struct wire_msg answer = { 0 };
+    WIRE_SET(&answer, id, msg->id);
+    struct group *group = commit_group(self, EFFECT_NONE, count);
+    events_add(self, &origin, msg->events);
+    group->send = out_encode(self, in->conn, WIRE_PUBLISHED, &answer, NULL);
+}

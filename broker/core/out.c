@@ -1,0 +1,97 @@
+#include "out.h"
+
+struct out *
+out_encode(struct core *self, core_conn conn, enum wire_type type,
+           const struct wire_msg *msg, struct payload *payload)
+{
+    om_buf_reset(&self->scratch);
+    wire_encode(type, msg, &self->scratch);
+    if (self->scratch.failed)
+        abort();
+    struct out *out = core_alloc(sizeof(*out) + self->scratch.size);
+    out->conn = conn;
+    out->payload = payload_ref(payload);
+    out->size = self->scratch.size;
+    memcpy(out->header, self->scratch.data, self->scratch.size);
+    return out;
+}
+
+void
+out_destroy(struct out **self_p)
+{
+    struct out *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    payload_unref(&self->payload);
+    free(self);
+}
+
+void
+out_push(struct core *self, struct out **out_p)
+{
+    struct out *out = *out_p;
+    *out_p = NULL;
+    out->next = NULL;
+    *self->sends_end = out;
+    self->sends_end = &out->next;
+}
+
+void
+out_send(struct core *self, core_conn conn, enum wire_type type,
+         const struct wire_msg *msg, struct payload *payload)
+{
+    struct out *out = out_encode(self, conn, type, msg, payload);
+    out_push(self, &out);
+}
+
+void
+out_error(struct core *self, core_conn conn, struct om_str id, enum om_rc rc,
+          const char *text)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, code, om_str(om_rc_info(rc)->code));
+    WIRE_SET(&msg, text, om_str(text ? text : om_rc_info(rc)->text));
+    if (id.data && id.size)
+        WIRE_SET(&msg, id, id);
+    out_send(self, conn, WIRE_ERROR, &msg, NULL);
+}
+
+void
+out_token(struct core *self, core_conn conn, enum wire_type type,
+          const struct wire_token *token)
+{
+    char bytes[WIRE_TOKEN_BYTES];
+    wire_token_encode(token, bytes);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, token, ((struct om_str){ bytes, sizeof(bytes) }));
+    out_send(self, conn, type, &msg, NULL);
+}
+
+struct out *
+out_about(struct core *self, const struct asker *asker, enum wire_type type,
+          const struct om_uuid *task)
+{
+    char text[OM_TYPEID_MAX];
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, label_str(&asker->id));
+    WIRE_SET(&msg, task,
+             ((struct om_str){ text, om_typeid_encode(OM_ID_TASK, task, text) }));
+    return out_encode(self, asker->conn, type, &msg, NULL);
+}
+
+bool
+core_next_send(struct core *self, struct core_send *out)
+{
+    out_destroy(&self->given);
+    if (!self->sends)
+        return false;
+    self->given = self->sends;
+    self->sends = self->given->next;
+    if (!self->sends)
+        self->sends_end = &self->sends;
+    *out = (struct core_send){ self->given->conn,
+                               { self->given->header, self->given->size },
+                               self->given->payload };
+    return true;
+}

@@ -1,0 +1,390 @@
+#include "query.h"
+#include "events.h"
+#include "out.h"
+#include "session.h"
+#include "task.h"
+#include "watch.h"
+
+// A read under way. Its answer finds its way by ids: whoever asked may be gone by then.
+struct query {
+    struct query *next;
+    struct read *read;
+    enum query_kind kind;
+    struct asker asker;
+    struct wire_token token; // PAYLOAD
+    struct run *run;
+};
+
+static struct query *
+query_create(struct core *self, enum query_kind kind, enum read_kind read)
+{
+    struct query *query = core_alloc(sizeof(*query));
+    query->kind = kind;
+    query->read = core_alloc(sizeof(*query->read));
+    query->read->kind = read;
+    query->read->context = query;
+    *self->queries_end = query;
+    self->queries_end = &query->next;
+    return query;
+}
+
+void
+query_payload(struct core *self, const struct task *task)
+{
+    struct query *query = query_create(self, QUERY_PAYLOAD, READ_PAYLOAD);
+    query->token = task->lease.token;
+    query->read->seq = task->seq;
+}
+
+void
+query_run(struct core *self, struct run *run)
+{
+    struct query *query = query_create(self, QUERY_RUN, READ_EVENTS);
+    query->run = run;
+    query->read->seq = run->cursor;
+    query->read->shard = run->shard;
+    query->read->topic = subscriptions[run->subscription].topic;
+    query->read->limit = run->limit;
+}
+
+struct read *
+core_next_read(struct core *self)
+{
+    struct query *query = self->queries;
+    if (!query)
+        return NULL;
+    self->queries = query->next;
+    if (!self->queries)
+        self->queries_end = &self->queries;
+    return query->read;
+}
+
+void
+query_destroy_all(struct core *self)
+{
+    for (struct query *query; (query = self->queries);) {
+        self->queries = query->next;
+        read_destroy(&query->read);
+        free(query);
+    }
+}
+
+static void
+refuse(struct core *self, const struct asker *asker, enum om_rc rc, const char *text)
+{
+    out_error(self, asker->conn, label_str(&asker->id), rc, text);
+}
+
+static struct asker
+asker_of(const struct input *in)
+{
+    struct asker asker = { .conn = in->conn };
+    label_set(&asker.id, in->msg->id);
+    return asker;
+}
+
+// Ask the store about one task of the tenant's.
+static void
+ask_about(struct core *self, enum query_kind kind, const struct input *in,
+          const struct om_uuid *id)
+{
+    struct asker asker = asker_of(in);
+    if (self->query_count >= QUERIES_MAX) {
+        refuse(self, &asker, OM_EUNAVAILABLE, "too many questions are open");
+        return;
+    }
+    self->query_count++;
+    struct query *query = query_create(self, kind, READ_TASK);
+    query->asker = asker;
+    query->read->tenant = in->tenant;
+    query->read->id = *id;
+}
+
+// The id of the message's task; false: the sender has been told that it is none.
+static bool
+task_id(struct core *self, const struct input *in, struct om_uuid *id)
+{
+    if (om_uuid_is_zero(&in->tenant))
+        out_error(self, in->conn, in->msg->id, OM_EINVAL, "tenant is missing");
+    else if (om_typeid_decode(OM_ID_TASK, in->msg->task, id) != OM_OK)
+        out_error(self, in->conn, in->msg->id, OM_ENOTFOUND, NULL);
+    else
+        return true;
+    return false;
+}
+
+// ---- GET
+
+static void
+send_task(struct core *self, const struct asker *asker, const struct om_uuid *id,
+          struct om_str info, struct om_str ctype, struct payload *result)
+{
+    char text[OM_TYPEID_MAX];
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, label_str(&asker->id));
+    WIRE_SET(&msg, task,
+             ((struct om_str){ text, om_typeid_encode(OM_ID_TASK, id, text) }));
+    WIRE_SET(&msg, info, info);
+    if (ctype.size)
+        WIRE_SET(&msg, ctype, ctype);
+    out_send(self, asker->conn, WIRE_TASK, &msg, result);
+}
+
+void
+on_get(struct core *self, const struct input *in)
+{
+    struct om_uuid id;
+    if (!task_id(self, in, &id))
+        return;
+    struct task *task = task_find(self, &in->tenant, &id);
+    if (!task) {
+        ask_about(self, QUERY_GET, in, &id);
+        return;
+    }
+    struct om_buf info = { 0 };
+    struct asker asker = asker_of(in);
+    task_info(task, &info);
+    send_task(self, &asker, &id, om_buf_str(&info), (struct om_str){ 0 }, NULL);
+    om_buf_finish(&info);
+}
+
+// ---- CANCEL, RETRY, WATCH
+
+void
+on_cancel(struct core *self, const struct input *in)
+{
+    struct om_uuid id;
+    if (!task_id(self, in, &id))
+        return;
+    struct asker asker = asker_of(in);
+    struct task *task = task_find(self, &in->tenant, &id);
+    if (task)
+        task_cancel(self, task, &asker);
+    else
+        ask_about(self, QUERY_CANCEL, in, &id);
+}
+
+void
+on_retry(struct core *self, const struct input *in)
+{
+    struct om_uuid id;
+    if (!task_id(self, in, &id))
+        return;
+    struct asker asker = asker_of(in);
+    if (!task_retry_open(self, &in->tenant, &id, &asker))
+        ask_about(self, QUERY_RETRY, in, &id);
+}
+
+void
+on_watch(struct core *self, const struct input *in)
+{
+    struct om_uuid id;
+    if (!task_id(self, in, &id))
+        return;
+    struct asker asker = asker_of(in);
+    struct task *task = task_find(self, &in->tenant, &id);
+    if (task)
+        watch_create(self, in->session, &asker, task, in->msg->ttl_ms);
+    else
+        ask_about(self, QUERY_WATCH, in, &id);
+}
+
+// The store has the task and memory does not, so it has ended.
+static void
+answer_about(struct core *self, const struct query *query,
+             const struct stored_task *stored)
+{
+    const struct asker *asker = &query->asker;
+    struct om_buf info = { 0 };
+    switch (query->kind) {
+    case QUERY_GET:
+        task_stored_info(stored, &info);
+        send_task(self, asker, &stored->id, om_buf_str(&info), stored->ctype,
+                  query->read->payload);
+        break;
+    case QUERY_WATCH:
+        task_stored_info(stored, &info);
+        watch_send(self, asker, &stored->id, 1, om_buf_str(&info), true);
+        break;
+    case QUERY_RETRY:
+        if (stored->state == STATE_FAILED)
+            task_reopen(self, stored, asker);
+        else
+            refuse(self, asker, OM_ECONFLICT, "the task has not failed");
+        break;
+    default:
+        refuse(self, asker, OM_ECONFLICT, "the task has ended");
+        break;
+    }
+    om_buf_finish(&info);
+}
+
+static void
+on_task_read(struct core *self, const struct query *query)
+{
+    const struct read *read = query->read;
+    const struct stored_task *stored = read->tasks;
+    self->query_count--;
+    if (read->rc != OM_OK)
+        refuse(self, &query->asker, read->rc, NULL);
+    else if (query->kind == QUERY_RETRY &&
+             task_retry_open(self, &read->tenant, &read->id, &query->asker))
+        return;
+    else if (stored->state == STATE_NONE && query->kind != QUERY_GET)
+        refuse(self, &query->asker, OM_EUNAVAILABLE,
+               NULL); // its commit is not reported yet
+    else
+        answer_about(self, query, stored);
+}
+
+// ---- LIST
+
+// Records of a page, packed one after the other.
+struct page {
+    struct om_buf records;
+    size_t count;
+};
+
+static void
+send_page(struct core *self, const struct asker *asker, struct page *page)
+{
+    struct om_buf array = { 0 };
+    om_pack_array(&array, page->count);
+    om_buf_put(&array, page->records.data, page->records.size);
+    struct payload *payload = payload_copy(om_buf_str(&array));
+    if (array.failed || !payload)
+        abort();
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, label_str(&asker->id));
+    out_send(self, asker->conn, WIRE_TASKS, &msg, payload);
+    payload_unref(&payload);
+    om_buf_finish(&array);
+    om_buf_finish(&page->records);
+}
+
+// Which states have this public name; `*ended` is set to the one that is an end.
+static bool
+states_of(struct om_str status, bool open[STATE_COUNT], enum task_state *ended)
+{
+    bool known = false;
+    *ended = STATE_NONE;
+    for (unsigned state = 1; state < STATE_COUNT; state++) {
+        const struct state_info *info = state_info(state);
+        open[state] = om_str_eq(status, om_str(info->public_name));
+        known = known || open[state];
+        if (open[state] && info->ended)
+            *ended = (enum task_state)state;
+    }
+    return known;
+}
+
+static bool
+is_older(const struct task *task, const struct task *after,
+         const struct om_uuid *after_id)
+{
+    if (after)
+        return task->seq < after->seq;
+    return om_uuid_is_zero(after_id) ||
+           memcmp(&task->id, after_id, sizeof(*after_id)) < 0;
+}
+
+static void
+list_open(struct core *self, const struct input *in, const bool states[STATE_COUNT],
+          const struct om_uuid *after_id, size_t limit)
+{
+    struct page page = { 0 };
+    struct tenant_state *tenant = NULL;
+    HASH_FIND(hh, self->tenants, &in->tenant, sizeof(in->tenant), tenant);
+    const struct task *after = task_find(self, &in->tenant, after_id);
+    struct task *task = tenant ? tenant->tasks->prev : NULL; // the newest
+    while (task && page.count < limit) {
+        if (task->committed && states[task->state] && is_older(task, after, after_id)) {
+            task_info(task, &page.records);
+            page.count++;
+        }
+        task = task == tenant->tasks ? NULL : task->prev;
+    }
+    struct asker asker = asker_of(in);
+    send_page(self, &asker, &page);
+}
+
+void
+on_list(struct core *self, const struct input *in)
+{
+    const struct wire_msg *msg = in->msg;
+    struct asker asker = asker_of(in);
+    bool open[STATE_COUNT] = { false };
+    enum task_state ended = STATE_NONE;
+    struct om_uuid after = { 0 };
+    size_t limit = msg->limit < LIST_MAX ? (size_t)msg->limit : LIST_MAX;
+    if (om_uuid_is_zero(&in->tenant) ||
+        (WIRE_HAS(msg, status) && !states_of(msg->status, open, &ended)) ||
+        (WIRE_HAS(msg, after) &&
+         om_typeid_decode(OM_ID_TASK, msg->after, &after) != OM_OK)) {
+        refuse(self, &asker, OM_EINVAL, "tenant, status or after is not valid");
+        return;
+    }
+    if (WIRE_HAS(msg, status) && ended == STATE_NONE) {
+        list_open(self, in, open, &after, limit);
+        return;
+    }
+    if (self->query_count >= QUERIES_MAX) {
+        refuse(self, &asker, OM_EUNAVAILABLE, "too many questions are open");
+        return;
+    }
+    self->query_count++;
+    struct query *query = query_create(self, QUERY_LIST, READ_LIST);
+    query->asker = asker;
+    query->read->tenant = in->tenant;
+    query->read->id = after;
+    query->read->state = ended;
+    query->read->limit = limit;
+}
+
+static void
+on_list_read(struct core *self, const struct query *query)
+{
+    const struct read *read = query->read;
+    self->query_count--;
+    if (read->rc != OM_OK && read->rc != OM_ENOTFOUND) {
+        refuse(self, &query->asker, read->rc, NULL);
+        return;
+    }
+    struct page page = { 0 };
+    for (size_t i = 0; i < read->count; i++) {
+        const struct stored_task *stored = &read->tasks[i];
+        const struct task *task = task_find(self, &stored->tenant, &stored->id);
+        if (task && read->state != STATE_NONE)
+            continue; // opened again since
+        if (task)
+            task_info(task, &page.records);
+        else
+            task_stored_info(stored, &page.records);
+        page.count++;
+    }
+    send_page(self, &query->asker, &page);
+}
+
+// ---- answers
+
+void
+query_answered(struct core *self, struct read **read_p)
+{
+    struct query *query = (*read_p)->context;
+    switch (query->kind) {
+    case QUERY_LIST:
+        on_list_read(self, query);
+        break;
+    case QUERY_PAYLOAD:
+        task_payload_read(self, &query->token, query->read);
+        break;
+    case QUERY_RUN:
+        run_read_done(self, query->run, query->read);
+        break;
+    default:
+        on_task_read(self, query);
+        break;
+    }
+    read_destroy(read_p);
+    free(query);
+}

@@ -1,0 +1,22 @@
+// query.h - questions: GET, LIST, WATCH, CANCEL and RETRY, answered from memory for open
+// tasks and by a read of the store for ended ones.
+#pragma once
+#include "inner.h"
+
+// Read the payload of the task's lease: task_payload_read().
+void query_payload(struct core *self, const struct task *task);
+
+// Read the events of the run: run_read_done().
+void query_run(struct core *self, struct run *run);
+
+// The store has answered; frees the read.
+void query_answered(struct core *self, struct read **read_p);
+
+// Free questions whose read was not handed out.
+void query_destroy_all(struct core *self);
+
+void on_get(struct core *self, const struct input *in);
+void on_list(struct core *self, const struct input *in);
+void on_watch(struct core *self, const struct input *in);
+void on_cancel(struct core *self, const struct input *in);
+void on_retry(struct core *self, const struct input *in);

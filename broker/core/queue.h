@@ -1,0 +1,37 @@
+// queue.h - queues, who may take from them, and the hand-out of work to credit.
+#pragma once
+#include "inner.h"
+
+// The queue `name` of the platform, or of `tenant`; made if it is new. NULL if a tenant
+// may not have a queue of that name, or the platform has none such.
+struct queue_state *queue_get(struct core *self, const struct om_uuid *tenant,
+                              struct om_str name);
+
+// Free the queue if nothing needs it. Call after a queue_get() that led to nothing.
+void queue_tidy(struct core *self, struct queue_state *queue);
+
+struct om_str queue_name(const struct queue_state *queue);
+
+// May the session take work from the queue?
+bool queue_serves(const struct queue_state *queue, const struct session *session);
+
+// Does any session that is alive have credit or had it?
+bool queue_has_takers(const struct core *self, const struct queue_state *queue);
+
+// The queue has new work or new credit: hand out when the input is handled.
+void queue_touch(struct core *self, struct queue_state *queue);
+
+// Hand out work of all touched queues.
+void queue_hand_out(struct core *self);
+
+// The tenant's part of the queue, with one more reference.
+struct share *share_get(struct core *self, struct queue_state *queue,
+                        const struct om_uuid *tenant);
+void share_unref(struct core *self, struct share **share_p);
+
+// CREDIT of a session.
+void on_credit(struct core *self, const struct input *in);
+
+// `reserved` or `sent` changed.
+void credit_update(struct core *self, struct credit *credit);
+void credit_destroy(struct core *self, struct credit **credit_p);

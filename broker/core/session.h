@@ -1,0 +1,23 @@
+// session.h - who is connected, with what authority, and whether it is alive.
+#pragma once
+#include "inner.h"
+
+struct session *session_find(const struct core *self, core_conn conn);
+
+// Heard of lately, authenticated, and no send to it failed since?
+bool session_live(const struct core *self, const struct session *session);
+
+// A message came: it is alive.
+void session_heard(struct core *self, struct session *session);
+
+// Identity has answered who the key of a pending session belongs to. `rc` OM_OK: to
+// `tenant`, as a worker.
+void session_key_resolved(struct core *self, core_conn conn, enum om_rc rc,
+                          const struct om_uuid *tenant);
+
+// Its leases stay until they time out, its calls end, its credit goes.
+void session_close(struct core *self, struct session **session_p);
+
+void on_hello(struct core *self, const struct input *in);
+void on_bye(struct core *self, const struct input *in);
+void on_ping(struct core *self, const struct input *in);

@@ -1,0 +1,55 @@
+// task_inner.h - what the files of the job lane share: task.c (submit, load, place),
+// attempt.c (a job at a worker), ending.c (failures and results).
+#pragma once
+#include "commit.h"
+#include "events.h"
+#include "fair.h"
+#include "lease.h"
+#include "out.h"
+#include "query.h"
+#include "queue.h"
+#include "task.h"
+#include "watch.h"
+
+// How a task ends.
+struct ending {
+    enum task_state state;
+    struct om_str code, text, ctype;
+    struct payload *result;
+    struct om_str usage, events;
+    core_conn conn;   // the worker whose word it is; 0: nobody's
+    struct out *send; // goes out when the end is durable; taken
+};
+
+extern const struct lease_kind task_kind;
+
+// A waiting task goes where it belongs: scheduled, ready, or its end.
+void task_place(struct core *self, struct task *task);
+
+// Take a task out of whatever it waits in.
+void task_unplace(struct core *self, struct task *task);
+
+// The end is decided: it is added to the batch and happens when that is durable.
+void task_end(struct core *self, struct task *task, struct ending *ending);
+
+// An attempt ended without a result: retry it after a while, or end the task.
+void task_attempt_failed(struct core *self, struct task *task,
+                         const struct failure *failure);
+
+// The worker of its lease is gone: retry it after a while, or end the task.
+void task_attempt_lost(struct core *self, struct task *task);
+
+// Forget the task, whatever is waiting for it having been told.
+void task_destroy(struct core *self, struct task **task_p);
+
+// A backoff of the task's ends after `delay_ms`.
+void task_back_off(struct core *self, struct task *task, int64_t delay_ms);
+
+// Keep `payload` in memory with the task while there is room for it.
+void task_cache(struct core *self, struct task *task, struct payload *payload);
+
+// Add a mark; the caller fills in the rest.
+struct change_mark *task_mark(struct core *self, struct task *task, enum mark_kind kind);
+
+// Set a copied text of the task.
+void task_set_text(char **member, struct om_str text);

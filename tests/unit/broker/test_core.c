@@ -1,0 +1,94 @@
+#include <criterion/criterion.h>
+
+#include "bench.h"
+
+// The state GET shows of an open task.
+static enum task_state
+get_state(struct bench *bench, const struct om_uuid *id)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("get"));
+    WIRE_SET(&msg, task, bench_task_text(id));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_GET, &msg, NULL);
+    return bench_state(bench_expect(bench, BENCH_CLIENT, WIRE_TASK));
+}
+
+Test(core, says_submitted_only_after_the_commit)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_submit(&bench, "omni.inference", "x");
+    bench_expect_nothing(&bench);
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_expect(&bench, BENCH_CLIENT, WIRE_SUBMITTED);
+    bench_finish(&bench);
+}
+
+Test(core, carries_a_job_from_submit_to_done)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    struct om_uuid id = bench_submitted(&bench, "omni.inference");
+    bench_take_job(&bench, BENCH_WORKER, token);
+    cr_expect(om_str_eq(payload_bytes(bench.sent.payload), OM_LIT("payload")));
+    cr_expect_eq(get_state(&bench, &id), STATE_LEASED);
+
+    bench_say(&bench, BENCH_WORKER, WIRE_START, token);
+    cr_expect_eq(get_state(&bench, &id), STATE_RUNNING);
+    cr_assert(bench_commit(&bench, OM_OK)); // the lease
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    bench_expect_nothing(&bench);
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_expect(&bench, BENCH_WORKER, WIRE_DONE_ACK);
+    cr_expect_eq(core_stats(bench.core).completed, 1);
+    cr_expect_eq(core_stats(bench.core).open_tasks, 0);
+    bench_finish(&bench);
+}
+
+Test(core, sends_a_long_job_only_after_its_lease_is_durable)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(&bench, BENCH_WORKER, "omni.training", 1);
+    bench_submitted(&bench, "omni.training");
+    bench_expect_nothing(&bench);
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_expect(&bench, BENCH_WORKER, WIRE_JOB);
+    bench_finish(&bench);
+}
+
+Test(core, passes_a_call_to_a_worker_and_its_reply_back)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    struct wire_msg call = { 0 };
+    WIRE_SET(&call, id, OM_LIT("c1"));
+    WIRE_SET(&call, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&call, kind, OM_LIT("predict"));
+    WIRE_SET(&call, tenant, BENCH_TENANT);
+    WIRE_SET(&call, from, OM_LIT("identity")); // a lie
+    bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_CALL, &call, "question");
+
+    const struct wire_msg *got = bench_expect(&bench, BENCH_WORKER, WIRE_CALL);
+    cr_expect(om_str_eq(got->from, OM_LIT("ingest")));
+    cr_expect(om_str_eq(got->tenant, BENCH_TENANT));
+    struct wire_msg reply = { 0 };
+    WIRE_SET(&reply, call, got->call);
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_REPLY, &reply, "answer");
+
+    got = bench_expect(&bench, BENCH_CLIENT, WIRE_REPLY);
+    cr_expect(om_str_eq(got->id, OM_LIT("c1")));
+    cr_expect(om_str_eq(payload_bytes(bench.sent.payload), OM_LIT("answer")));
+    bench_finish(&bench);
+}
