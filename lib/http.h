@@ -72,6 +72,11 @@ struct om_http_request {
 struct om_str om_http_field(const struct om_http_request *request, const char *name);
 struct om_str om_http_query(const struct om_http_request *request, const char *name);
 
+// Does the path match a pattern like "/v1/files/{id}"? A "{name}" takes one segment that is
+// neither empty nor dots. What each took goes to `params`, which has room for `max`.
+bool om_http_match(const struct om_http_request *request, const char *pattern,
+                   struct om_str *params, size_t max);
+
 // A body that is read while it is sent. `close` is called once, whatever happens.
 struct om_http_source {
     void *context;

@@ -129,3 +129,34 @@ om_http_target_parse(struct om_str target, char *decoded, struct om_http_request
     const char *wrong = parse_path(out->path, &decoded, out);
     return wrong ? wrong : parse_query(query, &decoded, out);
 }
+
+static bool
+is_dots(struct om_str segment)
+{
+    return om_str_eq(segment, OM_LIT(".")) || om_str_eq(segment, OM_LIT(".."));
+}
+
+bool
+om_http_match(const struct om_http_request *request, const char *pattern,
+              struct om_str *params, size_t max)
+{
+    struct om_str rest = om_str(pattern);
+    size_t segment = 0, param = 0;
+    cut(&rest, '/');
+    for (bool more = true; more; segment++) {
+        more = memchr(rest.data, '/', rest.size) != NULL;
+        struct om_str want = cut(&rest, '/');
+        if (segment == request->segment_count)
+            return false;
+        struct om_str have = request->segments[segment];
+        if (want.size == 0 || want.data[0] != '{') {
+            if (!om_str_eq(want, have))
+                return false;
+            continue;
+        }
+        if (have.size == 0 || is_dots(have) || param == max)
+            return false;
+        params[param++] = have;
+    }
+    return segment == request->segment_count;
+}

@@ -389,6 +389,43 @@ Test(http_conn, gives_fields_segments_and_query_decoded)
     peer_finish(&peer);
 }
 
+Test(http_conn, matches_paths_segment_by_segment)
+{
+    static const struct {
+        const char *path, *pattern, *param; // param NULL: no match
+    } cases[] = {
+        { "/v1/files", "/v1/files", "" },
+        { "/v1/files/", "/v1/files", NULL },
+        { "/v1", "/v1/files", NULL },
+        { "/v1/files/x", "/v1/files", NULL },
+        { "/v1/files/x", "/v1/files/{id}", "x" },
+        { "/v1/files/a%2Fb", "/v1/files/{id}", "a/b" },
+        { "/v1/files/", "/v1/files/{id}", NULL },
+        { "/v1/files/..", "/v1/files/{id}", NULL },
+        { "/v1/files/%2e%2E", "/v1/files/{id}", NULL },
+        { "/v1/files/.", "/v1/files/{id}", NULL },
+        { "/v1/files/x/../y", "/v1/files/{id}", NULL },
+        { "/a/x/b", "/a/{id}/b", "x" },
+        { "/a/x/c", "/a/{id}/b", NULL },
+        { "/", "/", "" },
+        { "//", "/", NULL },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        struct peer peer;
+        char text[128];
+        peer_init(&peer);
+        peer.park = true;
+        snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", cases[i].path);
+        feed_text(&peer, text);
+        struct om_str param = { "", 0 };
+        bool match = om_http_match(&peer.conn.request, cases[i].pattern, &param, 1);
+        cr_expect_eq(match, cases[i].param != NULL, "%s", cases[i].path);
+        if (match && cases[i].param)
+            cr_expect(om_str_eq(param, om_str(cases[i].param)), "%s", cases[i].path);
+        peer_finish(&peer);
+    }
+}
+
 Test(http_conn, refuses_a_head_that_is_too_large)
 {
     char *long_text = malloc(20000);
