@@ -12,7 +12,7 @@
 
 enum {
     TRIES = 5,
-    BACKOFF_MS = 200, // doubled at each try, with full jitter
+    BACKOFF_MS = 100, // doubled at each try, with full jitter
     CONNECT_MS = 3000,
     TOTAL_MS = 15 * 60 * 1000,
     STALL_BYTES = 1000, // a second, on average over
