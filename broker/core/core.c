@@ -81,7 +81,6 @@ core_create(const struct core_conf *conf)
     self->random = conf->seed;
     self->disk_free = 1;
     self->sends_end = &self->sends;
-    self->queries_end = &self->queries;
     run_init_all(self);
     return self;
 }

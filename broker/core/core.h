@@ -56,6 +56,9 @@ struct core_conf {
 struct core_conf core_conf_default(void);
 
 struct core *core_create(const struct core_conf *conf);
+
+// Reads that were handed out stay their holder's, who frees them with read_destroy(); a
+// batch that is out goes with the core.
 void core_destroy(struct core **self_p);
 
 // ---- loading, before the first message

@@ -348,7 +348,7 @@ struct core {
     int64_t last_batch, retry_commit_ms;
     size_t pending_count;
     struct out *sends, **sends_end, *given; // given: borrowed by the caller
-    struct query *queries, **queries_end;
+    struct query *queries, *asked; // to hand out; under way
     struct om_buf scratch;
     struct core_stats stats;
 };

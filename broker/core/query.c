@@ -7,7 +7,7 @@
 
 // A read under way. Its answer finds its way by ids: whoever asked may be gone by then.
 struct query {
-    struct query *next;
+    struct query *prev, *next; // in the list of those to hand out, then of those under way
     struct read *read;
     enum query_kind kind;
     struct asker asker;
@@ -23,8 +23,7 @@ query_create(struct core *self, enum query_kind kind, enum read_kind read)
     query->read = core_alloc(sizeof(*query->read));
     query->read->kind = read;
     query->read->context = query;
-    *self->queries_end = query;
-    self->queries_end = &query->next;
+    DL_APPEND(self->queries, query);
     return query;
 }
 
@@ -53,9 +52,8 @@ core_next_read(struct core *self)
     struct query *query = self->queries;
     if (!query)
         return NULL;
-    self->queries = query->next;
-    if (!self->queries)
-        self->queries_end = &self->queries;
+    DL_DELETE(self->queries, query);
+    DL_APPEND(self->asked, query);
     return query->read;
 }
 
@@ -63,9 +61,13 @@ void
 query_destroy_all(struct core *self)
 {
     for (struct query *query; (query = self->queries);) {
-        self->queries = query->next;
+        DL_DELETE(self->queries, query);
         read_destroy(&query->read);
         free(query);
+    }
+    for (struct query *query; (query = self->asked);) {
+        DL_DELETE(self->asked, query);
+        free(query); // whoever has the read frees it
     }
 }
 
@@ -371,6 +373,7 @@ void
 query_answered(struct core *self, struct read **read_p)
 {
     struct query *query = (*read_p)->context;
+    DL_DELETE(self->asked, query);
     switch (query->kind) {
     case QUERY_LIST:
         on_list_read(self, query);

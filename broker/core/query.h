@@ -12,7 +12,7 @@ void query_run(struct core *self, struct run *run);
 // The store has answered; frees the read.
 void query_answered(struct core *self, struct read **read_p);
 
-// Free questions whose read was not handed out.
+// Free all questions, and the reads not yet handed out.
 void query_destroy_all(struct core *self);
 
 void on_get(struct core *self, const struct input *in);
