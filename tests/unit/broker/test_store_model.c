@@ -86,7 +86,8 @@ add_end_or_reopening(struct batch *batch, int64_t seq)
         task->state = STATE_NONE;
         batch->changes[batch->count++] =
             (struct change){ .kind = CHANGE_REOPEN, .reopen_seq = seq };
-        stored_task_mark(&task->folded, &batch_mark(batch, seq, MARK_REOPEN)->mark);
+        struct change_mark mark = { .kind = MARK_REOPEN };
+        stored_task_mark(&task->folded, &mark);
     }
 }
 
