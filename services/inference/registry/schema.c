@@ -1,0 +1,37 @@
+#include "registry.h"
+
+const struct om_migration registry_schema[] = {
+    { 1, "files and models",
+      // An id is a UUIDv7, so its order is that of creation.
+      "CREATE TABLE file ("
+      "  tenant BLOB NOT NULL,"
+      "  id BLOB NOT NULL,"
+      "  purpose TEXT NOT NULL,"
+      "  filename TEXT NOT NULL,"
+      "  bytes BIGINT NOT NULL,"
+      "  sha256 TEXT NOT NULL,"
+      "  blob BLOB NOT NULL,"
+      "  created_ms BIGINT NOT NULL,"
+      "  PRIMARY KEY (tenant, id),"
+      "  UNIQUE (tenant, blob)"
+      ");"
+      "CREATE TABLE model ("
+      "  tenant BLOB NOT NULL,"
+      "  id BLOB NOT NULL,"
+      "  name TEXT NOT NULL,"
+      "  version BIGINT NOT NULL,"
+      "  model_type TEXT NOT NULL,"
+      "  task BLOB NOT NULL,"
+      "  training_file BLOB,"
+      "  metrics BLOB NOT NULL," // a msgpack map
+      "  bytes BIGINT NOT NULL,"
+      "  sha256 TEXT NOT NULL,"
+      "  blob BLOB NOT NULL,"
+      "  created_ms BIGINT NOT NULL,"
+      "  PRIMARY KEY (tenant, id),"
+      "  UNIQUE (tenant, task),"
+      "  UNIQUE (tenant, name, version),"
+      "  UNIQUE (tenant, blob)"
+      ");" },
+    { 0 },
+};
