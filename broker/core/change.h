@@ -10,7 +10,7 @@ enum change_kind {
     CHANGE_TASK,   // a new task
     CHANGE_MARK,   // something happened to an open task
     CHANGE_RESULT, // a task ended
-    CHANGE_REOPEN, // a failed task is ready again: its result goes, a mark stays
+    CHANGE_REOPEN, // a failed task is ready again: its result goes; MARK_REOPEN follows
     CHANGE_EVENT,  // one more event in a shard's log
     CHANGE_CURSOR, // a subscriber has applied a shard's events up to here
 };

@@ -336,8 +336,9 @@ task_submit_durable(struct core *self, struct group *group, struct change *chang
     static const uint8_t no_hash[32];
     struct task *task = group->task;
     if (change->duplicate) {
-        bool other = task->has_hash && memcmp(change->known_hash, no_hash, 32) != 0 &&
-                     memcmp(change->known_hash, task->hash, 32) != 0;
+        bool other = change->known_foreign ||
+                     (task->has_hash && memcmp(change->known_hash, no_hash, 32) != 0 &&
+                      memcmp(change->known_hash, task->hash, 32) != 0);
         if (other)
             task_reject(self, &task->asker, &task->id, OM_EREUSED, NULL);
         else

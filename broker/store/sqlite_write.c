@@ -128,13 +128,11 @@ write_result(struct sqlite_store *self, const struct change_result *result)
 }
 
 static int
-write_reopen(struct sqlite_store *self, int64_t task_seq)
+drop_result(struct sqlite_store *self, int64_t task_seq)
 {
     sqlite3_stmt *stmt = self->writes[WRITER_DROP_RESULT];
     sqlite3_bind_int64(stmt, 1, task_seq);
-    int code = sqlite_run(stmt);
-    struct change_mark mark = { .task_seq = task_seq, .kind = MARK_REOPEN };
-    return code == SQLITE_DONE ? write_mark(self, &mark) : code;
+    return sqlite_run(stmt);
 }
 
 static int
@@ -187,7 +185,7 @@ write_change(struct sqlite_store *self, struct change *change)
     case CHANGE_RESULT:
         return write_result(self, &change->result);
     case CHANGE_REOPEN:
-        return write_reopen(self, change->reopen_seq);
+        return drop_result(self, change->reopen_seq);
     case CHANGE_EVENT:
         return write_event(self, &change->event);
     case CHANGE_CURSOR:

@@ -205,6 +205,7 @@ Test(store, a_reopened_task_is_open_again_and_starts_anew)
     OM_AUTO(batch_destroy) struct batch *second = batch_create();
     second->changes[second->count++] =
         (struct change){ .kind = CHANGE_REOPEN, .reopen_seq = 1 };
+    batch_mark(second, 1, MARK_REOPEN);
     commit(second);
     fixture_load(&fx, &loaded);
     cr_assert_eq(loaded.count, 1);

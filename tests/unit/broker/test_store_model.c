@@ -86,8 +86,7 @@ add_end_or_reopening(struct batch *batch, int64_t seq)
         task->state = STATE_NONE;
         batch->changes[batch->count++] =
             (struct change){ .kind = CHANGE_REOPEN, .reopen_seq = seq };
-        struct change_mark mark = { .kind = MARK_REOPEN };
-        stored_task_mark(&task->folded, &mark);
+        stored_task_mark(&task->folded, &batch_mark(batch, seq, MARK_REOPEN)->mark);
     }
 }
 

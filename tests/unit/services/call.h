@@ -38,6 +38,7 @@ call_op(struct call *self, const struct om_route *routes, void *service, enum op
     snprintf(self->id, sizeof(self->id), "%s", id);
     self->job.arena = &self->arena;
     self->job.msg = &self->msg;
+    self->job.deadline_ms = INT64_MAX;
     self->call = (struct om_call){
         .op = &ops[op],
         .tenant = om_str(self->tenant),

@@ -1,0 +1,351 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "clock.h"
+#include "committer.h"
+#include "id.h"
+#include "log.h"
+#include "reader.h"
+#include "sockets.h"
+
+enum {
+    TURN_MESSAGES = 256, // taken from a socket in a turn
+    SECOND_MS = 1000,
+    STOP_MS = 1500, // for the running commit
+    STOP_S = 2,     // then the process ends without it
+    HOUR_MS = 3600 * 1000,
+};
+
+struct broker {
+    const struct broker_conf *conf;
+    struct store *store;
+    struct core *core;
+    struct sockets *sockets;
+    struct committer *committer;
+    struct reader *reader;
+    int wake_fd, signal_fd;
+    int64_t second_ms; // when the next second's work is due
+    uint64_t dropped;  // as logged last
+    bool stop;
+    int status;
+};
+
+static struct core_now
+now(void)
+{
+    return (struct core_now){ om_clock_mono_ms(), om_clock_wall_ms() };
+}
+
+// ---- starting
+
+static int
+refuse(int status, const char *why)
+{
+    om_log(OM_ERROR, "cannot start", LOG_S("why", why));
+    return status;
+}
+
+static int
+open_store(struct broker *self)
+{
+    static const char scheme[] = "sqlite:";
+    const char *folder = self->conf->database;
+    if (strncmp(folder, scheme, strlen(scheme)) == 0)
+        folder += strlen(scheme);
+    else if (strstr(folder, "://"))
+        return refuse(EX_CONFIG,
+                      "OMNI_DATABASE: the broker keeps its data in sqlite:DIR");
+    char url[4200], why[4200];
+    snprintf(url, sizeof(url), "sqlite:%.4096s/broker.db", folder);
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
+        snprintf(why, sizeof(why), "OMNI_DATABASE: %.4000s: %s", folder, strerror(errno));
+        return refuse(EX_CANTCREAT, why);
+    }
+    const char *reason;
+    enum om_rc rc = store_open(url, &self->store, &reason);
+    if (rc == OM_OK)
+        return EX_OK;
+    return refuse(rc == OM_ECONFLICT ? EX_CONFIG : EX_IOERR, reason);
+}
+
+static void
+on_task_seq(void *context, int64_t seq)
+{
+    core_load_task_seq(context, seq);
+}
+
+static void
+on_shard(void *context, uint8_t shard, int64_t seq)
+{
+    core_load_shard(context, shard, seq);
+}
+
+static void
+on_cursor(void *context, unsigned subscription, uint8_t shard, int64_t seq)
+{
+    core_load_cursor(context, subscription, shard, seq);
+}
+
+static enum om_rc
+on_task(void *context, const struct stored_task *task)
+{
+    return core_load_task(context, task);
+}
+
+static int
+load_core(struct broker *self)
+{
+    struct core_conf conf = core_conf_default();
+    conf.epoch = store_epoch(self->store);
+    om_random(&conf.seed, sizeof(conf.seed));
+    conf.node = self->conf->node;
+    conf.sha256 = om_sha256;
+    self->core = core_create(&conf);
+    if (!self->core)
+        return refuse(EX_OSERR, "no memory");
+    struct store_loader loader = { self->core, on_task_seq, on_shard, on_cursor,
+                                   on_task };
+    enum om_rc rc = store_load(self->store, &loader);
+    return rc == OM_OK ? EX_OK : refuse(EX_IOERR, "the stored tasks cannot be read");
+}
+
+static int
+start_threads(struct broker *self)
+{
+    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct committer_conf conf = {
+        .store = self->store,
+        .wake_fd = self->wake_fd,
+        .retention_ms = self->conf->retention_hours * HOUR_MS,
+    };
+    self->committer = committer_start(&conf);
+    self->reader = reader_start(self->store, self->wake_fd);
+    if (self->wake_fd < 0 || !self->committer || !self->reader)
+        return refuse(EX_OSERR, "no thread or no descriptor");
+    return EX_OK;
+}
+
+static int
+open_sockets(struct broker *self)
+{
+    char why[1024];
+    struct sockets_conf conf = { self->conf->client, self->conf->work, self->conf->keys };
+    enum om_rc rc = sockets_open(&conf, &self->sockets, why, sizeof(why));
+    if (rc == OM_OK)
+        return EX_OK;
+    return refuse(rc == OM_EINVAL ? EX_CONFIG : EX_UNAVAILABLE, why);
+}
+
+// SIGTERM and SIGINT are read from a descriptor, in every thread.
+static void
+prepare_process(struct broker *self)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    self->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    umask(077);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+// ---- a turn
+
+// True when a socket may have more.
+static bool
+receive(struct broker *self)
+{
+    bool more = false;
+    for (size_t i = 0; i < sockets_count(self->sockets); i++) {
+        struct sockets_message message;
+        int taken = 0;
+        while (taken < TURN_MESSAGES && sockets_receive(self->sockets, i, &message)) {
+            core_receive(self->core, now(), message.conn, &message.peer, message.header,
+                         message.payload);
+            payload_unref(&message.payload);
+            taken++;
+        }
+        more = more || taken == TURN_MESSAGES;
+    }
+    return more;
+}
+
+static void
+take_results(struct broker *self)
+{
+    enum om_rc rc;
+    struct batch *batch = committer_take(self->committer, &rc);
+    if (batch && rc == OM_EINTERNAL) {
+        om_log(OM_ERROR, "the outcome of a commit is unknown; the next start recovers");
+        self->status = EX_IOERR;
+        self->stop = true;
+        return;
+    }
+    if (batch) {
+        if (rc != OM_OK)
+            om_log(OM_ERROR, "a commit failed", LOG_S("code", om_rc_info(rc)->code),
+                   LOG_I("changes", batch->count));
+        core_committed(self->core, now(), &batch, rc);
+    }
+    for (struct read *read; (read = reader_take(self->reader));)
+        core_read_done(self->core, now(), &read);
+}
+
+static void
+send_all(struct broker *self)
+{
+    struct core_send send;
+    while (core_next_send(self->core, &send))
+        if (sockets_send(self->sockets, &send) != OM_OK)
+            core_suspect(self->core, now(), send.conn);
+    sockets_collect(self->sockets);
+}
+
+static void
+hand_over(struct broker *self)
+{
+    if (committer_is_free(self->committer)) {
+        struct batch *batch = core_take_batch(self->core);
+        if (batch)
+            committer_give(self->committer, batch);
+    }
+    send_all(self);
+    while (reader_has_room(self->reader)) {
+        struct read *read = core_next_read(self->core);
+        if (!read)
+            break;
+        reader_give(self->reader, read);
+    }
+}
+
+static void
+every_second(struct broker *self)
+{
+    core_set_disk_free(self->core, store_disk_free(self->store));
+    uint64_t dropped = sockets_dropped(self->sockets);
+    if (dropped != self->dropped)
+        om_log(OM_WARN, "messages of a wrong shape were dropped",
+               LOG_I("count", dropped - self->dropped));
+    self->dropped = dropped;
+}
+
+static void
+tick(struct broker *self)
+{
+    struct core_now at = now();
+    if (at.mono_ms >= core_next_timer(self->core))
+        core_tick(self->core, at);
+    if (at.mono_ms >= self->second_ms) {
+        every_second(self);
+        self->second_ms = at.mono_ms + SECOND_MS;
+    }
+}
+
+// Wait for input, at most until the next timer.
+static void
+wait_for_input(struct broker *self)
+{
+    zmq_pollitem_t items[SOCKETS_MAX + 2];
+    size_t count = sockets_count(self->sockets);
+    sockets_poll_items(self->sockets, items);
+    items[count] = (zmq_pollitem_t){ NULL, self->wake_fd, ZMQ_POLLIN, 0 };
+    items[count + 1] = (zmq_pollitem_t){ NULL, self->signal_fd, ZMQ_POLLIN, 0 };
+    int64_t next = core_next_timer(self->core);
+    next = next < self->second_ms ? next : self->second_ms;
+    int64_t left = next - om_clock_mono_ms();
+    zmq_poll(items, (int)count + 2, left > 0 ? (long)left : 0);
+    if (items[count].revents) {
+        eventfd_t ignored;
+        eventfd_read(self->wake_fd, &ignored);
+    }
+    if (items[count + 1].revents)
+        self->stop = true;
+}
+
+static void
+serve(struct broker *self)
+{
+    while (!self->stop) {
+        bool more = receive(self);
+        take_results(self);
+        tick(self);
+        hand_over(self);
+        if (!more)
+            wait_for_input(self);
+    }
+}
+
+// ---- stopping
+
+// Finish the running commit and send what it allows. A disk that hangs is not waited for:
+// the alarm ends the process, which is no worse than a crash.
+static void
+finish_commit(struct broker *self)
+{
+    int64_t deadline_ms = om_clock_mono_ms() + STOP_MS;
+    while (!committer_is_free(self->committer) && om_clock_mono_ms() < deadline_ms) {
+        struct pollfd wake = { self->wake_fd, POLLIN, 0 };
+        poll(&wake, 1, (int)(deadline_ms - om_clock_mono_ms()));
+        eventfd_t ignored;
+        eventfd_read(self->wake_fd, &ignored);
+        take_results(self);
+    }
+    send_all(self);
+}
+
+static void
+close_all(struct broker *self)
+{
+    committer_stop(&self->committer);
+    if (self->reader) {
+        reader_stop(self->reader);
+        for (struct read *read; (read = reader_take(self->reader));)
+            core_read_done(self->core, now(), &read);
+        reader_destroy(&self->reader);
+    }
+    core_destroy(&self->core);
+    sockets_close(&self->sockets);
+    store_close(&self->store);
+    close(self->wake_fd);
+    close(self->signal_fd);
+}
+
+int
+broker_run(const struct broker_conf *conf)
+{
+    struct broker self = { .conf = conf, .wake_fd = -1 };
+    prepare_process(&self);
+    int (*const steps[])(struct broker *) = { open_store, load_core, start_threads,
+                                              open_sockets };
+    for (size_t i = 0; i < OM_COUNT(steps) && self.status == EX_OK; i++)
+        self.status = steps[i](&self);
+    if (self.status == EX_OK) {
+        core_serve(self.core, now());
+        struct core_stats stats = core_stats(self.core);
+        om_log(OM_INFO, "serving", LOG_S("client", conf->client),
+               LOG_S("work", conf->work), LOG_I("epoch", store_epoch(self.store)),
+               LOG_I("open_tasks", stats.open_tasks));
+        serve(&self);
+        alarm(STOP_S);
+        if (self.status == EX_OK)
+            finish_commit(&self);
+        om_log(OM_INFO, "stopped");
+    }
+    close_all(&self);
+    return self.status;
+}

@@ -1,0 +1,137 @@
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "clock.h"
+#include "committer.h"
+
+enum {
+    SWEEP_MS = 60 * 1000, // between two sweeps of the purge
+    SLICE_MS = 4,         // between two of its slices, so that commits go first
+};
+
+struct committer {
+    struct committer_conf conf;
+    pthread_t thread;
+    bool out; // the I/O thread's: a batch was given and not taken
+
+    pthread_mutex_t mutex; // for what follows
+    pthread_cond_t cond;
+    struct batch *given, *done;
+    enum om_rc rc;
+    bool stop;
+};
+
+// Wait until there is a batch, the end, or something to purge.
+static struct batch *
+wait_for_batch(struct committer *self, int64_t purge_ms, bool *stop)
+{
+    struct timespec until = { .tv_sec = purge_ms / 1000,
+                              .tv_nsec = purge_ms % 1000 * 1000000 };
+    pthread_mutex_lock(&self->mutex);
+    int late = 0;
+    while (!self->given && !self->stop && late == 0)
+        late = pthread_cond_timedwait(&self->cond, &self->mutex, &until);
+    struct batch *batch = self->given;
+    self->given = NULL;
+    *stop = self->stop;
+    pthread_mutex_unlock(&self->mutex);
+    return batch;
+}
+
+static void
+hand_back(struct committer *self, struct batch *batch, enum om_rc rc)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->done = batch;
+    self->rc = rc;
+    pthread_mutex_unlock(&self->mutex);
+    eventfd_write(self->conf.wake_fd, 1);
+}
+
+static void *
+run(void *context)
+{
+    struct committer *self = context;
+    int64_t purge_ms = om_clock_mono_ms() + SWEEP_MS;
+    for (bool stop = false; !stop;) {
+        struct batch *batch = wait_for_batch(self, purge_ms, &stop);
+        if (batch) {
+            hand_back(self, batch, store_commit(self->conf.store, batch));
+            store_checkpoint(self->conf.store);
+        }
+        if (!stop && om_clock_mono_ms() >= purge_ms) {
+            bool more = store_purge(self->conf.store, om_clock_wall_ms(),
+                                    self->conf.retention_ms);
+            purge_ms = om_clock_mono_ms() + (more ? SLICE_MS : SWEEP_MS);
+        }
+    }
+    return NULL;
+}
+
+struct committer *
+committer_start(const struct committer_conf *conf)
+{
+    struct committer *self = calloc(1, sizeof(*self));
+    if (!self)
+        return NULL;
+    self->conf = *conf;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->cond, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&self->mutex, NULL);
+    if (pthread_create(&self->thread, NULL, run, self) != 0) {
+        free(self);
+        return NULL;
+    }
+    return self;
+}
+
+void
+committer_stop(struct committer **self_p)
+{
+    struct committer *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    pthread_mutex_lock(&self->mutex);
+    self->stop = true;
+    pthread_cond_signal(&self->cond);
+    pthread_mutex_unlock(&self->mutex);
+    pthread_join(self->thread, NULL);
+    pthread_cond_destroy(&self->cond);
+    pthread_mutex_destroy(&self->mutex);
+    free(self);
+}
+
+bool
+committer_is_free(const struct committer *self)
+{
+    return !self->out;
+}
+
+void
+committer_give(struct committer *self, struct batch *batch)
+{
+    self->out = true;
+    pthread_mutex_lock(&self->mutex);
+    self->given = batch;
+    pthread_cond_signal(&self->cond);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+struct batch *
+committer_take(struct committer *self, enum om_rc *rc)
+{
+    if (!self->out)
+        return NULL;
+    pthread_mutex_lock(&self->mutex);
+    struct batch *batch = self->done;
+    self->done = NULL;
+    *rc = self->rc;
+    pthread_mutex_unlock(&self->mutex);
+    self->out = !batch;
+    return batch;
+}

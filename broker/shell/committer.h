@@ -1,0 +1,28 @@
+// committer.h - the thread that writes: one batch at a time, and tidies up in between.
+//
+// The I/O thread gives a batch and takes it back; `wake_fd`, an eventfd, is written when
+// one is done. No other thread commits.
+#pragma once
+#include "store.h"
+
+struct committer;
+
+struct committer_conf {
+    struct store *store; // borrowed
+    int wake_fd;
+    int64_t retention_ms;
+};
+
+// NULL when there is no memory or no thread.
+struct committer *committer_start(const struct committer_conf *conf);
+
+// Wait for the thread's end; no batch may be out. Sets *self_p to NULL.
+void committer_stop(struct committer **self_p);
+
+// Is no batch out? Only then one may be given.
+bool committer_is_free(const struct committer *self);
+
+void committer_give(struct committer *self, struct batch *batch);
+
+// The batch that is done, with its result; NULL if none is.
+struct batch *committer_take(struct committer *self, enum om_rc *rc);

@@ -1,0 +1,57 @@
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "broker.h"
+#include "conf.h"
+#include "keys.h"
+#include "log.h"
+
+#define AT(member) offsetof(struct broker_conf, member)
+
+static const struct om_setting settings[] = {
+    { "OMNI_BROKER", CONF_STR, AT(client), "ipc://run/broker", 0, 0,
+      "where clients connect: endpoints, separated by commas" },
+    { "OMNI_BROKER_WORK", CONF_STR, AT(work), "ipc://run/work", 0, 0,
+      "where workers connect: endpoints, separated by commas" },
+    { "OMNI_DATABASE", CONF_STR, AT(database), "sqlite:data", 0, 0,
+      "where jobs and events are kept: sqlite:DIR" },
+    { "OMNI_KEYS", CONF_STR, AT(keys), "", 0, 0, "folder of CURVE keys, needed on tcp" },
+    { "OMNI_NODE", CONF_STR, AT(node), "broker", 0, 0,
+      "name of this process in logs and listings" },
+    { "OMNI_RETENTION_HOURS", CONF_INT, AT(retention_hours), "24", 1, 8760,
+      "how long ended jobs and applied events are kept" },
+    { 0 },
+};
+
+static int
+make_keys(const char *directory)
+{
+    char why[4200];
+    if (keys_make(directory, why, sizeof(why)) == OM_OK)
+        return EX_OK;
+    fprintf(stderr, "omni-broker: %s\n", why);
+    return EX_CANTCREAT;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--make-keys") == 0)
+        return make_keys(argv[2]);
+    if (argc != 1) {
+        puts("Usage: omni-broker | omni-broker --make-keys DIR\n\nSettings:");
+        om_conf_print(settings);
+        return strcmp(argv[1], "--help") == 0 ? EX_OK : EX_USAGE;
+    }
+    char why[512];
+    struct broker_conf conf;
+    om_log_init("broker");
+    if (om_conf_load(settings, &conf, why, sizeof(why)) != OM_OK) {
+        om_log(OM_ERROR, "cannot start", LOG_S("why", why));
+        return EX_CONFIG;
+    }
+    int status = broker_run(&conf);
+    om_conf_free(settings, &conf);
+    return status;
+}

@@ -1,0 +1,53 @@
+// sockets.h - the broker's ROUTER sockets, one for each endpoint.
+//
+// An endpoint is ipc:// in a folder only this user may enter, which is what makes its
+// peers trusted, or tcp:// with CURVE. A connection's number is its socket and the
+// routing id ROUTER gave it. No send waits: a peer that cannot take a message is
+// reported. One thread.
+#pragma once
+#include <zmq.h>
+
+#include "core.h"
+
+enum { SOCKETS_MAX = 16 };
+
+struct sockets;
+
+struct sockets_conf {
+    const char *client, *work; // lists of endpoints, separated by commas
+    const char *keys;          // folder of CURVE keys; "" without tcp
+};
+
+// Bind everything. The reason of a failure has been written to `why`.
+//   OM_EINVAL       an endpoint, its folder or the keys are wrong
+//   OM_EUNAVAILABLE an endpoint cannot be bound
+OM_MUST_CHECK enum om_rc sockets_open(const struct sockets_conf *conf,
+                                      struct sockets **out, char *why, size_t why_size);
+
+// Close, giving what was sent half a second to leave; sets *self_p to NULL. Payloads the
+// core has received are still good.
+void sockets_close(struct sockets **self_p);
+
+size_t sockets_count(const struct sockets *self);
+
+// Fill in items for zmq_poll(), one for each socket.
+void sockets_poll_items(const struct sockets *self, zmq_pollitem_t *items);
+
+struct sockets_message {
+    core_conn conn;
+    struct core_peer peer;
+    struct om_str header;    // borrowed until the next call
+    struct payload *payload; // NULL: none; the caller's
+};
+
+// The next message of socket `index`; false when there is none. A message of another
+// shape than [header] or [header][payload] is dropped and counted.
+bool sockets_receive(struct sockets *self, size_t index, struct sockets_message *out);
+
+uint64_t sockets_dropped(const struct sockets *self);
+
+// Send. OM_EUNAVAILABLE: the peer is gone or takes no more; nothing was sent.
+OM_MUST_CHECK enum om_rc sockets_send(struct sockets *self, const struct core_send *send);
+
+// Release payloads that have left. Called once a turn.
+void sockets_collect(struct sockets *self);

@@ -1,0 +1,50 @@
+// crew.h - the programs `omni up` runs: started, restarted with backoff, stopped in
+// order.
+//
+// A child dies with the process that started it, however that ends, and gets no signal
+// from the terminal: it stops when the crew is stopped. One thread; the caller blocks
+// SIGCHLD and calls crew_tick() when it comes.
+#pragma once
+#include "base.h"
+
+// In which order the crew is stopped.
+enum crew_phase { CREW_EDGE, CREW_SERVICE, CREW_BROKER, CREW_PHASE_COUNT };
+
+struct crew_member {
+    const char *name;    // in logs
+    const char *program; // beside the binary that runs
+    const char *args[8]; // ends with NULL
+    enum crew_phase phase;
+};
+
+struct crew;
+
+// Borrows `members`. NULL with the reason in `why` if a program is missing.
+struct crew *crew_create(const struct crew_member *members, size_t count, char *why,
+                         size_t why_size);
+
+// Kills what still runs and waits for it.
+void crew_destroy(struct crew **self_p);
+
+// Reap, restart, go on with the stopping. Returns when to be called next (mono ms).
+int64_t crew_tick(struct crew *self, int64_t now_ms);
+
+// Everything has worked once: from now on a child that cannot start is tried for ever.
+void crew_settle(struct crew *self);
+
+// The member that could not start three times in a row before the crew had settled, with
+// its exit status; NULL if there is none.
+const char *crew_broken(const struct crew *self, int *status);
+
+// Stop the phases one after the other; what has not ended in time is killed.
+void crew_stop(struct crew *self, int64_t now_ms);
+
+// Kill everything at once.
+void crew_kill(struct crew *self);
+
+// Does no child run any more?
+bool crew_ended(const struct crew *self);
+
+// How long a member that failed `failures` times waits, in ms: 100 ms doubling to 5 s,
+// less up to a quarter by `random`. Pure.
+int64_t crew_backoff_ms(unsigned failures, uint32_t random);

@@ -1,0 +1,91 @@
+#include "audit.h"
+
+OM_SQL(cursor_get, "SELECT seq FROM shard_cursor WHERE shard = $1");
+OM_SQL(cursor_set, "INSERT INTO shard_cursor (shard, seq) VALUES ($1, $2) "
+                   "ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq");
+OM_SQL(head_get, "SELECT entries, hash FROM audit_head WHERE tenant = $1");
+OM_SQL(head_set, "INSERT INTO audit_head (tenant, entries, hash) VALUES ($1, $2, $3) "
+                 "ON CONFLICT (tenant) DO UPDATE "
+                 "SET entries = excluded.entries, hash = excluded.hash");
+OM_SQL(audit_insert,
+       "INSERT INTO audit_log (tenant, seq, at_ms, event_id, hash" AUDIT_EVENT(
+           AUDIT_COLUMN, ) ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+                           "ON CONFLICT (tenant, event_id) DO NOTHING");
+
+struct audit_head
+audit_head(struct om_txn *txn, const struct om_uuid *tenant)
+{
+    struct audit_head head = { 0 };
+    OM_AUTO(om_rows_close)
+    struct om_rows *rows = om_db_query(txn, &sql_head_get, DB_UUID(tenant));
+    if (om_rows_next(rows)) {
+        head.entries = om_row_i64(rows, 0);
+        om_row_hash(rows, 1, head.hash);
+    }
+    return head;
+}
+
+void
+audit_read(struct om_rows *rows, struct chain_row *row, uint8_t hash[CHAIN_HASH])
+{
+    row->seq = om_row_i64(rows, 0);
+    row->at_ms = om_row_i64(rows, 1);
+    row->event_id = om_row_str(rows, 2);
+    om_row_hash(rows, 3, hash);
+    int column = 4;
+#define AUDIT_READ(M, type, name, ...) row->event.name = om_row_str(rows, column++);
+    AUDIT_EVENT(AUDIT_READ, )
+#undef AUDIT_READ
+}
+
+static enum om_rc
+append(struct om_txn *txn, const struct wire_logged *event)
+{
+    struct chain_row row = { .at_ms = event->at, .event_id = event->id };
+    if (om_typeid_decode(OM_ID_TENANT, event->tenant, &row.tenant) ||
+        rec_decode(&audit_event_rec, event->body, &row.event, NULL))
+        return OM_EPROTO;
+    struct audit_head head = audit_head(txn, &row.tenant);
+    row.seq = head.entries + 1;
+    uint8_t hash[CHAIN_HASH];
+    enum om_rc rc = chain_hash(head.hash, &row, hash);
+    if (rc)
+        return rc;
+#define AUDIT_VALUE(M, type, name, ...) , DB_STR(row.event.name)
+    rc = om_db_exec(txn, &sql_audit_insert, DB_UUID(&row.tenant), DB_I64(row.seq),
+                    DB_I64(row.at_ms), DB_STR(row.event_id),
+                    DB_HASH(hash) AUDIT_EVENT(AUDIT_VALUE, ));
+#undef AUDIT_VALUE
+    if (rc || om_db_changes(txn) == 0)
+        return rc; // delivered again: normal, not a failure
+    return om_db_exec(txn, &sql_head_set, DB_UUID(&row.tenant), DB_I64(row.seq),
+                      DB_HASH(hash));
+}
+
+static int64_t
+read_cursor(struct om_txn *txn, uint8_t shard)
+{
+    OM_AUTO(om_rows_close)
+    struct om_rows *rows = om_db_query(txn, &sql_cursor_get, DB_I64(shard));
+    return om_rows_next(rows) ? om_row_i64(rows, 0) : 0;
+}
+
+enum om_rc
+audit_apply(void *context, uint8_t shard, const struct wire_logged *events, size_t count)
+{
+    struct compliance *self = context;
+    OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin(self->db);
+    if (!txn)
+        return OM_EDB;
+    int64_t done = read_cursor(txn, shard);
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].seq <= done)
+            continue;
+        enum om_rc rc = append(txn, &events[i]);
+        if (rc)
+            return rc;
+        done = events[i].seq;
+    }
+    om_db_exec(txn, &sql_cursor_set, DB_I64(shard), DB_I64(done));
+    return om_db_commit(&txn);
+}

@@ -1,0 +1,37 @@
+#include "compliance.h"
+
+const struct om_migration compliance_schema[] = {
+    { 1, "audit log",
+      // How far each shard's event log has been applied.
+      "CREATE TABLE shard_cursor ("
+      "  shard INTEGER PRIMARY KEY,"
+      "  seq BIGINT NOT NULL"
+      ");"
+      "CREATE TABLE audit_log ("
+      "  tenant BLOB NOT NULL,"
+      "  seq BIGINT NOT NULL,"
+      "  at_ms BIGINT NOT NULL,"
+      "  event_id TEXT NOT NULL,"
+      "  hash BLOB NOT NULL," // chain.h
+      "  actor TEXT NOT NULL,"
+      "  action TEXT NOT NULL,"
+      "  resource TEXT NOT NULL,"
+      "  result TEXT NOT NULL,"
+      "  ip TEXT,"
+      "  user_agent TEXT,"
+      "  correlation TEXT,"
+      "  PRIMARY KEY (tenant, seq),"
+      "  UNIQUE (tenant, event_id)"
+      ") WITHOUT ROWID;"
+      "CREATE TRIGGER audit_log_no_update BEFORE UPDATE ON audit_log "
+      "BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END;"
+      "CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log "
+      "BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted'); END;"
+      // The end of each chain: rows cut off at the end would otherwise not be missed.
+      "CREATE TABLE audit_head ("
+      "  tenant BLOB PRIMARY KEY,"
+      "  entries BIGINT NOT NULL,"
+      "  hash BLOB NOT NULL"
+      ");" },
+    { 0 },
+};
