@@ -376,3 +376,32 @@ rec_next_raw(struct rec_iter *iter, struct om_str *value)
     iter->left--;
     return true;
 }
+
+bool
+rec_next_value(struct om_str *rest, struct rec_value *value)
+{
+    mpack_token_t token;
+    *value = (struct rec_value){ .kind = REC_VALUE_NIL };
+    if (!next_token(rest, &token))
+        return false;
+    if (as_i64(&token, &value->integer)) {
+        value->kind = REC_VALUE_I64;
+    } else if (token.type == MPACK_TOKEN_UINT) { // beyond 2^63
+        value->kind = REC_VALUE_F64;
+        value->number = (double)mpack_unpack_uint(token);
+    } else if (as_f64(&token, &value->number)) {
+        value->kind = REC_VALUE_F64;
+    } else if (token.type == MPACK_TOKEN_BOOLEAN) {
+        value->kind = REC_VALUE_BOOL;
+        value->integer = mpack_unpack_boolean(token);
+    } else if (token.type == MPACK_TOKEN_STR || token.type == MPACK_TOKEN_BIN) {
+        value->kind = token.type == MPACK_TOKEN_STR ? REC_VALUE_STR : REC_VALUE_BIN;
+        value->bytes = take(rest, token.length);
+    } else if (token.type == MPACK_TOKEN_EXT) {
+        take(rest, token.length);
+    } else if (token.type == MPACK_TOKEN_ARRAY || token.type == MPACK_TOKEN_MAP) {
+        value->kind = token.type == MPACK_TOKEN_ARRAY ? REC_VALUE_ARRAY : REC_VALUE_MAP;
+        value->count = token.length;
+    }
+    return true;
+}

@@ -123,3 +123,25 @@ struct rec_iter rec_iter(struct om_str list);
 bool rec_next_f64(struct rec_iter *iter, double *value);
 bool rec_next_str(struct rec_iter *iter, struct om_str *value); // str or bin
 bool rec_next_raw(struct rec_iter *iter, struct om_str *value); // any, as its bytes
+
+// A msgpack value of any type, for a reader that has no table.
+struct rec_value {
+    enum {
+        REC_VALUE_NIL, // also types that have no place in our records
+        REC_VALUE_BOOL,
+        REC_VALUE_I64,
+        REC_VALUE_F64,
+        REC_VALUE_STR,
+        REC_VALUE_BIN,
+        REC_VALUE_ARRAY, // its items come next
+        REC_VALUE_MAP,   // its keys and values come next
+    } kind;
+    int64_t integer; // I64, and BOOL as 0 or 1
+    double number;
+    struct om_str bytes; // STR, BIN
+    size_t count;        // ARRAY: items, MAP: pairs
+};
+
+// Read the value at the start of `rest` and step over it, but not over what is in an array
+// or a map. False: the bytes end, or are no msgpack. The caller bounds the depth.
+bool rec_next_value(struct om_str *rest, struct rec_value *value);
