@@ -18,8 +18,6 @@ target_compile_options(omni_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wundef -Wstrict-prototypes
     -Wmissing-prototypes -Wwrite-strings -Wvla -Werror
     -fstack-protector-strong -fno-omit-frame-pointer)
-# A program loads only the libraries it uses, though all link the whole of lib/.
-target_link_options(omni_flags INTERFACE -Wl,--as-needed)
 # A program loads only the libraries it uses, which keeps its start short.
 target_link_options(omni_flags INTERFACE -Wl,--as-needed)
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT OMNI_SANITIZE)
