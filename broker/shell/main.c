@@ -45,13 +45,13 @@ main(int argc, char **argv)
         return strcmp(argv[1], "--help") == 0 ? EX_OK : EX_USAGE;
     }
     char why[512];
-    struct broker_conf conf;
+    struct broker_conf conf = { 0 };
+    int status = EX_CONFIG;
     om_log_init("broker");
-    if (om_conf_load(settings, &conf, why, sizeof(why)) != OM_OK) {
+    if (om_conf_load(settings, &conf, why, sizeof(why)) == OM_OK)
+        status = broker_run(&conf);
+    else
         om_log(OM_ERROR, "cannot start", LOG_S("why", why));
-        return EX_CONFIG;
-    }
-    int status = broker_run(&conf);
     om_conf_free(settings, &conf);
     return status;
 }
