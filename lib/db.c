@@ -287,7 +287,7 @@ static enum om_rc
 update_schema(struct om_db *self, const struct om_migration *migrations, char *why,
               size_t why_size)
 {
-    const struct om_migration *step;
+    const struct om_migration *step = migrations;
     enum om_rc rc = check_schema(self, migrations, &step, why, why_size);
     for (; !rc && step->number; step++)
         rc = migrate(self, step, why, why_size);

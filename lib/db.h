@@ -55,49 +55,15 @@ struct om_value {
 };
 
 // The values of $1, $2, ... in order.
-#define DB_NULL                                                                          \
-    {                                                                                    \
-        DB_TYPE_NULL, 0, 0,                                                              \
-        {                                                                                \
-            0                                                                            \
-        }                                                                                \
-    }
-#define DB_I64(value)                                                                    \
-    {                                                                                    \
-        DB_TYPE_I64, value, 0,                                                           \
-        {                                                                                \
-            0                                                                            \
-        }                                                                                \
-    }
-#define DB_F64(value)                                                                    \
-    {                                                                                    \
-        DB_TYPE_F64, 0, value,                                                           \
-        {                                                                                \
-            0                                                                            \
-        }                                                                                \
-    }
-#define DB_STR(str)                                                                      \
-    {                                                                                    \
-        DB_TYPE_STR, 0, 0, str                                                           \
-    }
-#define DB_BIN(str)                                                                      \
-    {                                                                                    \
-        DB_TYPE_BIN, 0, 0, str                                                           \
-    }
-#define DB_UUID(id)                                                                      \
-    {                                                                                    \
-        DB_TYPE_BIN, 0, 0,                                                               \
-        {                                                                                \
-            (const char *)(id)->bytes, 16                                                \
-        }                                                                                \
-    }
-#define DB_HASH(hash)                                                                    \
-    {                                                                                    \
-        DB_TYPE_BIN, 0, 0,                                                               \
-        {                                                                                \
-            (const char *)(hash), 32                                                     \
-        }                                                                                \
-    }
+// clang-format off
+#define DB_NULL        { DB_TYPE_NULL, 0, 0, { 0 } }
+#define DB_I64(value)  { DB_TYPE_I64, value, 0, { 0 } }
+#define DB_F64(value)  { DB_TYPE_F64, 0, value, { 0 } }
+#define DB_STR(str)    { DB_TYPE_STR, 0, 0, str }
+#define DB_BIN(str)    { DB_TYPE_BIN, 0, 0, str }
+#define DB_UUID(id)    { DB_TYPE_BIN, 0, 0, { (const char *)(id)->bytes, 16 } }
+#define DB_HASH(hash)  { DB_TYPE_BIN, 0, 0, { (const char *)(hash), 32 } }
+// clang-format on
 
 // Open the database of `service` at `url`, bring its schema up to date, and keep others
 // out. "sqlite:DIR" is the file DIR/<service>.db; the folder is made if its parent
