@@ -346,7 +346,6 @@ handle_own(struct om_link *self)
 bool
 om_link_recv(struct om_link *self, struct om_frame *out)
 {
-    drain_monitor(self);
     while (recv_frames(self)) {
         struct om_str header = { zmq_msg_data(&self->header),
                                  zmq_msg_size(&self->header) };
@@ -358,7 +357,6 @@ om_link_recv(struct om_link *self, struct om_frame *out)
             (struct om_str){ zmq_msg_data(&self->payload), zmq_msg_size(&self->payload) };
         return true;
     }
-    drain_monitor(self);
     return false;
 }
 

@@ -41,8 +41,9 @@ OM_MUST_CHECK enum om_rc om_link_create(const struct om_link_conf *conf,
 // Say BYE and close; sets *self_p to NULL.
 void om_link_destroy(struct om_link **self_p);
 
-// The two file descriptors to poll for reading. They are edge-triggered: whenever one
-// fires, and after any send, call om_link_recv() until it returns false.
+// The two file descriptors to poll for reading. They change when the link connects anew.
+// They are edge-triggered: whenever one fires, call om_link_tick(); then, and after any
+// send, call om_link_recv() until it returns false.
 void om_link_fds(const struct om_link *self, int fds[2]);
 
 // Is the session open?
