@@ -2,6 +2,17 @@
 
 #include "commands.h"
 
+#define LIST_OPTIONS                                                                     \
+    { "limit", "N", "how many, 1 to 100 (default 20)" },                                 \
+    {                                                                                    \
+        "after", "ID", "go on after this one"                                            \
+    }
+#define WAIT_OPTIONS                                                                     \
+    { "wait", NULL, "wait until it has ended, showing its progress" },                   \
+    {                                                                                    \
+        "timeout", "SECONDS", "wait no longer than that"                                 \
+    }
+
 // clang-format off
 const struct args_command commands[] = {
     { "up", NULL, "", 0, 0, false,
@@ -9,6 +20,62 @@ const struct args_command commands[] = {
       { { "data", "DIR", "where everything is kept (default: OMNI_DATA, ./data)" },
         { "listen", "HOST:PORT", "address of the interface (default 127.0.0.1:8080); port 0 is any free one" },
         { "workers", "N", "predictions at a time (default: one a core); half as many trainings" } } },
+    { "demo", NULL, "", 0, 0, false,
+      "Show the main job on sample data: train, forecast, usage, audit.", cmd_demo,
+      { { "data", "DIR", "data folder (default: one that is removed at the end)" } } },
+
+    { "keys", "create", "NAME", 1, 1, true, "Make an API key; it is shown only this once.", cmd_key_create,
+      { { "scopes", "A,B", "what it may do (default: all but operator and worker)" },
+        { "days", "N", "how long it is valid (default: until revoked)" } } },
+    { "keys", "list", "", 0, 0, true, "List API keys.", cmd_list, { LIST_OPTIONS } },
+    { "keys", "revoke", "ID", 1, 1, true, "Revoke an API key for ever.", cmd_revoke, { { 0 } } },
+
+    { "files", "upload", "FILE", 1, 1, true, "Upload a file.", cmd_file_upload,
+      { { "purpose", "WORD", "what it is for (default: dataset)" } } },
+    { "files", "list", "", 0, 0, true, "List files.", cmd_list, { LIST_OPTIONS } },
+    { "files", "get", "ID", 1, 1, true, "Show a file's entry.", cmd_get, { { 0 } } },
+    { "files", "delete", "ID", 1, 1, true, "Delete a file.", cmd_delete, { { 0 } } },
+
+    { "train", NULL, "FILE.csv|FILE_ID", 1, 1, true, "Train a model on a column of a CSV file.", cmd_train,
+      { { "target", "COLUMN", "the column to forecast" },
+        { "model", "MODEL", "what to train (default: revenue-lstm)" },
+        { "horizon", "N", "steps it will forecast (default 12)" },
+        { "period", "N", "steps in a season (default: found from the data)" },
+        { "name", "NAME", "name of the model" },
+        { "epochs", "N", "passes over the data" },
+        { "hidden", "N", "size of the hidden layer" },
+        { "seed", "N", "of the random start" },
+        WAIT_OPTIONS } },
+    { "predict", NULL, "MODEL", 1, 1, true, "Forecast a time series.", cmd_predict,
+      { { "series", "A,B,…", "the values, oldest first" },
+        { "file", "FILE.csv", "or a CSV file with them, - for standard input" },
+        { "column", "COLUMN", "and its column" },
+        { "steps", "N", "how many values to forecast (default 12)" },
+        { "model-id", "ID", "a trained model (default: fitted in the call)" },
+        { "period", "N", "steps in a season (default: found from the data)" } } },
+    { "models", "list", "", 0, 0, true, "List trained models.", cmd_list, { LIST_OPTIONS } },
+
+    { "tasks", "list", "", 0, 0, true, "List tasks.", cmd_list,
+      { { "status", "STATUS", "only these: submitted, running, complete, …" }, LIST_OPTIONS } },
+    { "tasks", "get", "ID", 1, 1, true, "Show a task.", cmd_get, { { 0 } } },
+    { "tasks", "wait", "ID", 1, 1, true, "Wait until a task has ended.", cmd_task_wait,
+      { { "timeout", "SECONDS", "wait no longer than that" } } },
+    { "tasks", "cancel", "ID", 1, 1, true, "Cancel a task.", cmd_cancel, { { 0 } } },
+    { "tasks", "retry", "ID", 1, 1, true, "Try a failed task again.", cmd_retry, { { 0 } } },
+    { "submit", NULL, "QUEUE KIND [JSON|@FILE|-]", 2, 3, true,
+      "Submit a job to a queue of your own workers.", cmd_submit, { WAIT_OPTIONS } },
+    { "schedules", "create", "CRON QUEUE KIND [JSON|@FILE|-]", 3, 4, true,
+      "Submit a job at the times of a cron expression (UTC).", cmd_schedule_create,
+      { { "misfire", "POLICY", "of times missed while down: skip, latest or all (default: latest)" } } },
+    { "schedules", "list", "", 0, 0, true, "List schedules.", cmd_list, { LIST_OPTIONS } },
+    { "schedules", "delete", "ID", 1, 1, true, "Delete a schedule.", cmd_delete, { { 0 } } },
+
+    { "usage", NULL, "", 0, 0, true, "Show what was used, by meter.", cmd_usage,
+      { { "from", "DAY", "2026-11-01 or seconds since 1970 (default: the month's start)" },
+        { "to", "DAY", "until before it (default: now)" } } },
+    { "audit", "list", "", 0, 0, true, "List the audit log.", cmd_list, { LIST_OPTIONS } },
+    { "audit", "verify", "", 0, 0, true, "Check the hash chain of the audit log.", cmd_verify, { { 0 } } },
+
     { "version", NULL, "", 0, 0, false, "Print the version.", cmd_version, { { 0 } } },
     { "help", NULL, "", 0, 0, false, "List the commands.", NULL, { { 0 } } },
     { 0 },

@@ -1,8 +1,39 @@
-// commands.h - what each command of `omni` runs.
+// commands.h - what each command of `omni` runs, and the little they share.
 #pragma once
-#include "args.h"
+#include "api.h"
 
 extern const struct args_command commands[];
 
 int cmd_up(const struct args *args);
+int cmd_demo(const struct args *args);
 int cmd_version(const struct args *args);
+
+// objects.c: of the resource the command's first word names
+int cmd_list(const struct args *args);
+int cmd_get(const struct args *args);
+int cmd_delete(const struct args *args);
+int cmd_cancel(const struct args *args);
+int cmd_retry(const struct args *args);
+int cmd_revoke(const struct args *args);
+int cmd_verify(const struct args *args);
+int cmd_usage(const struct args *args);
+int cmd_key_create(const struct args *args);
+int cmd_file_upload(const struct args *args);
+int cmd_schedule_create(const struct args *args);
+
+// jobs.c
+int cmd_submit(const struct args *args);
+int cmd_task_wait(const struct args *args);
+int cmd_train(const struct args *args);
+int cmd_predict(const struct args *args);
+
+// Print an answer as --json wants it, free it, close, and return `status`.
+int finish_object(const struct args *args, struct api **api, struct api_reply *reply,
+                  int status);
+
+// JSON from a word of the command line: itself, @FILE, or - for standard input. NULL
+// after a message.
+json_t *read_json(const char *text);
+
+// The last part of a path; borrowed from it.
+const char *base_name(const char *path);

@@ -39,7 +39,7 @@ set_environment(const struct up *up)
         { "OMNI_BROKER", "ipc://", sockets, "/broker" },
         { "OMNI_BROKER_WORK", "ipc://", sockets, "/work" },
         { "OMNI_DATABASE", "sqlite:", dir, "" },
-        { "OMNI_BLOB", "dir:", dir, "/blobs" },
+        { "OMNI_BLOBS", "dir:", dir, "/blobs" },
         { "OMNI_SECRET_FILE", "", dir, "/secret" },
         { "OMNI_ADMIN_KEY_FILE", "", dir, "/admin.key" },
         { "OMNI_LISTEN", "", up->port.listen, "" },

@@ -1,0 +1,222 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "print.h"
+
+enum { CELL_MAX = 200, COLUMNS_MAX = 12, BAR_CELLS = 30, LINE_BYTES = 256 };
+
+// ---- one value
+
+static void
+clean(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++)
+        if (*at < 0x20 || *at == 0x7f)
+            *at = '?';
+}
+
+static void
+format_date(int64_t seconds, char *out, size_t size)
+{
+    time_t time = (time_t)seconds;
+    struct tm parts;
+    if (!gmtime_r(&time, &parts) || !strftime(out, size, "%Y-%m-%d %H:%M:%SZ", &parts))
+        snprintf(out, size, "%lld", (long long)seconds);
+}
+
+static void
+format_array(json_t *array, char *out, size_t size)
+{
+    size_t index, used = 0;
+    json_t *item;
+    json_array_foreach(array, index, item)
+    {
+        const char *text = json_string_value(item);
+        if (!text || used + strlen(text) + 3 > size)
+            break;
+        used += (size_t)snprintf(out + used, size - used, "%s%s", index ? " " : "", text);
+    }
+}
+
+static void
+format_value(json_t *value, enum print_as as, char out[CELL_MAX])
+{
+    out[0] = '\0';
+    if (json_is_number(value) && as == PRINT_SECONDS)
+        format_date((int64_t)json_number_value(value), out, CELL_MAX);
+    else if (json_is_number(value) && as == PRINT_MILLIS)
+        format_date((int64_t)json_number_value(value) / 1000, out, CELL_MAX);
+    else if (json_is_number(value) && as == PRINT_PERCENT)
+        snprintf(out, CELL_MAX, "%.0f %%", 100 * json_number_value(value));
+    else if (json_is_integer(value))
+        snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(out, CELL_MAX, "%.6g", json_real_value(value));
+    else if (json_is_boolean(value))
+        snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "no");
+    else if (json_is_string(value))
+        snprintf(out, CELL_MAX, "%s", json_string_value(value));
+    else if (json_is_array(value))
+        format_array(value, out, CELL_MAX);
+    else if (json_is_object(value)) {
+        size_t size = json_dumpb(value, out, CELL_MAX - 1, JSON_COMPACT);
+        out[size < CELL_MAX - 1 ? size : CELL_MAX - 1] = '\0';
+    }
+    clean(out);
+}
+
+// Characters, not bytes: what follows a first byte of UTF-8 takes no room.
+static int
+width(const char *text)
+{
+    int count = 0;
+    for (; *text; text++)
+        count += (*text & 0xc0) != 0x80;
+    return count;
+}
+
+static void
+print_padded(const char *text, int room, bool last)
+{
+    int pad = last ? 0 : room - width(text) + 2;
+    printf("%s%*s", text, pad > 0 ? pad : 0, "");
+}
+
+// ---- many values
+
+void
+print_table(json_t *items, const struct print_column *columns)
+{
+    int widths[COLUMNS_MAX] = { 0 }, count = 0;
+    char cell[CELL_MAX];
+    size_t index;
+    json_t *item;
+    if (json_array_size(items) == 0) {
+        printf("there are none\n");
+        return;
+    }
+    for (; columns[count].key && count < COLUMNS_MAX; count++) {
+        widths[count] = width(columns[count].title);
+        json_array_foreach(items, index, item)
+        {
+            format_value(json_object_get(item, columns[count].key), columns[count].as,
+                         cell);
+            int own = width(cell);
+            widths[count] = own > widths[count] ? own : widths[count];
+        }
+    }
+    for (int i = 0; i < count; i++)
+        print_padded(columns[i].title, widths[i], i == count - 1);
+    printf("\n");
+    json_array_foreach(items, index, item)
+    {
+        for (int i = 0; i < count; i++) {
+            format_value(json_object_get(item, columns[i].key), columns[i].as, cell);
+            print_padded(cell, widths[i], i == count - 1);
+        }
+        printf("\n");
+    }
+}
+
+// A field's name says what its number means.
+static enum print_as
+guess(const char *key, json_t *value)
+{
+    size_t size = strlen(key);
+    if (size > 3 && strcmp(key + size - 3, "_at") == 0)
+        return PRINT_SECONDS;
+    if (size > 3 && strcmp(key + size - 3, "_ms") == 0 && json_number_value(value) > 1e11)
+        return PRINT_MILLIS;
+    return strcmp(key, "progress") == 0 ? PRINT_PERCENT : PRINT_TEXT;
+}
+
+void
+print_object(json_t *object)
+{
+    const char *key;
+    json_t *value;
+    int room = 0;
+    char cell[CELL_MAX];
+    json_object_foreach(object, key, value) room = width(key) > room ? width(key) : room;
+    json_object_foreach(object, key, value)
+    {
+        if (json_is_null(value))
+            continue;
+        format_value(value, guess(key, value), cell);
+        print_padded(key, room, false);
+        printf("%s\n", cell);
+    }
+}
+
+void
+print_json(json_t *value)
+{
+    if (!value)
+        return;
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    printf("\n");
+}
+
+// ---- progress
+
+static size_t
+format_detail(json_t *detail, char *out, size_t size)
+{
+    const char *key;
+    json_t *value;
+    char cell[CELL_MAX];
+    size_t used = 0;
+    out[0] = '\0';
+    json_object_foreach(detail, key, value)
+    {
+        if (json_is_integer(value))
+            format_value(value, PRINT_TEXT, cell);
+        else if (json_is_real(value))
+            snprintf(cell, sizeof(cell), "%.4g", json_real_value(value));
+        else
+            continue;
+        if (used + strlen(key) + strlen(cell) + 4 > size)
+            break;
+        used += (size_t)snprintf(out + used, size - used, "  %s %s", key, cell);
+    }
+    clean(out);
+    return used;
+}
+
+void
+print_progress(struct print_progress *state, const char *label, double share,
+               json_t *detail, int64_t now_ms)
+{
+    char line[LINE_BYTES], about[LINE_BYTES / 2], bar[BAR_CELLS + 1];
+    if (!state->started_ms)
+        state->started_ms = now_ms;
+    share = share > 1 ? 1 : share > 0 ? share : 0;
+    format_detail(detail, about, sizeof(about));
+    double seconds = (double)(now_ms - state->started_ms) / 1000;
+    if (!isatty(STDOUT_FILENO)) {
+        int tenths = (int)(share * 10);
+        if (tenths + 1 > state->printed)
+            printf("%s %3.0f %%%s  %.1f s\n", label, 100 * share, about, seconds);
+        fflush(stdout);
+        state->printed = tenths + 1 > state->printed ? tenths + 1 : state->printed;
+        return;
+    }
+    memset(bar, '.', BAR_CELLS);
+    memset(bar, '#', (size_t)(share * BAR_CELLS));
+    bar[BAR_CELLS] = '\0';
+    int size = snprintf(line, sizeof(line), "%s [%s] %3.0f %%%s  %.1f s", label, bar,
+                        100 * share, about, seconds);
+    printf("\r%s%*s", line, state->printed > size ? state->printed - size : 0, "");
+    fflush(stdout);
+    state->printed = size;
+}
+
+void
+print_progress_end(struct print_progress *state)
+{
+    if (state->printed && isatty(STDOUT_FILENO))
+        printf("\n");
+    *state = (struct print_progress){ 0 };
+}
