@@ -140,8 +140,9 @@ read_words(struct args *args, char **words, bool *help)
         }
     }
     if (args->count < args->command->min) {
-        args_fail(0, "missing %s; see omni %s --help", args->command->arguments,
-                  args->command->name);
+        args_fail(0, "missing %s; see omni %s%s%s --help", args->command->arguments,
+                  args->command->name, args->command->verb ? " " : "",
+                  args->command->verb ? args->command->verb : "");
         return false;
     }
     return true;
