@@ -1,0 +1,35 @@
+#include "scheduler.h"
+
+const struct om_migration scheduler_schema[] = {
+    { 1, "schedules and fires",
+      // An id is a UUIDv7, so its order is that of creation.
+      "CREATE TABLE schedule ("
+      "  id BLOB PRIMARY KEY,"
+      "  tenant BLOB NOT NULL,"
+      "  call_id TEXT," // that made it
+      "  cron TEXT NOT NULL,"
+      "  queue TEXT NOT NULL,"
+      "  kind TEXT NOT NULL,"
+      "  payload TEXT NOT NULL," // JSON
+      "  misfire TEXT NOT NULL,"
+      "  next_ms BIGINT," // NULL: never again
+      "  last_ms BIGINT,"
+      "  last_task BLOB,"
+      "  created_ms BIGINT NOT NULL,"
+      "  deleted_ms BIGINT," // kept for its fires
+      "  UNIQUE (tenant, call_id)"
+      ");"
+      "CREATE INDEX schedule_by_tenant ON schedule (tenant, id);"
+      "CREATE INDEX schedule_due ON schedule (next_ms) WHERE next_ms IS NOT NULL;"
+      "CREATE TABLE fire ("
+      "  schedule BLOB NOT NULL REFERENCES schedule (id),"
+      "  nominal_ms BIGINT NOT NULL,"
+      "  task BLOB NOT NULL UNIQUE,"
+      "  state INTEGER NOT NULL," // enum fire_state
+      "  code TEXT,"              // why it was refused
+      "  retry_ms BIGINT NOT NULL,"
+      "  PRIMARY KEY (schedule, nominal_ms)"
+      ");"
+      "CREATE INDEX fire_pending ON fire (retry_ms) WHERE state = 0;" },
+    { 0 },
+};
