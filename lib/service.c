@@ -15,6 +15,7 @@ enum { DRAIN_MS = 3000, QUEUES_MAX = 8 };
 
 struct host {
     const struct om_service *service;
+    const struct om_route *routes;
     struct om_service_conf *conf;
     struct om_link_conf link; // of clients: the control thread's and each slot's
     struct om_client *client; // the control thread's
@@ -26,9 +27,9 @@ struct host {
 // ---- handling
 
 static const struct om_route *
-find_route(const struct om_service *service, struct om_str name)
+find_route(const struct om_route *routes, struct om_str name)
 {
-    for (const struct om_route *route = service->routes; route && route->handle; route++)
+    for (const struct om_route *route = routes; route && route->handle; route++)
         if (om_str_eq(name, om_str(ops[route->op].name)))
             return route;
     return NULL;
@@ -141,7 +142,7 @@ handle(void *context, struct om_job *job)
             .grant = job->msg->grant,
             .job = job,
         };
-        const struct om_route *route = find_route(host->service, job->msg->kind);
+        const struct om_route *route = find_route(host->routes, job->msg->kind);
         job->rc = check_call(job, route, &call);
         if (job->rc == OM_OK)
             job->rc = run_handler(host, job, route, &call);
@@ -207,10 +208,11 @@ on_tick(void *context, int64_t now_ms)
 
 // The queues the routes name, each once, and that of the events.
 static size_t
-collect_queues(const struct om_service *service, const char *names[QUEUES_MAX])
+collect_queues(const struct host *host, const char *names[QUEUES_MAX])
 {
+    const struct om_service *service = host->service;
     uint64_t wanted = 0;
-    for (const struct om_route *route = service->routes; route && route->handle; route++)
+    for (const struct om_route *route = host->routes; route && route->handle; route++)
         wanted |= UINT64_C(1) << ops[route->op].queue;
     if (service->on_events)
         wanted |= UINT64_C(1) << service->events_queue;
@@ -228,7 +230,7 @@ serve(struct host *host)
     struct om_worker_conf conf = {
         .link = host->link,
         .queues = names,
-        .queue_count = collect_queues(service, names),
+        .queue_count = collect_queues(host, names),
         .slots = service->slots ? service->slots(host->conf) : 0,
         .drain_ms = DRAIN_MS,
         .context = host,
@@ -263,6 +265,9 @@ start_and_serve(struct host *host)
                LOG_S("endpoint", host->link.endpoint));
         return EX_CONFIG;
     }
+    const struct om_service *service = host->service;
+    host->routes =
+        service->choose_routes ? service->choose_routes(host->conf) : service->routes;
     int status = EX_UNAVAILABLE;
     host->self = host->service->start(host->conf, host->client, why, sizeof(why));
     if (host->self) {

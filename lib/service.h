@@ -65,6 +65,8 @@ struct om_service {
     const struct om_setting *settings;
     size_t conf_size; // of its settings struct
     const struct om_route *routes;
+    // May be NULL. The routes of this process by its settings, instead of `routes`.
+    const struct om_route *(*choose_routes)(const void *conf);
     om_events_handler *on_events; // NULL: no subscription
     enum queue events_queue;
 
