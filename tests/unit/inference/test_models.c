@@ -78,7 +78,8 @@ Test(models, lstm_learns_a_cycle_that_seasonal_naive_lags_behind)
     struct model_job job = job_of(&revenue_lstm_plugin, values, 300, 12);
     void *state = NULL;
     cr_assert_eq(revenue_lstm_plugin.train(&job, &state, &loss), OM_OK);
-    cr_assert_eq(revenue_lstm_plugin.predict(state, &job.series, 12, forecast, why), OM_OK);
+    cr_assert_eq(revenue_lstm_plugin.predict(state, &job.series, 12, forecast, why),
+                 OM_OK);
     for (int i = 0; i < 12; i++)
         naive[i] = values[288 + i];
     double error = metrics_mae(values + 300, forecast, 12);

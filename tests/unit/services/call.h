@@ -9,10 +9,16 @@
 
 #include "db.h"
 #include "service.h"
+#include "work.h"
 
 struct call {
+    struct om_client *client; // set by the test: the handler's own, NULL for none
+    int64_t deadline_ms; // set by the test: mono, when the work is cancelled; 0: never
     struct om_arena arena;
-    struct om_job job;
+    union {
+        struct work work; // what om_job_usage() and om_job_progress() write into
+        struct om_job job;
+    };
     struct wire_msg msg;
     struct om_buf request, reply; // decoded values point into them
     char tenant[OM_TYPEID_MAX], id[OM_TYPEID_MAX];
@@ -33,12 +39,14 @@ call_op(struct call *self, const struct om_route *routes, void *service, enum op
         struct om_uuid tenant, const char *id, const void *request, void *reply)
 {
     call_finish(self);
-    memset(self, 0, sizeof(*self));
+    *self = (struct call){ .client = self->client, .deadline_ms = self->deadline_ms };
+    pthread_mutex_init(&self->work.lock, NULL);
+    self->job.slot = self->client;
     om_typeid_encode(OM_ID_TENANT, &tenant, self->tenant);
     snprintf(self->id, sizeof(self->id), "%s", id);
     self->job.arena = &self->arena;
     self->job.msg = &self->msg;
-    self->job.deadline_ms = INT64_MAX;
+    self->job.deadline_ms = self->deadline_ms ? self->deadline_ms : INT64_MAX;
     self->call = (struct om_call){
         .op = &ops[op],
         .tenant = om_str(self->tenant),
