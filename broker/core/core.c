@@ -93,12 +93,12 @@ core_destroy(struct core **self_p)
     if (!self)
         return;
     self->serving = false;
-    commit_destroy_all(self);
-    query_destroy_all(self);
-    call_destroy_all(self);
-    task_destroy_all(self);
     for (struct session *session; (session = self->sessions);)
         session_close(self, &session);
+    call_destroy_all(self);
+    task_destroy_all(self);
+    commit_destroy_all(self);
+    query_destroy_all(self);
     run_destroy_all(self);
     lease_forget_all(self);
     for (struct queue_state *queue; (queue = self->queues);) {

@@ -88,6 +88,7 @@ task_create(struct core *self, const struct om_uuid *id, const struct om_uuid *t
     task->seq = seq;
     task->tenant = tenant_get(self, tenant);
     task->share = share_get(self, queue, tenant);
+    task->state = STATE_READY; // until it is placed
     task->lease.kind = &task_kind;
     task->lease.queue = queue;
     task->lease.share = task->share;

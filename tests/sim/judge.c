@@ -1,0 +1,302 @@
+#include <stdio.h>
+
+#include "judge.h"
+
+enum { TOKENS_MAX = 4096 };
+
+// A worker's word for these leases has reached the broker since it started.
+struct judge {
+    struct sim *sim;
+    struct wire_token finished[TOKENS_MAX];
+    size_t finished_count;
+    struct wire_token granted[TOKENS_MAX]; // JOBs this broker has sent, in order
+    size_t granted_count;
+    int waits_for_stale;          // the actor to be told STALE; -1: none
+    bool welcome[SIM_ACTORS_MAX]; // has a session with this broker
+    int64_t applied_seq[SUBSCRIPTION_COUNT][OM_SHARD_COUNT];
+    struct om_buf applied_ids[SUBSCRIPTION_COUNT]; // each with a zero behind it
+};
+
+struct judge *
+judge_create(struct sim *sim)
+{
+    struct judge *self = calloc(1, sizeof(*self));
+    if (!self)
+        abort();
+    self->sim = sim;
+    self->waits_for_stale = -1;
+    return self;
+}
+
+void
+judge_destroy(struct judge **self_p)
+{
+    for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
+        om_buf_finish(&(*self_p)->applied_ids[i]);
+    free(*self_p);
+    *self_p = NULL;
+}
+
+void
+judge_started(struct judge *self)
+{
+    self->finished_count = self->granted_count = 0;
+    self->waits_for_stale = -1;
+    memset(self->welcome, 0, sizeof(self->welcome));
+}
+
+static bool
+token_in(const struct wire_token *list, size_t count, const struct wire_token *token)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(&list[i], token, sizeof(*token)) == 0)
+            return true;
+    return false;
+}
+
+// The newest lease of the task: of this broker's, or else on the disk.
+static const struct wire_token *
+newest_lease(const struct judge *self, const struct disk_task *task)
+{
+    for (size_t i = self->granted_count; i > 0; i--)
+        if (om_uuid_eq(&self->granted[i - 1].task, &task->row.id))
+            return &self->granted[i - 1];
+    return &task->row.token;
+}
+
+// A START under any lease but the newest is answered STALE (RESET is as good), unless
+// that worker's own word has already ended the lease.
+void
+judge_received(struct judge *self, int actor, const struct wire_msg *msg)
+{
+    struct wire_token token;
+    if (msg->type == WIRE_HELLO)
+        self->welcome[actor] = false; // until its key is looked up, nothing is answered
+    if (!WIRE_HAS(msg, token) || wire_token_decode(msg->token, &token) != OM_OK)
+        return;
+    bool ends =
+        msg->type == WIRE_DONE || msg->type == WIRE_FAIL || msg->type == WIRE_CANCELLED;
+    if (ends && self->finished_count < TOKENS_MAX)
+        self->finished[self->finished_count++] = token;
+    const struct disk_task *task = disk_find(self->sim->disk, &token.task);
+    if (msg->type != WIRE_START || !task || !self->welcome[actor])
+        return;
+    const struct wire_token *newest = newest_lease(self, task);
+    bool finished = token_in(self->finished, self->finished_count, &token);
+    if (memcmp(newest, &token, sizeof(token)) != 0 && !finished)
+        self->waits_for_stale = actor;
+}
+
+void
+judge_answered(struct judge *self)
+{
+    if (self->waits_for_stale >= 0)
+        sim_fail(self->sim, "a START under an older lease was accepted");
+    self->waits_for_stale = -1;
+}
+
+// ---- what the broker says
+
+static void
+judge_job(struct judge *self, const struct wire_msg *msg)
+{
+    struct om_uuid id;
+    struct wire_token token;
+    if (!WIRE_HAS(msg, task) || wire_token_decode(msg->token, &token) != OM_OK ||
+        om_typeid_decode(OM_ID_TASK, msg->task, &id) != OM_OK)
+        return; // a run of events
+    const struct disk_task *task = disk_find(self->sim->disk, &id);
+    if (!task || task->row.state != STATE_NONE) {
+        sim_fail(self->sim, "a job was sent that is not open on the disk");
+        return;
+    }
+    const struct queue_info *queue = queue_find(msg->queue);
+    bool on_disk =
+        task->row.leased && memcmp(&task->row.token, &token, sizeof(token)) == 0;
+    if ((!queue || queue->class == CLASS_LONG) && !on_disk)
+        sim_fail(self->sim, "a long job was sent before its lease was durable");
+    if (task->row.cancel)
+        sim_fail(self->sim, "a cancelled job was sent");
+    if (self->granted_count < TOKENS_MAX)
+        self->granted[self->granted_count++] = token;
+}
+
+static bool
+has_event(const struct disk *disk, struct om_str id)
+{
+    for (size_t i = 0; i < OM_SHARD_COUNT; i++)
+        for (size_t k = 0; k < disk->shards[i].count; k++)
+            if (om_str_eq(disk->shards[i].events[k].id, id))
+                return true;
+    return false;
+}
+
+static void
+judge_done_ack(struct judge *self, const struct wire_msg *msg)
+{
+    struct wire_token token;
+    if (wire_token_decode(msg->token, &token) != OM_OK)
+        return;
+    const struct disk_task *task = disk_find(self->sim->disk, &token.task);
+    if (task && task->row.leased && task->row.state == STATE_NONE &&
+        memcmp(&task->row.token, &token, sizeof(token)) == 0)
+        sim_fail(self->sim, "DONE_ACK was said before the commit");
+}
+
+static void
+judge_state(struct judge *self, const struct wire_msg *msg, const struct disk_task *task)
+{
+    struct wire_task info;
+    const struct rec_field *field;
+    if (rec_decode(&wire_task_rec, msg->info, &info, &field) != OM_OK) {
+        sim_fail(self->sim, "a task was shown whose %s is wrong",
+                 field ? field->name : "record");
+        return;
+    }
+    if (!task) {
+        sim_fail(self->sim, "a task was shown that is not on the disk");
+        return;
+    }
+    if (state_info(info.state)->ended && (int64_t)task->row.state != info.state)
+        sim_fail(self->sim, "a task was shown as %s that is not so on the disk",
+                 state_info(info.state)->name);
+}
+
+void
+judge_sent(struct judge *self, int actor, const struct wire_msg *msg)
+{
+    struct om_uuid id = { 0 };
+    struct disk_task *task = NULL;
+    if (WIRE_HAS(msg, task) && om_typeid_decode(OM_ID_TASK, msg->task, &id) == OM_OK)
+        task = disk_find(self->sim->disk, &id);
+    char event[128];
+    switch (msg->type) {
+    case WIRE_WELCOME:
+        self->welcome[actor] = true;
+        break;
+    case WIRE_STALE:
+    case WIRE_RESET:
+        if (actor == self->waits_for_stale)
+            self->waits_for_stale = -1;
+        break;
+    case WIRE_SUBMITTED:
+        if (!task)
+            sim_fail(self->sim, "SUBMITTED was said before the commit");
+        else
+            task->acknowledged = true;
+        break;
+    case WIRE_CANCEL_ACK:
+        if (!task || (!task->row.cancel && task->row.state != STATE_CANCELLED))
+            sim_fail(self->sim, "CANCEL_ACK was said before the commit");
+        break;
+    case WIRE_PUBLISHED:
+        snprintf(event, sizeof(event), "%.*s/0", (int)msg->id.size, msg->id.data);
+        if (!has_event(self->sim->disk, om_str(event)))
+            sim_fail(self->sim, "PUBLISHED was said before the commit");
+        break;
+    case WIRE_DONE_ACK:
+        judge_done_ack(self, msg);
+        break;
+    case WIRE_JOB:
+        judge_job(self, msg);
+        break;
+    case WIRE_TASK:
+    case WIRE_EVENT:
+        judge_state(self, msg, task);
+        break;
+    default:
+        break;
+    }
+}
+
+// ---- subscribers
+
+static bool
+is_applied(const struct judge *self, unsigned subscription, struct om_str id)
+{
+    const struct om_buf *ids = &self->applied_ids[subscription];
+    for (size_t at = 0; at < ids->size; at += strlen(ids->data + at) + 1)
+        if (om_str_eq(om_str(ids->data + at), id))
+            return true;
+    return false;
+}
+
+bool
+judge_apply(struct judge *self, unsigned subscription, uint8_t shard,
+            const struct wire_logged *event)
+{
+    if (event->seq <= self->applied_seq[subscription][shard])
+        return false;
+    self->applied_seq[subscription][shard] = event->seq;
+    if (is_applied(self, subscription, event->id))
+        return false;
+    om_buf_put(&self->applied_ids[subscription], event->id.data, event->id.size);
+    om_buf_put(&self->applied_ids[subscription], "", 1);
+    return true;
+}
+
+bool
+judge_is_poison(struct om_str body)
+{
+    return om_str_eq(body, OM_LIT("poison"));
+}
+
+static int
+subscription_of(const struct disk_event *event)
+{
+    for (int i = 0; i < SUBSCRIPTION_COUNT; i++)
+        if (om_str_eq(event->topic, om_str(subscriptions[i].topic)))
+            return i;
+    return -1;
+}
+
+bool
+judge_is_complete(const struct judge *self)
+{
+    const struct disk *disk = self->sim->disk;
+    for (size_t i = 0; i < disk->task_count; i++)
+        if (disk->tasks[i].row.state == STATE_NONE)
+            return false;
+    for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++)
+        for (size_t i = 0; i < disk->shards[shard].count; i++) {
+            const struct disk_event *event = &disk->shards[shard].events[i];
+            int subscription = subscription_of(event);
+            if (subscription >= 0 && disk->cursors[subscription][shard] < event->seq)
+                return false;
+        }
+    return true;
+}
+
+static void
+judge_event(struct judge *self, uint8_t shard, const struct disk_event *event)
+{
+    int subscription = subscription_of(event);
+    if (subscription < 0)
+        return;
+    char dead[64];
+    snprintf(dead, sizeof(dead), "dead/%s/%u/%lld", subscriptions[subscription].topic,
+             shard, (long long)event->seq);
+    bool is_dead = has_event(self->sim->disk, om_str(dead));
+    bool applied = is_applied(self, (unsigned)subscription, event->id);
+    if (judge_is_poison(event->body) ? !is_dead : !is_dead && !applied)
+        sim_fail(self->sim, "the event %.*s was neither applied nor set aside",
+                 (int)event->id.size, event->id.data);
+}
+
+void
+judge_finish(struct judge *self)
+{
+    const struct disk *disk = self->sim->disk;
+    for (size_t i = 0; i < disk->task_count; i++) {
+        const struct disk_task *task = &disk->tasks[i];
+        if (task->row.state == STATE_NONE)
+            sim_fail(self->sim, "%.*s never ended",
+                     (int)sim_task_text(&task->row.id).size,
+                     sim_task_text(&task->row.id).data);
+        if (task->results != 1 && !task->reopened)
+            sim_fail(self->sim, "a task has %lld results", (long long)task->results);
+    }
+    for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++)
+        for (size_t i = 0; i < disk->shards[shard].count; i++)
+            judge_event(self, (uint8_t)shard, &disk->shards[shard].events[i]);
+}

@@ -1,0 +1,30 @@
+// judge.h - compares what the broker says with what is on its disk, and what happened in
+// the end with what was promised.
+#pragma once
+#include "disk.h"
+
+struct judge *judge_create(struct sim *sim);
+void judge_destroy(struct judge **self_p);
+
+// The broker got this message, and is about to answer it; then it has.
+void judge_received(struct judge *self, int actor, const struct wire_msg *msg);
+void judge_answered(struct judge *self);
+
+// The broker has started.
+void judge_started(struct judge *self);
+
+// The broker sends this message.
+void judge_sent(struct judge *self, int actor, const struct wire_msg *msg);
+
+// A subscriber applies an event in a transaction of its own. False if its (shard, seq) or
+// its id was applied before.
+bool judge_apply(struct judge *self, unsigned subscription, uint8_t shard,
+                 const struct wire_logged *event);
+
+bool judge_is_poison(struct om_str body);
+
+// Is all that was promised done?
+bool judge_is_complete(const struct judge *self);
+
+// The end: judge what was not judged on the way.
+void judge_finish(struct judge *self);

@@ -1,0 +1,524 @@
+#include <stdio.h>
+
+#include "judge.h"
+#include "ops.h"
+
+// A worker: pulls jobs, calls and runs of events under credit, renews its leases, says
+// each outcome again until it is acknowledged, and stops for nothing but STALE or a
+// cancel.
+
+enum { QUEUES_MAX = 2, JOBS_MAX = 32 };
+
+enum job_phase { NO_JOB, HELD, RUNNING, FINISHED };
+
+struct job {
+    enum job_phase phase;
+    char token[WIRE_TOKEN_BYTES];
+    int queue;
+    bool is_run, cancel;
+    enum wire_type outcome;
+    bool retryable;
+    int64_t quantity, end_ms, next_ms;
+    uint8_t shard;
+    struct om_buf events;
+};
+
+struct worker {
+    const char *queues[QUEUES_MAX];
+    int slots[QUEUES_MAX];
+    int subscription; // -1: none
+    bool welcome;
+    int hello;
+    int64_t next_hello_ms, next_beat_ms, next_credit_ms;
+    int64_t seen[QUEUES_MAX]; // what it was sent in this session, as far as it knows
+    struct job jobs[JOBS_MAX];
+};
+
+static void
+worker_create(struct actor *self)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker)
+        abort();
+    self->state = worker;
+    worker->subscription = -1;
+}
+
+static void
+take_from(struct actor *self, const char *queue, int slots)
+{
+    struct worker *worker = self->state;
+    int place = worker->queues[0] ? 1 : 0;
+    worker->queues[place] = queue;
+    worker->slots[place] = slots;
+}
+
+static void
+inference_create(struct actor *self)
+{
+    worker_create(self);
+    take_from(self, "omni.inference", 3);
+    take_from(self, "omni.training", 1);
+}
+
+static void
+tenant_create(struct actor *self)
+{
+    worker_create(self);
+    take_from(self, "own", 2);
+}
+
+static void
+identity_create(struct actor *self)
+{
+    worker_create(self);
+    take_from(self, "omni.identity", 8);
+}
+
+static void
+billing_create(struct actor *self)
+{
+    worker_create(self);
+    take_from(self, "omni.billing.events", 2);
+    ((struct worker *)self->state)->subscription = SUBSCRIPTION_BILLING_EVENTS;
+}
+
+static void
+compliance_create(struct actor *self)
+{
+    worker_create(self);
+    take_from(self, "omni.compliance.events", 2);
+    ((struct worker *)self->state)->subscription = SUBSCRIPTION_COMPLIANCE_EVENTS;
+}
+
+static void
+drop_job(struct job *job)
+{
+    om_buf_finish(&job->events);
+    *job = (struct job){ .phase = NO_JOB };
+}
+
+static void
+worker_destroy(struct actor *self)
+{
+    struct worker *worker = self->state;
+    for (int i = 0; i < JOBS_MAX; i++)
+        drop_job(&worker->jobs[i]);
+    free(worker);
+}
+
+// A new session: credit counts from nothing.
+static void
+new_session(struct worker *worker)
+{
+    worker->welcome = false;
+    worker->hello++;
+    worker->next_hello_ms = worker->next_beat_ms = worker->next_credit_ms = 0;
+    memset(worker->seen, 0, sizeof(worker->seen));
+}
+
+static void
+worker_start(struct actor *self)
+{
+    struct worker *worker = self->state;
+    for (int i = 0; i < JOBS_MAX; i++)
+        drop_job(&worker->jobs[i]);
+    new_session(worker);
+}
+
+static struct om_str
+token_of(const struct job *job)
+{
+    return (struct om_str){ job->token, WIRE_TOKEN_BYTES };
+}
+
+// What it holds, as the list of HELLO and BEAT.
+static void
+pack_held(struct actor *self, struct om_buf *out)
+{
+    struct worker *worker = self->state;
+    size_t count = 0;
+    for (int i = 0; i < JOBS_MAX; i++)
+        count += worker->jobs[i].phase != NO_JOB;
+    om_pack_array(out, count);
+    for (int i = 0; i < JOBS_MAX; i++) {
+        const struct job *job = &worker->jobs[i];
+        if (job->phase == NO_JOB)
+            continue;
+        struct wire_held held = { 0 };
+        REC_SET(&held, wire_held, token, token_of(job));
+        if (job->phase == RUNNING)
+            REC_SET(&held, wire_held, progress, (double)sim_random(self->sim, 100) / 100);
+        rec_encode(&wire_held_rec, &held, out);
+    }
+}
+
+static void
+send_hello(struct actor *self, struct worker *worker)
+{
+    char id[24];
+    struct om_buf held = { 0 };
+    struct wire_msg msg = { 0 };
+    snprintf(id, sizeof(id), "h%d", worker->hello);
+    pack_held(self, &held);
+    WIRE_SET(&msg, id, om_str(id));
+    WIRE_SET(&msg, role, om_str(self->type->role));
+    WIRE_SET(&msg, node, om_str(self->name));
+    WIRE_SET(&msg, incarnation, self->generation);
+    WIRE_SET(&msg, held, om_buf_str(&held));
+    if (self->credential)
+        WIRE_SET(&msg, credential, om_str(self->credential));
+    actor_send(self, WIRE_HELLO, &msg, (struct om_str){ 0 });
+    om_buf_finish(&held);
+}
+
+static void
+send_beat(struct actor *self)
+{
+    struct om_buf held = { 0 };
+    struct wire_msg msg = { 0 };
+    pack_held(self, &held);
+    WIRE_SET(&msg, held, om_buf_str(&held));
+    actor_send(self, WIRE_BEAT, &msg, (struct om_str){ 0 });
+    om_buf_finish(&held);
+}
+
+static void
+send_credit(struct actor *self, struct worker *worker)
+{
+    for (int i = 0; i < QUEUES_MAX && worker->queues[i]; i++) {
+        int free_slots = worker->slots[i];
+        for (int k = 0; k < JOBS_MAX; k++)
+            free_slots -= worker->jobs[k].phase != NO_JOB && worker->jobs[k].queue == i;
+        struct wire_msg msg = { 0 };
+        WIRE_SET(&msg, queue, om_str(worker->queues[i]));
+        WIRE_SET(&msg, limit, worker->seen[i] + (free_slots > 0 ? free_slots : 0));
+        actor_send(self, WIRE_CREDIT, &msg, (struct om_str){ 0 });
+    }
+}
+
+// ---- a job's course
+
+static void
+send_token(struct actor *self, enum wire_type type, const struct job *job)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, token, token_of(job));
+    actor_send(self, type, &msg, (struct om_str){ 0 });
+}
+
+static void
+start_job(struct actor *self, struct job *job)
+{
+    struct sim *sim = self->sim;
+    if (!job->is_run && sim_chance(sim, sim->calm ? 0 : 0.05)) {
+        send_token(self, WIRE_RELEASE, job);
+        drop_job(job);
+        return;
+    }
+    send_token(self, WIRE_START, job);
+    job->phase = RUNNING;
+    job->end_ms = sim->mono_ms + 50 + sim_random(sim, 4000);
+    if (sim_chance(sim, 0.05))
+        job->end_ms += sim_random(sim, 40000);
+}
+
+// Apply a run in a transaction of its own; a poisoned event fails it, and nothing of it
+// is applied.
+static bool
+apply_run(struct actor *self, const struct job *job)
+{
+    const struct worker *worker = self->state;
+    struct om_str bytes;
+    struct wire_logged event;
+    struct rec_iter iter = rec_iter(om_buf_str(&job->events));
+    int64_t before = 0;
+    while (rec_next_raw(&iter, &bytes)) {
+        if (rec_decode(&wire_logged_rec, bytes, &event, NULL) != OM_OK ||
+            event.seq <= before) {
+            sim_fail(self->sim, "a run of events is not in order");
+            return false;
+        }
+        before = event.seq;
+        if (judge_is_poison(event.body))
+            return false;
+    }
+    iter = rec_iter(om_buf_str(&job->events));
+    while (rec_next_raw(&iter, &bytes))
+        if (rec_decode(&wire_logged_rec, bytes, &event, NULL) == OM_OK)
+            judge_apply(self->sim->judge, (unsigned)worker->subscription, job->shard,
+                        &event);
+    return true;
+}
+
+static void
+finish_job(struct actor *self, struct job *job)
+{
+    struct sim *sim = self->sim;
+    job->phase = FINISHED;
+    job->next_ms = 0;
+    job->outcome = WIRE_DONE;
+    job->quantity = sim_random(sim, 1000);
+    job->retryable = sim_chance(sim, 0.8);
+    if (job->is_run && !apply_run(self, job))
+        job->outcome = WIRE_FAIL;
+    else if (!job->is_run && job->cancel && sim_chance(sim, 0.8))
+        job->outcome = WIRE_CANCELLED;
+    else if (!job->is_run && !sim->calm && sim_chance(sim, 0.2))
+        job->outcome = WIRE_FAIL;
+}
+
+static void
+send_outcome(struct actor *self, struct job *job)
+{
+    struct wire_msg msg = { 0 };
+    struct om_buf usage = { 0 };
+    struct om_str result = { 0 };
+    struct job_result body;
+    memset(&body, 0, sizeof(body));
+    job->next_ms = self->sim->mono_ms + 1000 + sim_random(self->sim, 500);
+    WIRE_SET(&msg, token, token_of(job));
+    if (!job->is_run) {
+        struct wire_usage item = { 0 };
+        REC_SET(&item, wire_usage, meter, OM_LIT("compute_ms"));
+        REC_SET(&item, wire_usage, quantity, job->quantity);
+        om_pack_array(&usage, 1);
+        rec_encode(&wire_usage_rec, &item, &usage);
+        WIRE_SET(&msg, usage, om_buf_str(&usage));
+    }
+    if (job->outcome == WIRE_FAIL) {
+        WIRE_SET(&msg, code, OM_LIT("internal_error"));
+        WIRE_SET(&msg, retryable, job->retryable);
+    } else if (job->outcome == WIRE_DONE &&
+               wire_token_decode(token_of(job), &body.token) == OM_OK) {
+        body.quantity = job->quantity;
+        result = (struct om_str){ (const char *)&body, sizeof(body) };
+    }
+    actor_send(self, job->outcome, &msg, result);
+    om_buf_finish(&usage);
+}
+
+static void
+tend(struct actor *self, struct job *job)
+{
+    int64_t now_ms = self->sim->mono_ms;
+    if (job->phase == HELD)
+        start_job(self, job);
+    else if (job->phase == RUNNING && (now_ms >= job->end_ms || job->cancel))
+        finish_job(self, job);
+    if (job->phase == FINISHED && now_ms >= job->next_ms)
+        send_outcome(self, job);
+}
+
+static void
+worker_tick(struct actor *self)
+{
+    struct worker *worker = self->state;
+    int64_t now_ms = self->sim->mono_ms;
+    for (int i = 0; i < JOBS_MAX; i++)
+        tend(self, &worker->jobs[i]); // whether the broker is there or not
+    if (!worker->welcome) {
+        if (now_ms >= worker->next_hello_ms) {
+            worker->next_hello_ms = now_ms + 2000;
+            send_hello(self, worker);
+        }
+        return;
+    }
+    if (now_ms >= worker->next_beat_ms) {
+        worker->next_beat_ms = now_ms + 2000;
+        send_beat(self);
+    }
+    if (now_ms >= worker->next_credit_ms) {
+        worker->next_credit_ms = now_ms + 1500;
+        send_credit(self, worker);
+    }
+}
+
+// ---- messages
+
+static struct job *
+find_job(struct worker *worker, struct om_str token)
+{
+    for (int i = 0; i < JOBS_MAX; i++)
+        if (worker->jobs[i].phase != NO_JOB &&
+            om_str_eq(token_of(&worker->jobs[i]), token))
+            return &worker->jobs[i];
+    return NULL;
+}
+
+static int
+queue_place(const struct worker *worker, struct om_str queue)
+{
+    for (int i = 0; i < QUEUES_MAX && worker->queues[i]; i++)
+        if (om_str_eq(queue, om_str(worker->queues[i])))
+            return i;
+    return -1;
+}
+
+static void
+on_job(struct actor *self, const struct wire_msg *msg, struct om_str payload)
+{
+    struct worker *worker = self->state;
+    int queue = queue_place(worker, msg->queue);
+    bool foreign =
+        self->credential && !om_str_eq(msg->tenant, sim_tenant_text(self->sim, 0));
+    if (queue < 0 || foreign) {
+        sim_fail(self->sim, "%s was sent a job that is not for it", self->name);
+        return;
+    }
+    bool is_run = WIRE_HAS(msg, shard);
+    if (!is_run && !om_str_eq(payload, OM_LIT("what the worker shall do")))
+        sim_fail(self->sim, "a job came without its payload");
+    worker->seen[queue]++;
+    if (find_job(worker, msg->token))
+        return;
+    for (int i = 0; i < JOBS_MAX; i++) {
+        struct job *job = &worker->jobs[i];
+        if (job->phase != NO_JOB)
+            continue;
+        *job = (struct job){
+            .phase = HELD, .queue = queue, .is_run = is_run, .shard = (uint8_t)msg->shard
+        };
+        memcpy(job->token, msg->token.data, WIRE_TOKEN_BYTES);
+        if (is_run)
+            om_buf_put(&job->events, payload.data, payload.size);
+        return;
+    }
+}
+
+static void
+resolve_key(struct actor *self, struct om_str payload, struct om_buf *body)
+{
+    uint8_t hash[32];
+    struct key_resolve_request request;
+    struct key_resolve_reply reply = { 0 };
+    sim_hash(om_str(SIM_KEY), hash);
+    if (rec_decode(&key_resolve_request_rec, payload, &request, NULL) != OM_OK ||
+        memcmp(request.hash.data, hash, sizeof(hash)) != 0)
+        sim_fail(self->sim, "identity was asked for a key nobody has");
+    struct om_buf scopes = { 0 };
+    om_pack_array(&scopes, 1);
+    om_pack_str(&scopes, OM_LIT("worker"));
+    REC_SET(&reply, key_resolve_reply, id, OM_LIT("key"));
+    REC_SET(&reply, key_resolve_reply, tenant, sim_tenant_text(self->sim, 0));
+    REC_SET(&reply, key_resolve_reply, name, OM_LIT("sim"));
+    REC_SET(&reply, key_resolve_reply, scopes, om_buf_str(&scopes));
+    rec_encode(&key_resolve_reply_rec, &reply, body);
+    om_buf_finish(&scopes);
+}
+
+static void
+on_call(struct actor *self, const struct wire_msg *msg, struct om_str payload)
+{
+    struct worker *worker = self->state;
+    int queue = queue_place(worker, msg->queue);
+    if (queue < 0) {
+        sim_fail(self->sim, "%s was sent a call that is not for it", self->name);
+        return;
+    }
+    worker->seen[queue]++;
+    struct om_buf body = { 0 }, usage = { 0 };
+    struct wire_msg reply = { 0 };
+    WIRE_SET(&reply, call, msg->call);
+    if (om_str_eq(msg->kind, om_str(ops[OP_key_resolve].name))) {
+        resolve_key(self, payload, &body);
+    } else {
+        struct wire_usage item = { 0 };
+        REC_SET(&item, wire_usage, meter, OM_LIT("ml_inference"));
+        REC_SET(&item, wire_usage, quantity, 1);
+        om_pack_array(&usage, 1);
+        rec_encode(&wire_usage_rec, &item, &usage);
+        WIRE_SET(&reply, usage, om_buf_str(&usage));
+    }
+    actor_send(self, WIRE_REPLY, &reply, om_buf_str(&body));
+    om_buf_finish(&body);
+    om_buf_finish(&usage);
+}
+
+static void
+on_beat_ack(struct worker *worker, const struct wire_msg *msg)
+{
+    struct om_str token;
+    struct rec_iter iter = rec_iter(msg->stale);
+    while (rec_next_str(&iter, &token)) {
+        struct job *job = find_job(worker, token);
+        if (job)
+            drop_job(job);
+    }
+    iter = rec_iter(msg->tokens);
+    while (rec_next_str(&iter, &token)) {
+        struct job *job = find_job(worker, token);
+        if (job)
+            job->cancel = true;
+    }
+}
+
+static void
+on_credit_ok(struct worker *worker, const struct wire_msg *msg)
+{
+    int queue = queue_place(worker, msg->queue);
+    if (queue >= 0 && msg->sent > worker->seen[queue])
+        worker->seen[queue] = msg->sent;
+}
+
+static void
+worker_receive(struct actor *self, const struct wire_msg *msg, struct om_str payload)
+{
+    struct worker *worker = self->state;
+    struct job *job = WIRE_HAS(msg, token) ? find_job(worker, msg->token) : NULL;
+    char hello[24];
+    snprintf(hello, sizeof(hello), "h%d", worker->hello);
+    switch (msg->type) {
+    case WIRE_WELCOME:
+        worker->welcome = worker->welcome || om_str_eq(msg->id, om_str(hello));
+        break;
+    case WIRE_RESET:
+        if (worker->welcome)
+            new_session(worker);
+        break;
+    case WIRE_JOB:
+        on_job(self, msg, payload);
+        break;
+    case WIRE_CALL:
+        on_call(self, msg, payload);
+        break;
+    case WIRE_CANCEL_JOB:
+        if (job)
+            job->cancel = true;
+        break;
+    case WIRE_STALE:
+    case WIRE_DONE_ACK:
+        if (job)
+            drop_job(job);
+        break;
+    case WIRE_BEAT_ACK:
+        on_beat_ack(worker, msg);
+        break;
+    case WIRE_CREDIT_OK:
+        on_credit_ok(worker, msg);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool
+worker_idle(const struct actor *self)
+{
+    const struct worker *worker = self->state;
+    for (int i = 0; i < JOBS_MAX; i++)
+        if (worker->jobs[i].phase != NO_JOB)
+            return false;
+    return true;
+}
+
+#define WORKER_TYPE(symbol, role, create)                                                \
+    const struct actor_type symbol = { role,         create,      worker_destroy,        \
+                                       worker_start, worker_tick, worker_receive,        \
+                                       worker_idle };
+
+WORKER_TYPE(inference_type, "inference", inference_create)
+WORKER_TYPE(tenant_worker_type, "tenant", tenant_create)
+WORKER_TYPE(identity_type, "identity", identity_create)
+WORKER_TYPE(billing_type, "billing", billing_create)
+WORKER_TYPE(compliance_type, "compliance", compliance_create)
