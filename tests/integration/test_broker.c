@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -442,6 +443,37 @@ Test(broker, what_it_cannot_serve_it_refuses_with_the_reason)
     expect_refusal("OMNI_RETENTION_HOURS=0", EX_CONFIG, "whole number");
     snprintf(here.settings[0], sizeof(here.settings[0]), "%s", tcp);
     expect_refusal(no_keys, EX_CONFIG, "broker.key");
+}
+
+Test(broker, a_commit_whose_outcome_is_unknown_ends_it_and_the_next_start_recovers)
+{
+    static char bytes[512 * 1024];
+    struct raw_peer client;
+    signal(SIGXFSZ, SIG_IGN); // inherited: a write beyond the limit fails instead
+    start();
+    raw_open(&client, here.client, NULL, NULL);
+    raw_hello(&client, "ingest");
+    struct job_id first = new_job(), second = new_job();
+    submit(&client, &first, OM_LIT("payload"));
+
+    struct rlimit limit = { 256 * 1024, 256 * 1024 };
+    cr_assert_eq(prlimit(here.broker.pid, RLIMIT_FSIZE, &limit, NULL), 0);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, task, om_str(second.task));
+    WIRE_SET(&msg, tenant, om_str(second.tenant));
+    WIRE_SET(&msg, queue, QUEUE);
+    WIRE_SET(&msg, kind, OM_LIT("train"));
+    raw_send(&client, WIRE_SUBMIT, &msg, (struct om_str){ bytes, sizeof(bytes) });
+    cr_assert_eq(program_wait(&here.broker, 10000), EX_IOERR, "%s", here.broker.log);
+    while (raw_recv(&client, 0))
+        cr_expect_neq(client.msg.type, WIRE_SUBMITTED, "it was not stored");
+
+    start();
+    program_expect_log(&here.broker, "\"open_tasks\":1");
+    raw_hello(&client, "ingest");
+    get(&client, &first);
+    submit(&client, &second, (struct om_str){ bytes, sizeof(bytes) });
+    raw_close(&client);
 }
 
 Test(broker, a_second_broker_on_the_same_data_is_refused_and_the_first_goes_on)
