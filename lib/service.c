@@ -109,10 +109,20 @@ set_log_context(const struct wire_msg *msg)
     om_log_context(trace_id, id);
 }
 
+// Why the job failed, for the log.
+static const char *
+find_reason(const struct host *host, const struct om_job *job)
+{
+    bool storage = job->rc == OM_EDB || job->rc == OM_ENOSPACE;
+    if (*job->text || !storage || !host->service->storage_error)
+        return job->text;
+    return host->service->storage_error(host->self);
+}
+
 // The one place where work is logged: failures of the platform as errors, the rest only
 // when debugging.
 static void
-log_outcome(const struct om_job *job, int64_t started_us)
+log_outcome(const struct host *host, const struct om_job *job, int64_t started_us)
 {
     const struct om_rc_info *info = om_rc_info(job->rc);
     enum om_log_level level = job->rc == OM_OK           ? OM_DEBUG
@@ -120,7 +130,8 @@ log_outcome(const struct om_job *job, int64_t started_us)
                                                          : OM_INFO;
     om_log(level, job->rc == OM_OK ? "done" : "failed", LOG_STR("op", job->msg->kind),
            LOG_STR("tenant", job->msg->tenant), LOG_S("code", info->code),
-           LOG_S("err", job->text), LOG_I("dur_us", om_clock_mono_us() - started_us));
+           LOG_S("err", find_reason(host, job)),
+           LOG_I("dur_us", om_clock_mono_us() - started_us));
 }
 
 static void
@@ -147,7 +158,7 @@ handle(void *context, struct om_job *job)
         if (job->rc == OM_OK)
             job->rc = run_handler(host, job, route, &call);
     }
-    log_outcome(job, started_us);
+    log_outcome(host, job, started_us);
     om_log_context(NULL, NULL);
 }
 

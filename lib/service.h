@@ -82,6 +82,10 @@ struct om_service {
     // May be NULL. Called by the control thread when due, and when the client has news
     // (om_client_process() has been called before). Returns when to be called next.
     int64_t (*tick)(void *self, int64_t now_ms);
+
+    // May be NULL; not for services with slots. What storage said of its last failure, for
+    // the log: a caller is only told the code.
+    const char *(*storage_error)(const void *self);
 };
 
 // Run until SIGTERM or SIGINT. Settings can be given as --name VALUE too: OMNI_FOO_BAR is

@@ -25,6 +25,12 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     return NULL;
 }
 
+static const char *
+storage_error(const void *context)
+{
+    return om_db_error(((const struct billing *)context)->db);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -38,6 +44,7 @@ main(int argc, char **argv)
         .events_queue = QUEUE_BILLING_EVENTS,
         .start = start,
         .stop = stop,
+        .storage_error = storage_error,
     };
     return om_service_main(&billing, argc, argv);
 }

@@ -37,6 +37,12 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     return NULL;
 }
 
+static const char *
+storage_error(const void *context)
+{
+    return om_db_error(((const struct identity *)context)->db);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -48,6 +54,7 @@ main(int argc, char **argv)
         .routes = identity_routes,
         .start = start,
         .stop = stop,
+        .storage_error = storage_error,
     };
     return om_service_main(&identity, argc, argv);
 }

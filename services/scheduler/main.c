@@ -26,6 +26,12 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     return NULL;
 }
 
+static const char *
+storage_error(const void *context)
+{
+    return om_db_error(((const struct scheduler *)context)->db);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -37,6 +43,7 @@ main(int argc, char **argv)
         .routes = scheduler_routes,
         .start = start,
         .stop = stop,
+        .storage_error = storage_error,
         .tick = scheduler_tick,
     };
     return om_service_main(&scheduler, argc, argv);
