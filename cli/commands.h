@@ -5,6 +5,7 @@
 extern const struct args_command commands[];
 
 int cmd_up(const struct args *args);
+int cmd_init(const struct args *args);
 int cmd_demo(const struct args *args);
 int cmd_version(const struct args *args);
 

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "crew.h"
 #include "id.h"
 #include "log.h"
@@ -146,39 +147,21 @@ reap(struct child *child, int *status)
 
 // ---- the crew
 
-// The folder of the program that runs.
-static bool
-find_bin(char dir[PATH_MAX])
-{
-    ssize_t size = readlink("/proc/self/exe", dir, PATH_MAX - 1);
-    if (size <= 0)
-        return false;
-    dir[size] = '\0';
-    char *slash = strrchr(dir, '/');
-    if (slash)
-        *slash = '\0';
-    return slash != NULL;
-}
-
 struct crew *
 crew_create(const struct crew_member *members, size_t count, char *why, size_t why_size)
 {
-    char bin[PATH_MAX];
     struct crew *self = calloc(1, sizeof(*self) + count * sizeof(self->children[0]));
-    if (!self || !find_bin(bin)) {
-        snprintf(why, why_size, "cannot find the folder of this program");
-        free(self);
+    if (!self) {
+        snprintf(why, why_size, "no memory");
         return NULL;
     }
     self->count = count;
     for (size_t i = 0; i < count; i++) {
         struct child *child = &self->children[i];
         child->member = &members[i];
-        int size =
-            snprintf(child->path, sizeof(child->path), "%s/%s", bin, members[i].program);
-        if (size >= (int)sizeof(child->path) || access(child->path, X_OK) != 0) {
-            snprintf(why, why_size, "%s is not in %s, the folder of this program",
-                     members[i].program, bin);
+        if (!beside_path(members[i].program, child->path) ||
+            access(child->path, X_OK) != 0) {
+            snprintf(why, why_size, "%s cannot be run: %s", child->path, strerror(errno));
             free(self);
             return NULL;
         }

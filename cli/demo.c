@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "accuracy.h"
+#include "beside.h"
 #include "clock.h"
 #include "commands.h"
 #include "own_up.h"
@@ -33,18 +33,12 @@ static FILE *
 open_sample(void)
 {
     // In the current folder, in the source tree of the binary, or installed beside it.
-    static const char *const places[] = { "", "/../../../", "/../share/omni/" };
-    char path[PATH_MAX] = "", full[PATH_MAX + 64];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    path[size > 0 ? size : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash)
-        *slash = '\0';
-    FILE *file = NULL;
-    for (size_t i = 0; i < OM_COUNT(places) && !file; i++) {
-        snprintf(full, sizeof(full), "%s%s%s", i ? path : "", places[i], SAMPLE);
-        file = fopen(full, "r");
-    }
+    static const char *const places[] = { "../../../" SAMPLE, "../share/omni/" SAMPLE };
+    char path[PATH_MAX];
+    FILE *file = fopen(SAMPLE, "r");
+    for (size_t i = 0; i < OM_COUNT(places) && !file; i++)
+        if (beside_path(places[i], path))
+            file = fopen(path, "r");
     return file;
 }
 
