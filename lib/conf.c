@@ -1,6 +1,8 @@
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "conf.h"
 
@@ -104,11 +106,55 @@ om_conf_free(const struct om_setting *settings, void *out)
         }
 }
 
-void
-om_conf_print(const struct om_setting *settings)
+// --foo-bar VALUE becomes OMNI_FOO_BAR=VALUE. False on a flag that no setting has.
+static bool
+take_flag(const struct om_setting *settings, const char *flag, const char *value)
 {
-    printf("Settings, from the environment or the file OMNI_CONFIG names:\n");
-    for (const struct om_setting *row = settings; row->name; row++)
-        printf("  %-24s %s (default: %s)\n", row->name, row->doc,
-               *row->fallback ? row->fallback : "none");
+    char name[64] = "OMNI_";
+    size_t size = strlen(name);
+    if (strncmp(flag, "--", 2) != 0 || !value)
+        return false;
+    for (const char *at = flag + 2; *at && size < sizeof(name) - 1; at++)
+        name[size++] = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+    name[size] = '\0';
+    for (; settings->name; settings++)
+        if (strcmp(settings->name, name) == 0)
+            return setenv(name, value, 1) == 0;
+    return false;
+}
+
+static void
+print_help(const char *program, const char *extra, const struct om_setting *settings)
+{
+    printf("%s %s\n\nUsage: %s [--help] [--version] [--check] [--SETTING VALUE]%s\n\n"
+           "Settings, from the environment or the file OMNI_CONFIG names:\n",
+           program, OMNI_VERSION, program, extra);
+    for (; settings->name; settings++)
+        printf("  %-24s %s (default: %s)\n", settings->name, settings->doc,
+               *settings->fallback ? settings->fallback : "none");
+}
+
+int
+om_conf_arguments(const char *program, const char *extra,
+                  const struct om_setting *settings, int argc, char **argv, bool *check)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            print_help(program, extra, settings);
+            return EX_OK;
+        } else if (strcmp(argv[i], "--version") == 0) {
+            printf("%s %s\n", program, OMNI_VERSION);
+            return EX_OK;
+        } else if (strcmp(argv[i], "--check") == 0) {
+            *check = true;
+        } else if (take_flag(settings, argv[i], argv[i + 1])) {
+            i++;
+        } else {
+            fprintf(stderr,
+                    "%s: %s: no such option, or its value is missing; see --help\n",
+                    program, argv[i]);
+            return EX_USAGE;
+        }
+    }
+    return -1;
 }

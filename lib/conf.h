@@ -28,5 +28,9 @@ OM_MUST_CHECK enum om_rc om_conf_load(const struct om_setting *settings, void *o
 // Free the strings of `out`; the struct itself is the caller's.
 void om_conf_free(const struct om_setting *settings, void *out);
 
-// Print the table for --help.
-void om_conf_print(const struct om_setting *settings);
+// Read a program's arguments: --help (with `extra` behind the usage), --version, --check,
+// and --foo-bar VALUE, which becomes OMNI_FOO_BAR=VALUE in the environment. Returns -1 to
+// go on, else the exit status.
+int om_conf_arguments(const char *program, const char *extra,
+                      const struct om_setting *settings, int argc, char **argv,
+                      bool *check);

@@ -1,4 +1,3 @@
-#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,58 +290,7 @@ start_and_serve(struct host *host)
     return status;
 }
 
-// ---- settings
-
-// --foo-bar VALUE becomes OMNI_FOO_BAR=VALUE. False on a flag that no setting has.
-static bool
-take_flag(const struct om_setting *settings, const char *flag, const char *value)
-{
-    char name[64] = "OMNI_";
-    size_t size = strlen(name);
-    if (strncmp(flag, "--", 2) != 0 || !value)
-        return false;
-    for (const char *at = flag + 2; *at && size < sizeof(name) - 1; at++)
-        name[size++] = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
-    name[size] = '\0';
-    for (; settings->name; settings++)
-        if (strcmp(settings->name, name) == 0)
-            return setenv(name, value, 1) == 0;
-    return false;
-}
-
-static void
-print_help(const struct om_service *service)
-{
-    printf("omni-%s %s\n\nUsage: omni-%s [--help] [--version] [--check] [--SETTING "
-           "VALUE]\n\n",
-           service->name, OMNI_VERSION, service->name);
-    om_conf_print(service->settings);
-}
-
-// Returns -1 to go on, else the exit status.
-static int
-read_arguments(const struct om_service *service, int argc, char **argv, bool *check)
-{
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            print_help(service);
-            return EX_OK;
-        } else if (strcmp(argv[i], "--version") == 0) {
-            printf("omni-%s %s\n", service->name, OMNI_VERSION);
-            return EX_OK;
-        } else if (strcmp(argv[i], "--check") == 0) {
-            *check = true;
-        } else if (take_flag(service->settings, argv[i], argv[i + 1])) {
-            i++;
-        } else {
-            fprintf(stderr,
-                    "omni-%s: %s: no such option, or its value is missing; see --help\n",
-                    service->name, argv[i]);
-            return EX_USAGE;
-        }
-    }
-    return -1;
-}
+// ---- the process
 
 // SIGTERM and SIGINT are read from a descriptor, so that no code runs in a handler.
 static int
@@ -361,7 +309,9 @@ int
 om_service_main(const struct om_service *service, int argc, char **argv)
 {
     bool check = false;
-    int status = read_arguments(service, argc, argv, &check);
+    char program[64];
+    snprintf(program, sizeof(program), "omni-%s", service->name);
+    int status = om_conf_arguments(program, "", service->settings, argc, argv, &check);
     if (status >= 0)
         return status;
 

@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "broker.h"
@@ -39,17 +38,17 @@ main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--make-keys") == 0)
         return make_keys(argv[2]);
-    if (argc != 1) {
-        puts("Usage: omni-broker | omni-broker --make-keys DIR\n\nSettings:");
-        om_conf_print(settings);
-        return strcmp(argv[1], "--help") == 0 ? EX_OK : EX_USAGE;
-    }
+    bool check = false;
+    int status = om_conf_arguments("omni-broker", "\n       omni-broker --make-keys DIR",
+                                   settings, argc, argv, &check);
+    if (status >= 0)
+        return status;
     char why[512];
     struct broker_conf conf = { 0 };
-    int status = EX_CONFIG;
     om_log_init("broker");
+    status = EX_CONFIG;
     if (om_conf_load(settings, &conf, why, sizeof(why)) == OM_OK)
-        status = broker_run(&conf);
+        status = check ? EX_OK : broker_run(&conf);
     else
         om_log(OM_ERROR, "cannot start", LOG_S("why", why));
     om_conf_free(settings, &conf);

@@ -115,7 +115,7 @@ bind_endpoint(struct sockets *self, const char *endpoint, bool curve, char *why,
     set_int(router, ZMQ_BACKLOG, BACKLOG);
     set_int(router, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     set_int(router, ZMQ_IPV6, 1);
-    int64_t max = WIRE_PAYLOAD_MAX;
+    int64_t max = WIRE_PAYLOAD_MAX + WIRE_HEADER_MAX; // a little too large gets an answer
     zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &max, sizeof(max));
     if (curve)
         set_curve(self, router);
