@@ -1,5 +1,5 @@
-// scope.h - what an API key may do: one list for identity, which grants scopes, and for the
-// edge and the broker, which ask for them.
+// scope.h - what an API key may do: one list for identity, which grants scopes, and for
+// the edge and the broker, which ask for them.
 //
 // A set of scopes is a mask in memory and storage, and an array of names in records.
 #pragma once
@@ -7,6 +7,7 @@
 
 // Numbers are stored and never reused. `*` is every scope but operator, those of later
 // versions too: the owner's.
+// clang-format off
 //  number symbol           name               what it allows
 #define SCOPE_LIST(X)                                                                     \
     X(0,  ALL,             "*",               "everything in the tenant")                 \
@@ -25,12 +26,13 @@
     X(13, KEYS_WRITE,      "keys:write",      "make and revoke API keys")                 \
     X(14, WORKER,          "worker",          "take jobs from the tenant's own queues")   \
     X(15, OPERATOR,        "operator",        "run the platform, across tenants")
+// clang-format on
 
 enum scope {
 #define SCOPE_ENUM(number, symbol, name, doc) SCOPE_##symbol = number,
     SCOPE_LIST(SCOPE_ENUM)
 #undef SCOPE_ENUM
-    SCOPE_COUNT
+        SCOPE_COUNT
 };
 
 #define SCOPE_BIT(symbol) (UINT64_C(1) << SCOPE_##symbol)
@@ -46,8 +48,8 @@ struct scope_info {
 extern const struct scope_info scope_infos[SCOPE_COUNT];
 
 // Read an array of scope names (a STRS field). An absent list is the empty set.
-//   OM_EINVAL  a name is no scope: *unknown (may be NULL) is that name, or is absent if the
-//              item is no string
+//   OM_EINVAL  a name is no scope: *unknown (may be NULL) is that name, or is absent if
+//              the item is no string
 OM_MUST_CHECK enum om_rc scopes_decode(struct om_str list, uint64_t *mask,
                                        struct om_str *unknown);
 

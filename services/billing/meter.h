@@ -5,12 +5,14 @@
 #pragma once
 #include "base.h"
 
+// clang-format off
 //  name           unit     what it counts
 #define METER_LIST(X)                                                                     \
     X(api_call,     "call",  "authenticated HTTP requests")                               \
     X(ml_inference, "call",  "predictions")                                               \
     X(custom_model, "model", "trainings that were completed")                             \
     X(compute_ms,   "ms",    "time a worker spent on jobs")
+// clang-format on
 
 // The base unit of a meter; static text.
 const char *meter_unit(struct om_str name);

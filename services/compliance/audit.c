@@ -9,8 +9,8 @@ OM_SQL(head_set, "INSERT INTO audit_head (tenant, entries, hash) VALUES ($1, $2,
                  "SET entries = excluded.entries, hash = excluded.hash");
 OM_SQL(audit_insert,
        "INSERT INTO audit_log (tenant, seq, at_ms, event_id, hash" AUDIT_EVENT(
-           AUDIT_COLUMN, ) ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
-                           "ON CONFLICT (tenant, event_id) DO NOTHING");
+           AUDIT_NAME, ) ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+                         "ON CONFLICT (tenant, event_id) DO NOTHING");
 
 struct audit_head
 audit_head(struct om_txn *txn, const struct om_uuid *tenant)

@@ -11,8 +11,8 @@ enum om_rc audit_apply(void *self, uint8_t shard, const struct wire_logged *even
                        size_t count);
 
 // The columns audit_read() wants, for queries on audit_log.
-#define AUDIT_COLUMN(M, type, name, ...) ", " #name
-#define AUDIT_COLUMNS                    "seq, at_ms, event_id, hash" AUDIT_EVENT(AUDIT_COLUMN, )
+#define AUDIT_NAME(M, type, name, ...) ", " #name
+#define AUDIT_COLUMNS                  "seq, at_ms, event_id, hash" AUDIT_EVENT(AUDIT_NAME, )
 
 // The current row of a query for AUDIT_COLUMNS; texts are borrowed from it.
 void audit_read(struct om_rows *rows, struct chain_row *row, uint8_t hash[CHAIN_HASH]);

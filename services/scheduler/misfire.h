@@ -5,17 +5,19 @@
 #pragma once
 #include "cron.h"
 
+// clang-format off
 //  symbol   name       what fires of the times that were missed
 #define MISFIRE_LIST(X)                                                                   \
     X(LATEST, "latest", "only the latest")                                                \
     X(SKIP,   "skip",   "none that is later than a minute")                               \
     X(ALL,    "all",    "each, at most the latest 100")
+// clang-format on
 
 enum misfire {
 #define MISFIRE_ENUM(symbol, name, doc) MISFIRE_##symbol,
     MISFIRE_LIST(MISFIRE_ENUM)
 #undef MISFIRE_ENUM
-    MISFIRE_COUNT
+        MISFIRE_COUNT
 };
 
 enum {
