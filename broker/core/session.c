@@ -102,11 +102,16 @@ welcome(struct core *self, const struct session *session)
     out_send(self, session->conn, WIRE_WELCOME, &msg, NULL);
 }
 
-static bool
-same_node(const struct session *a, const struct session *b)
+// Another session of the same node, or NULL.
+static struct session *
+find_twin(const struct core *self, const struct session *session)
 {
-    return a->role == b->role && om_uuid_eq(&a->tenant, &b->tenant) &&
-           om_str_eq(label_str(&a->node), label_str(&b->node));
+    for (struct session *other = self->sessions; other; other = other->hh.next)
+        if (other != session && !other->pending && other->role == session->role &&
+            om_uuid_eq(&other->tenant, &session->tenant) &&
+            om_str_eq(label_str(&other->node), label_str(&session->node)))
+            return other;
+    return NULL;
 }
 
 // A node has one session: a new one takes the place of the one it had, and of what an
@@ -114,13 +119,10 @@ same_node(const struct session *a, const struct session *b)
 static void
 supersede(struct core *self, struct session *session)
 {
-    struct session *other, *next;
-    HASH_ITER (hh, self->sessions, other, next) {
-        if (other == session || other->pending || !same_node(other, session))
-            continue;
-        if (other->incarnation == session->incarnation)
-            call_move_taken(other, session);
-        session_close(self, &other);
+    for (struct session *twin; (twin = find_twin(self, session));) {
+        if (twin->incarnation == session->incarnation)
+            call_move_taken(twin, session);
+        session_close(self, &twin); // and perhaps sessions that waited for its answer
     }
     lease_lose_earlier(self, session);
 }
@@ -157,10 +159,13 @@ check_role(const struct core *self, const struct input *in, enum role role)
                                                                    : OM_EFORBIDDEN;
 }
 
+// A HELLO said again, not a new one: it has the same id; or its key is still being looked
+// up, and a peer that gives its HELLO no id is impatient.
 static bool
 same_hello(const struct session *session, const struct wire_msg *msg)
 {
-    return session->hello.size && om_str_eq(label_str(&session->hello), msg->id) &&
+    return (session->hello.size || session->pending) &&
+           om_str_eq(label_str(&session->hello), msg->id) &&
            om_str_eq(label_str(&session->node), msg->node) &&
            session->incarnation == msg->incarnation;
 }

@@ -6,7 +6,7 @@
 // is acknowledged, cancels some, retries some, and watches its tasks until they end. What
 // it wants is durable; its session is not.
 
-enum { JOBS = 5, PUBLISHES = 3, CALLS = 3, ITEMS = JOBS + PUBLISHES + CALLS };
+enum { JOBS = 10, PUBLISHES = 4, CALLS = 5, ITEMS = JOBS + PUBLISHES + CALLS };
 
 enum phase { SUBMITTING, OPEN, CANCELLING, RETRYING, FINISHED };
 

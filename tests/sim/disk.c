@@ -124,6 +124,8 @@ commit_mark(struct disk *self, const struct change_mark *change)
                  sim_task_text(&task->row.id).data);
     if (change->kind == MARK_LEASE && task->row.cancel)
         sim_fail(self->sim, "a task was leased after its cancel");
+    if (change->kind == MARK_LEASE && task->row.leased)
+        sim_fail(self->sim, "a task was leased before its last lease was over");
     struct change_mark mark = *change;
     mark.node = keep(self, mark.node);
     mark.code = keep(self, mark.code);

@@ -108,11 +108,11 @@ sim_hash(struct om_str bytes, uint8_t out[32])
 
 // ---- the network
 
-// A connection's number: the actor's place and its generation.
+// A connection's number: the actor's place and its link.
 static core_conn
-conn_of(int actor, int64_t generation)
+conn_of(int actor, int64_t link)
 {
-    return (core_conn)(generation * SIM_ACTORS_MAX + actor + SIM_ACTORS_MAX);
+    return (core_conn)(link * SIM_ACTORS_MAX + actor + SIM_ACTORS_MAX);
 }
 
 static void
@@ -154,7 +154,7 @@ actor_send(struct actor *self, enum wire_type type, const struct wire_msg *msg,
 {
     struct om_buf header = { 0 };
     wire_encode(type, msg, &header);
-    transmit(self->sim, SIM_TO_BROKER, self->index, self->generation, om_buf_str(&header),
+    transmit(self->sim, SIM_TO_BROKER, self->index, self->link, om_buf_str(&header),
              payload);
     om_buf_finish(&header);
 }
@@ -322,6 +322,7 @@ static void
 start_actor(struct sim *self, struct actor *actor)
 {
     actor->generation++;
+    actor->link++;
     actor->up = true;
     actor->paused_until_ms = 0;
     sim_trace(self, "%s starts", actor->name);
@@ -343,6 +344,10 @@ tick_actor(struct sim *self, struct actor *actor)
         actor->paused_until_ms = self->mono_ms + sim_random(self, 45000);
         sim_trace(self, "%s pauses", actor->name);
     }
+    if (sim_chance(self, self->faults.reconnect)) {
+        sim_trace(self, "%s connects anew", actor->name);
+        actor->link++; // which it does not notice before the broker says RESET
+    }
     actor->type->tick(actor);
     put_later(self, SIM_ACTOR_TICK, TICK_MS / 2 + sim_random(self, TICK_MS), actor->index,
               actor->generation);
@@ -352,7 +357,7 @@ static void
 to_actor(struct sim *self, struct actor *actor, struct sim_event *event)
 {
     struct wire_msg msg;
-    if (!actor->up || event->generation != actor->generation) {
+    if (!actor->up || event->generation != actor->link) {
         if (self->core && sim_chance(self, 0.5))
             core_suspect(self->core, sim_now(self),
                          conn_of(event->actor, event->generation));
@@ -491,6 +496,7 @@ draw_faults(struct sim *self)
     if (crashes) {
         faults->broker_crash = 1e-4 * (double)sim_random(self, 40);
         faults->actor_crash = 1e-4 * (double)sim_random(self, 200);
+        faults->reconnect = 1e-4 * (double)sim_random(self, 200);
     }
     if (pauses)
         faults->actor_pause = 1e-4 * (double)sim_random(self, 200);

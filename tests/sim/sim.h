@@ -15,12 +15,12 @@ enum { SIM_ACTORS_MAX = 16, SIM_TENANTS = 3 };
 
 // How bad the world is; drawn from the seed.
 struct sim_faults {
-    double drop, duplicate, late;    // share of messages
-    double commit_fails;             // share of commits
-    double commit_slow;              // share of commits that take seconds
-    double broker_crash;             // a step
-    double actor_crash, actor_pause; // a tick of an actor
-    double wall_jump;                // a step
+    double drop, duplicate, late;               // share of messages
+    double commit_fails;                        // share of commits
+    double commit_slow;                         // share of commits that take seconds
+    double broker_crash;                        // a step
+    double actor_crash, actor_pause, reconnect; // a tick of an actor
+    double wall_jump;                           // a step
 };
 
 // What an actor does. Its volatile state is lost in a crash: `start` makes it anew.
@@ -43,6 +43,7 @@ struct actor {
     int index;
     const char *credential;
     int64_t generation; // of this process, and its incarnation
+    int64_t link;       // of its connection: a new one after each reconnect
     bool up;
     int64_t paused_until_ms;
     void *state;
@@ -124,7 +125,7 @@ struct sim_event {
     uint64_t order;
     enum sim_event_kind kind;
     int actor;
-    int64_t generation; // of the actor, or of the broker
+    int64_t generation; // of the actor, of its link for messages, or of the broker
     struct om_buf header, payload;
     bool has_payload;
     struct read *read;
