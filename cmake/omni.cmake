@@ -25,7 +25,8 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT OMNI_SANITIZE)
     target_link_options(omni_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 if(OMNI_SANITIZE)
-    target_compile_options(omni_flags INTERFACE
+    # A build that looks for faults keeps its asserts too.
+    target_compile_options(omni_flags INTERFACE -UNDEBUG
         -fsanitize=${OMNI_SANITIZE} -fno-sanitize-recover=all)
     target_link_options(omni_flags INTERFACE -fsanitize=${OMNI_SANITIZE})
 endif()

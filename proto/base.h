@@ -11,7 +11,7 @@
 // that takes T ** and sets it to NULL fits a pointer: OM_AUTO(db_destroy) struct db *db.
 #define OM_AUTO(destructor) __attribute__((cleanup(destructor)))
 
-#define OM_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define OM_COUNT(array)     (sizeof(array) / sizeof((array)[0]))
 
 // Borrowed bytes, not terminated by a zero. An absent value has data == NULL.
 struct om_str {

@@ -1,13 +1,15 @@
 // ops.h - what services answer, once: operation, queue, lane, request, reply and callers.
 //
-// A CALL's or job's payload is the request record, a REPLY's or result's the reply record.
-// The edge makes request bodies and the OpenAPI document from the same tables. A service's
-// own records change by adding optional fields; a change of meaning is a new operation.
+// A CALL's or job's payload is the request record, a REPLY's or result's the reply
+// record. The edge makes request bodies and the OpenAPI document from the same tables. A
+// service's own records change by adding optional fields; a change of meaning is a new
+// operation.
 #pragma once
 #include "wire.h"
 
 // ---- what the edge and the broker ask identity
 
+// clang-format off
 #define KEY_RESOLVE_REQUEST(F, M)                                                         \
     F(M, BIN, hash, REQUIRED, 32, 32, NULL, "SHA-256 of the key as it was sent")
 #define KEY_RESOLVE_REPLY(F, M)                                                           \
@@ -248,10 +250,11 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST), "the tenant's schedules")                                         \
     X(schedule_delete, SCHEDULER,  CALL, ID_REQUEST,              DELETED_REPLY,          \
       ROLE_BIT(INGEST), "delete a schedule")
+// clang-format on
 
 // struct NAME_request and struct NAME_reply for every operation.
-#define OP_DECLARE(name, queue, lane, request, reply, callers, doc)                       \
-    REC_DECLARE(name##_request, request);                                                 \
+#define OP_DECLARE(name, queue, lane, request, reply, callers, doc)                      \
+    REC_DECLARE(name##_request, request);                                                \
     REC_DECLARE(name##_reply, reply);
 OP_LIST(OP_DECLARE)
 #undef OP_DECLARE
@@ -262,7 +265,7 @@ enum op {
 #define OP_ENUM(name, queue, lane, request, reply, callers, doc) OP_##name,
     OP_LIST(OP_ENUM)
 #undef OP_ENUM
-    OP_COUNT
+        OP_COUNT
 };
 
 struct op_info {

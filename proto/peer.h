@@ -3,6 +3,7 @@
 #include "record.h"
 
 // The services of the platform, and a tenant's own worker.
+// clang-format off
 //  symbol      name
 #define ROLE_LIST(X)                                                                      \
     X(NONE,       "none")                                                                 \
@@ -15,12 +16,13 @@
     X(SCHEDULER,  "scheduler")                                                            \
     X(BROKER,     "broker")                                                               \
     X(TENANT,     "tenant")
+// clang-format on
 
 enum role {
 #define ROLE_ENUM(symbol, name) ROLE_##symbol,
     ROLE_LIST(ROLE_ENUM)
 #undef ROLE_ENUM
-    ROLE_COUNT
+        ROLE_COUNT
 };
 
 #define ROLE_BIT(symbol) (1u << ROLE_##symbol)
@@ -39,10 +41,11 @@ enum queue_class {
     CLASS_LONG,  // lease 30 s; on disk before the job is sent
 };
 
-// The platform's queues. A name with this prefix belongs to the platform; every other name
-// belongs to the tenant in whose name it is used.
+// The platform's queues. A name with this prefix belongs to the platform; every other
+// name belongs to the tenant in whose name it is used.
 #define QUEUE_PLATFORM_PREFIX "omni."
 
+// clang-format off
 //  symbol             name                       owner       class  hard_ms
 #define QUEUE_LIST(X)                                                                     \
     X(IDENTITY,          "omni.identity",           IDENTITY,   SHORT, 10000)             \
@@ -54,12 +57,13 @@ enum queue_class {
     X(COMPLIANCE,        "omni.compliance",         COMPLIANCE, SHORT, 30000)             \
     X(COMPLIANCE_EVENTS, "omni.compliance.events",  COMPLIANCE, SHORT, 60000)             \
     X(SCHEDULER,         "omni.scheduler",          SCHEDULER,  SHORT, 10000)
+// clang-format on
 
 enum queue {
 #define QUEUE_ENUM(symbol, name, owner, class, hard_ms) QUEUE_##symbol,
     QUEUE_LIST(QUEUE_ENUM)
 #undef QUEUE_ENUM
-    QUEUE_COUNT
+        QUEUE_COUNT
 };
 
 struct queue_info {
@@ -78,10 +82,12 @@ const struct queue_info *queue_find(struct om_str name);
 bool queue_name_valid(struct om_str name);
 
 // Which subscriber gets which events.
+// clang-format off
 //  topic     queue
 #define SUBSCRIPTION_LIST(X)                                                              \
     X("usage", BILLING_EVENTS)                                                            \
     X("audit", COMPLIANCE_EVENTS)
+// clang-format on
 
 struct subscription {
     const char *topic;
@@ -92,12 +98,13 @@ enum {
 #define SUBSCRIPTION_ENUM(topic, queue) SUBSCRIPTION_##queue,
     SUBSCRIPTION_LIST(SUBSCRIPTION_ENUM)
 #undef SUBSCRIPTION_ENUM
-    SUBSCRIPTION_COUNT
+        SUBSCRIPTION_COUNT
 };
 
 extern const struct subscription subscriptions[SUBSCRIPTION_COUNT];
 
 // What a task is doing, and what the HTTP interface calls it. Numbers are stored.
+// clang-format off
 //  number symbol      name          public       ended
 #define STATE_LIST(X)                                                                     \
     X(1,  BLOCKED,    "blocked",    "submitted", false)                                   \
@@ -111,13 +118,14 @@ extern const struct subscription subscriptions[SUBSCRIPTION_COUNT];
     X(9,  FAILED,     "failed",     "failed",    true)                                    \
     X(10, CANCELLED,  "cancelled",  "cancelled", true)                                    \
     X(11, EXPIRED,    "expired",    "expired",   true)
+// clang-format on
 
 enum task_state {
     STATE_NONE = 0,
 #define STATE_ENUM(number, symbol, name, public, ended) STATE_##symbol = number,
     STATE_LIST(STATE_ENUM)
 #undef STATE_ENUM
-    STATE_COUNT
+        STATE_COUNT
 };
 
 struct state_info {

@@ -1,11 +1,12 @@
 // rc.h - every way a call can end: one row decides whether it is retried, what HTTP
 // status it becomes, and the error type and code a client reads.
 //
-// The code (lower-case name) travels on the wire and in HTTP errors, so a row's name never
-// changes its meaning.
+// The code (lower-case name) travels on the wire and in HTTP errors, so a row's name
+// never changes its meaning.
 #pragma once
 #include "base.h"
 
+// clang-format off
 //  symbol          code                 retry  http  type                     text
 #define OM_RC_LIST(X)                                                                     \
     X(OM_OK,          "ok",                false, 200, "",                                \
@@ -52,12 +53,13 @@
       "the worker was lost while it held the job")                                        \
     X(OM_EEXPIRED,    "expired",           false, 410, "conflict_error",                  \
       "it was not started before it expired")
+// clang-format on
 
 enum om_rc {
 #define OM_RC_ENUM(symbol, code, retry, http, type, text) symbol,
     OM_RC_LIST(OM_RC_ENUM)
 #undef OM_RC_ENUM
-    OM_RC_COUNT
+        OM_RC_COUNT
 };
 
 struct om_rc_info {

@@ -13,14 +13,15 @@
 //   column    meaning
 //   type      one of REC_TYPE_LIST
 //   name      member of the struct and key in the map
-//   presence  REQUIRED, OPTIONAL, or INTERNAL: optional, and never read from or shown to HTTP
-//   low,high  I64, F64: range of the value; STR, BIN: of the size in bytes; lists: of the count
-//   item      for RECS the record type of its items, else NULL
-//   doc       what it means, for the references and the OpenAPI document
+//   presence  REQUIRED, OPTIONAL, or INTERNAL: optional, and never read from or shown to
+//   HTTP low,high  I64, F64: range of the value; STR, BIN: of the size in bytes; lists:
+//   of the count item      for RECS the record type of its items, else NULL doc what it
+//   means, for the references and the OpenAPI document
 #pragma once
 #include "pack.h"
 #include "rc.h"
 
+// clang-format off
 //  type  C type           what it is in msgpack
 #define REC_TYPE_LIST(X)                                                                  \
     X(I64,  int64_t,       "integer")                                                     \
@@ -32,6 +33,7 @@
     X(STRS, struct om_str, "array of strings")                                            \
     X(RECS, struct om_str, "array of maps")                                               \
     X(MAP,  struct om_str, "map")
+// clang-format on
 
 enum rec_field_type {
 #define REC_TYPE_ENUM(name, ctype, text) REC_##name,
@@ -70,6 +72,7 @@ struct rec {
     size_t size; // of the struct
 };
 
+// clang-format off
 // struct NAME and enum of its fields' numbers, from a field list.
 #define REC_MEMBER(M, type, name, presence, low, high, item, doc) rec_##type##_t name;
 #define REC_NUMBER(M, type, name, presence, low, high, item, doc) M##_F_##name,
@@ -80,8 +83,10 @@ struct rec {
     };                                                                                    \
     enum { FIELDS(REC_NUMBER, NAME) NAME##_F_COUNT };                                     \
     extern const struct rec NAME##_rec
+// clang-format on
 
 // The table itself; stands in one .c file.
+// clang-format off
 #define REC_ROW(M, type, name, presence, low, high, item, doc)                            \
     { #name, #name, REC_##type, REC_##presence, low, high, item, doc,                     \
       offsetof(struct M, name) },
@@ -90,28 +95,31 @@ struct rec {
     _Static_assert(OM_COUNT(NAME##_fields) <= REC_FIELDS_MAX, "the mask is 64 bits");     \
     const struct rec NAME##_rec = { #NAME, NAME##_fields, OM_COUNT(NAME##_fields),        \
                                     sizeof(struct NAME) }
+// clang-format on
 
 // Is the field present? REC_SET marks it so and sets it.
 #define REC_HAS(record, NAME, field) ((record)->has >> NAME##_F_##field & 1)
-#define REC_SET(record, NAME, field, value)                                               \
+#define REC_SET(record, NAME, field, value)                                              \
     ((record)->field = (value), (record)->has |= UINT64_C(1) << NAME##_F_##field)
 
 // Read a map into the struct at `out`. Unknown keys are ignored; absent members are zero.
 //   OM_EPROTO  not one whole msgpack map, deeper than REC_DEPTH_MAX, or a key twice
 //   OM_EINVAL  a value has the wrong type or range, or a required one is missing
-// On failure *field (may be NULL) is the offending field, or NULL if there is no one field.
+// On failure *field (may be NULL) is the offending field, or NULL if there is no one
+// field.
 OM_MUST_CHECK enum om_rc rec_decode(const struct rec *type, struct om_str bytes,
                                     void *out, const struct rec_field **field);
 
-// Append the present fields of the struct at `in` as a map. The caller checks buf->failed.
+// Append the present fields of the struct at `in` as a map. The caller checks
+// buf->failed.
 void rec_encode(const struct rec *type, const void *in, struct om_buf *buf);
 
 // Check presence and ranges of a struct filled by other means (JSON, a program).
 OM_MUST_CHECK enum om_rc rec_check(const struct rec *type, const void *in,
                                    const struct rec_field **field);
 
-// A walk over the bytes of a NUMS, STRS or RECS member, or of any msgpack array. An absent
-// list (data == NULL) is empty. `left` is the number of items not yet read.
+// A walk over the bytes of a NUMS, STRS or RECS member, or of any msgpack array. An
+// absent list (data == NULL) is empty. `left` is the number of items not yet read.
 struct rec_iter {
     struct om_str rest;
     size_t left;
@@ -142,6 +150,6 @@ struct rec_value {
     size_t count;        // ARRAY: items, MAP: pairs
 };
 
-// Read the value at the start of `rest` and step over it, but not over what is in an array
-// or a map. False: the bytes end, or are no msgpack. The caller bounds the depth.
+// Read the value at the start of `rest` and step over it, but not over what is in an
+// array or a map. False: the bytes end, or are no msgpack. The caller bounds the depth.
 bool rec_next_value(struct om_str *rest, struct rec_value *value);

@@ -1,8 +1,9 @@
 // wire.h - the broker's messages, once: numbers, fields, who sends them.
 //
-// A message is two frames, [header][payload]; the payload may be absent. The header is one
-// msgpack map with short string keys. Whatever the broker acts on is a header field; the
-// payload is a service's or a user's bytes, which the broker never parses and never copies.
+// A message is two frames, [header][payload]; the payload may be absent. The header is
+// one msgpack map with short string keys. Whatever the broker acts on is a header field;
+// the payload is a service's or a user's bytes, which the broker never parses and never
+// copies.
 //
 // Compatibility: unknown header keys are ignored, unknown types are answered with ERROR
 // "unsupported", numbers and keys are never reused, and no field changes its meaning.
@@ -21,6 +22,7 @@ enum {
     WIRE_TOKEN_BYTES = 32,
 };
 
+// clang-format off
 // One usage item of DONE, FAIL, CANCELLED or REPLY.
 #define WIRE_USAGE_FIELDS(F, M)                                                           \
     F(M, STR, meter,    REQUIRED, 1, 64, NULL, "what was used, e.g. compute_ms")          \
@@ -69,6 +71,7 @@ enum {
     F(M, STR, text,        OPTIONAL, 0, 1024, NULL, "why it failed, for people")          \
     F(M, STR, ctype,       OPTIONAL, 0, 64, NULL, "content type of the result")           \
     F(M, BOOL, cancel_requested, OPTIONAL, 0, 1, NULL, "a cancel is under way")
+// clang-format on
 
 REC_DECLARE(wire_usage, WIRE_USAGE_FIELDS);
 REC_DECLARE(wire_event, WIRE_EVENT_FIELDS);
@@ -76,6 +79,7 @@ REC_DECLARE(wire_logged, WIRE_LOGGED_FIELDS);
 REC_DECLARE(wire_held, WIRE_HELD_FIELDS);
 REC_DECLARE(wire_task, WIRE_TASK_FIELDS);
 
+// clang-format off
 // Every header field. Presence is decided a message, below.
 //   type  name           key    low high item
 #define WIRE_FIELDS(F, M)                                                                 \
@@ -131,6 +135,7 @@ REC_DECLARE(wire_task, WIRE_TASK_FIELDS);
     F(M, STR,  status,      "st",   1, 16, NULL, "LIST: only this public status")         \
     F(M, STR,  after,       "aft",  1, 48, NULL, "LIST: older than this task")              \
     F(M, MAP,  info,        "info", 0, 64, NULL, "a task record")
+// clang-format on
 
 #define WIRE_MEMBER(M, type, name, key, low, high, item, doc) rec_##type##_t name;
 #define WIRE_NUMBER(M, type, name, key, low, high, item, doc) WIRE_F_##name,
@@ -146,18 +151,19 @@ enum { WIRE_FIELDS(WIRE_NUMBER, wire_msg) WIRE_F_COUNT };
 extern const struct rec wire_msg_rec;
 
 // A field as a bit of the mask, in the message list and for tests of presence.
-#define W(name) (UINT64_C(1) << WIRE_F_##name)
-#define WIRE_HAS(msg, name) ((msg)->has >> WIRE_F_##name & 1)
+#define W(name)                     (UINT64_C(1) << WIRE_F_##name)
+#define WIRE_HAS(msg, name)         ((msg)->has >> WIRE_F_##name & 1)
 #define WIRE_SET(msg, field, value) ((msg)->field = (value), (msg)->has |= W(field))
 
 enum wire_from {
-    WIRE_ANY,        // either end
-    WIRE_CLIENT,     // client to broker
-    WIRE_WORKER,     // worker to broker
-    WIRE_TO_CLIENT,  // broker to client
-    WIRE_TO_WORKER,  // broker to worker
+    WIRE_ANY,       // either end
+    WIRE_CLIENT,    // client to broker
+    WIRE_WORKER,    // worker to broker
+    WIRE_TO_CLIENT, // broker to client
+    WIRE_TO_WORKER, // broker to worker
 };
 
+// clang-format off
 // What a client may say of a job it submits.
 #define WIRE_JOB_OPTIONS                                                                  \
     (W(hash) | W(priority) | W(due_ms) | W(expires_ms) | W(max_attempts) | W(soft_ms) |   \
@@ -234,6 +240,7 @@ enum wire_from {
     X(60, DONE_ACK,   TO_WORKER, W(token), 0, "DONE, FAIL or CANCELLED is on disk")       \
     X(61, STALE,      TO_WORKER, W(token), 0,                                             \
       "this worker no longer holds the lease: stop and discard")
+// clang-format on
 
 enum wire_type {
 #define WIRE_ENUM(number, name, from, required, optional, doc) WIRE_##name = number,
@@ -257,8 +264,8 @@ const struct wire_info *wire_find(int64_t number);
 
 // Read a header.
 //   OM_EPROTO       not a map of known fields of the right types and sizes
-//   OM_EUNSUPPORTED a version or type this side does not know; `out->id` is set if it had one
-//   OM_EINVAL       a field the type requires is missing
+//   OM_EUNSUPPORTED a version or type this side does not know; `out->id` is set if it had
+//   one OM_EINVAL       a field the type requires is missing
 OM_MUST_CHECK enum om_rc wire_decode(struct om_str header, struct wire_msg *out);
 
 // Append the header of `msg` to `buf`, with version and `type`. Fields the type does not
