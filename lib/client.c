@@ -1,4 +1,6 @@
 #include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
 
@@ -6,7 +8,7 @@
 #include "clock.h"
 #include "id.h"
 
-enum { PENDING_MAX = 65536 };
+enum { PENDING_MAX = 65536, NODE_MAX = 64 };
 
 struct pending {
     uint64_t number;
@@ -22,6 +24,7 @@ struct pending {
 
 struct om_client {
     struct om_link_conf conf;
+    char node[NODE_MAX + 1];
     struct om_link *link;
     struct pending *by_id, *by_number;
     uint64_t last_number;
@@ -69,10 +72,14 @@ om_client_create(const struct om_link_conf *conf, struct om_client **out,
     struct om_client *self = calloc(1, sizeof(*self));
     if (!self)
         return OM_EINTERNAL;
+    static atomic_uint created;
+    snprintf(self->node, sizeof(self->node), "%.*s/%u", NODE_MAX - 12, conf->node,
+             atomic_fetch_add(&created, 1) + 1);
     self->conf = *conf;
     self->next_deadline_ms = INT64_MAX;
     struct om_link_conf own = *conf;
     own.context = self;
+    own.node = self->node;
     own.hello = NULL;
     own.opened = on_opened;
     own.closed = on_closed;

@@ -1,7 +1,8 @@
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -203,8 +204,8 @@ static int64_t
 on_tick(void *context, int64_t now_ms)
 {
     struct host *host = context;
-    struct signalfd_siginfo info;
-    if (read(host->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+    uint64_t count;
+    if (read(host->signal_fd, &count, sizeof(count)) == sizeof(count)) {
         om_log(OM_INFO, "stopping");
         om_worker_stop(host->worker);
     }
@@ -292,17 +293,30 @@ start_and_serve(struct host *host)
 
 // ---- the process
 
-// SIGTERM and SIGINT are read from a descriptor, so that no code runs in a handler.
+static int stop_fd = -1; // an eventfd, as a signal's handler has no other way to it
+
+static void
+on_signal(int number)
+{
+    uint64_t one = 1;
+    int kept = errno;
+    (void)number;
+    ssize_t ignored = write(stop_fd, &one, sizeof(one)); // full: it was told already
+    (void)ignored;
+    errno = kept;
+}
+
+// A descriptor that is readable after SIGTERM or SIGINT. Not a signalfd: that needs the
+// signals blocked in every thread, and OpenBLAS starts some of its own before main.
 static int
 open_signals(void)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return stop_fd;
 }
 
 int

@@ -201,3 +201,17 @@ Test(client, cancels_a_call_it_forgets)
     cr_expect_eq(f.answers, 0);
     close_client(&f);
 }
+
+// A node has one session: without it they would end each other's.
+Test(client, clients_of_a_process_are_nodes_of_their_own)
+{
+    struct fixture first, second;
+    open_client(&first);
+    expect(&first, WIRE_HELLO);
+    open_client(&second);
+    expect(&second, WIRE_HELLO);
+    cr_expect_eq(strncmp(first.broker.msg.node.data, "test/", 5), 0);
+    cr_expect_not(om_str_eq(first.broker.msg.node, second.broker.msg.node));
+    close_client(&first);
+    close_client(&second);
+}
