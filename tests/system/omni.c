@@ -21,6 +21,12 @@ enum { START_MS = 30 * 1000, STOP_MS = 5000, EVENT_MS = 20 * 1000, POLL_MS = 5 }
 
 static struct api_reply answer;
 
+void
+omni_pause(void)
+{
+    poll(NULL, 0, POLL_MS);
+}
+
 // ---- processes
 
 static void
@@ -165,7 +171,7 @@ omni_child_after(struct omni *self, const char *name, pid_t old)
         if (search.found)
             return search.found;
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "no child %s", name);
-        poll(NULL, 0, POLL_MS);
+        omni_pause();
     }
 }
 
@@ -211,7 +217,7 @@ omni_start(struct omni *self)
             show_log(self);
             cr_assert_fail("omni up %s", ended ? "ended" : "was not ready in time");
         }
-        poll(NULL, 0, POLL_MS);
+        omni_pause();
     }
     self->ready_ms = om_clock_mono_ms() - started_ms;
     connect_api(self);
@@ -257,7 +263,7 @@ await_nothing_left(const struct omni *self)
     while (omni_processes(self) > 0) {
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "%d processes are left",
                      omni_processes(self));
-        poll(NULL, 0, POLL_MS);
+        omni_pause();
     }
 }
 
@@ -387,7 +393,7 @@ omni_await_status(struct omni *self, long status, int64_t wait_ms)
             return;
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "answered %ld, not %ld",
                      answer.status, status);
-        poll(NULL, 0, POLL_MS);
+        omni_pause();
     }
 }
 
@@ -458,7 +464,7 @@ omni_await(struct omni *self, const char *task, const char *statuses, int64_t wa
                            omni_text("error.message"), statuses);
         }
         if (status != 200 || !ending)
-            poll(NULL, 0, POLL_MS);
+            omni_pause();
     }
 }
 
@@ -488,7 +494,7 @@ omni_await_metered(struct omni *self, const char *meter, long long quantity)
         cr_assert_lt(seen, quantity, "%s was counted %lld times", meter, seen);
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "%s is %lld, not %lld", meter, seen,
                      quantity);
-        poll(NULL, 0, POLL_MS);
+        omni_pause();
     }
 }
 
@@ -501,7 +507,7 @@ omni_verify_audit(struct omni *self)
                503 ||
            status == 504) {
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "compliance does not answer");
-        poll(NULL, 0, POLL_MS);
+        omni_pause();
     }
     cr_assert_eq(status, 200);
     cr_assert(json_is_true(json_object_get(answer.body, "valid")));

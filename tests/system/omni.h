@@ -56,6 +56,9 @@ void omni_await_back(struct omni *self);
 // Ask for the tasks until that is answered with `status`; the test fails after `wait_ms`.
 void omni_await_status(struct omni *self, long status, int64_t wait_ms);
 
+// Let a moment pass before something is looked at again; the caller has a deadline.
+void omni_pause(void);
+
 // ---- asking it; failures of the connection fail the test
 
 // Send a request; returns the HTTP status. The answer lives until the next request.
