@@ -30,9 +30,10 @@ static struct setup {
 static void
 add_setting(const char *name, const char *scheme, const char *rest)
 {
+    char value[96];
+    snprintf(value, sizeof(value), "%s%s%s", scheme, here.folder, rest);
     char *text = here.settings[here.count];
-    snprintf(text, sizeof(here.settings[0]), "%s=%s%s%s", name, scheme, here.folder,
-             rest);
+    snprintf(text, sizeof(here.settings[0]), "%s=%s", name, value);
     here.list[here.count++] = text;
 }
 
