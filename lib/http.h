@@ -180,7 +180,8 @@ struct om_timers *om_http_timers(struct om_http_loop *loop);
 
 // Wake the loop when `fd` can be read. The hook set by om_http_on_wake runs at the end of
 // every turn, whatever woke it, and until it and the requests have nothing more to do:
-// what an edge-triggered descriptor such as ZMQ_FD needs. The fd stays the caller's.
+// what an edge-triggered descriptor such as ZMQ_FD needs. The fd stays the caller's; watching
+// it twice is watching it once.
 OM_MUST_CHECK bool om_http_watch(struct om_http_loop *loop, int fd);
 void om_http_unwatch(struct om_http_loop *loop, int fd);
 void om_http_on_wake(struct om_http_loop *loop, void (*hook)(void *context),

@@ -568,7 +568,7 @@ om_http_timers(struct om_http_loop *loop)
 bool
 om_http_watch(struct om_http_loop *loop, int fd)
 {
-    return add_source(loop, fd, EPOLLIN, &loop->foreign);
+    return add_source(loop, fd, EPOLLIN, &loop->foreign) || errno == EEXIST;
 }
 
 void

@@ -1,0 +1,417 @@
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "exchange.h"
+#include "id.h"
+#include "log.h"
+
+enum {
+    TICK_MS = 500,
+    FEED_MS = 2000,       // for identity to answer
+    FEED_LATE_MS = 3000,  // then this edge is not ready
+    KEYS_HOLD_MS = 30000, // known keys are served without identity
+    FLUSH_MS = 2000,      // for what is reported at the end
+    FLUSH_TURN_MS = 100,
+};
+
+// ---- the feed of changed keys
+
+static void ask_feed(struct edge *self);
+
+static void
+on_feed(void *context, const struct om_answer *answer)
+{
+    struct edge *self = context;
+    struct key_changes_reply reply;
+    self->feed_asked = false;
+    if (answer->rc != OM_OK ||
+        rec_decode(ops[OP_key_changes].reply, answer->payload, &reply, NULL) != OM_OK)
+        return;
+    // From when it was asked: what changed later may not be in it.
+    self->feed_ms = self->feed_sent_ms;
+    if (keys_apply(&self->keys, &reply))
+        ask_feed(self);
+}
+
+static void
+ask_feed(struct edge *self)
+{
+    struct key_changes_request request = { 0 };
+    struct wire_msg msg = { 0 };
+    OM_AUTO(om_buf_finish) struct om_buf body = { 0 };
+    if (self->feed_asked || !om_link_is_open(om_client_link(self->client)))
+        return;
+    REC_SET(&request, key_changes_request, since, self->keys.seq);
+    rec_encode(ops[OP_key_changes].request, &request, &body);
+    WIRE_SET(&msg, queue, om_str(queues[QUEUE_IDENTITY].name));
+    WIRE_SET(&msg, kind, om_str(ops[OP_key_changes].name));
+    self->feed_sent_ms = om_clock_mono_ms();
+    self->feed_asked = om_client_send(self->client, WIRE_CALL, &msg, om_buf_str(&body),
+                                      FEED_MS, on_feed, self);
+}
+
+bool
+edge_ready(const struct edge *self)
+{
+    return om_link_is_open(om_client_link((struct om_client *)self->client)) &&
+           self->feed_ms > 0 && om_clock_mono_ms() - self->feed_ms < FEED_LATE_MS;
+}
+
+bool
+edge_keys_hold(const struct edge *self)
+{
+    int64_t since_ms = self->feed_ms ? self->feed_ms : self->began_ms;
+    return om_clock_mono_ms() - since_ms < KEYS_HOLD_MS;
+}
+
+// ---- requests
+
+static void
+on_key(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    struct key_resolve_reply reply;
+    struct caller caller;
+    if (!exchange_answered(x, answer))
+        return;
+    if (rec_decode(ops[OP_key_resolve].reply, answer->payload, &reply, NULL) != OM_OK ||
+        !keys_decode(&reply, &caller)) {
+        exchange_fail(x, OM_EINTERNAL, NULL,
+                      "the answer about this API key is malformed");
+        return;
+    }
+    keys_put(&x->edge->keys, x->key_hash, &caller);
+    struct om_http_loop *loop = x->edge->loop;
+    uint64_t handle = x->handle;
+    if (!exchange_authorise(x, &caller))
+        return;
+    if (x->route->on_head)
+        x->route->on_head(x);
+    om_http_resume(loop, handle);
+}
+
+static void
+ask_key(struct exchange *x)
+{
+    struct key_resolve_request request = { 0 };
+    om_http_pause(x->edge->loop, x->handle);
+    REC_SET(&request, key_resolve_request, hash,
+            ((struct om_str){ (const char *)x->key_hash, KEY_HASH }));
+    exchange_call(x, OP_key_resolve, false, &request, on_key);
+}
+
+static void
+check_key(struct exchange *x, const struct om_http_request *request)
+{
+    struct om_str header = om_http_field(request, "authorization");
+    if (!keys_read(header, x->key_hash)) {
+        exchange_fail(x, OM_EAUTH, NULL,
+                      header.data ? "this is no API key: send \"Authorization: Bearer "
+                                    "omni_live_…\""
+                                  : "an API key is needed: send \"Authorization: Bearer "
+                                    "omni_live_…\"");
+        return;
+    }
+    if (!edge_keys_hold(x->edge)) {
+        exchange_fail(x, OM_EUNAVAILABLE, NULL,
+                      "API keys cannot be checked now; try again later");
+        return;
+    }
+    const struct caller *known = keys_find(&x->edge->keys, x->key_hash);
+    if (!known)
+        ask_key(x);
+    else if (exchange_authorise(x, known) && x->route->on_head)
+        x->route->on_head(x);
+}
+
+// The token of a task instead of a key: blobs for workers that share no directory.
+static void
+check_grant(struct exchange *x, const struct om_http_request *request)
+{
+    static const char scheme[] = "Bearer ";
+    struct om_str header = om_http_field(request, "authorization");
+    struct om_grant grant;
+    struct caller caller = { .expires_ms = INT64_MAX };
+    if (header.size < sizeof(scheme) || strncasecmp(header.data, scheme, 7) != 0 ||
+        om_grant_verify(&x->edge->ingest->secret, om_clock_wall_ms(),
+                        (struct om_str){ header.data + 7, header.size - 7 },
+                        &grant) != OM_OK) {
+        exchange_fail(x, OM_EAUTH, NULL, "a valid grant of a task is needed");
+        return;
+    }
+    caller.tenant = grant.tenant;
+    caller.scopes = grant.rights;
+    om_typeid_encode(OM_ID_TENANT, &grant.tenant, caller.tenant_text);
+    snprintf(caller.key, sizeof(caller.key), "%s", grant.task);
+    if (exchange_authorise(x, &caller) && x->route->on_head)
+        x->route->on_head(x);
+}
+
+static void
+on_head(void *context, struct om_http_request *request)
+{
+    struct edge *self = context;
+    struct exchange *x = exchange_begin(self, request);
+    if (!x) {
+        struct om_http_response response = { .status = 503, .close = true };
+        om_http_respond(self->loop, request->handle, &response);
+        return;
+    }
+    request->user = x;
+    struct om_str params[ROUTE_PARAMS_MAX] = { 0 };
+    x->route = route_find(request, params, x->resource, sizeof(x->resource));
+    if (!x->route) {
+        if (x->resource[0])
+            exchange_fail_status(x, 405, "this path allows %s", x->resource);
+        else
+            exchange_fail(x, OM_ENOTFOUND, NULL,
+                          "there is no such path; GET /openapi.json lists them");
+        return;
+    }
+    for (size_t i = 0; i < ROUTE_PARAMS_MAX && params[i].data; i++)
+        x->params[i] =
+            (struct om_str){ om_arena_strdup(&x->arena, params[i]), params[i].size };
+    request->streamed = x->route->on_body != NULL;
+    if (x->route->body_max)
+        request->body_limit = x->route->body_max;
+    if (x->route->auth == AUTH_KEY)
+        check_key(x, request);
+    else if (x->route->auth == AUTH_GRANT)
+        check_grant(x, request);
+    else if (x->route->on_head)
+        x->route->on_head(x);
+}
+
+static void
+on_body(void *context, struct om_http_request *request, struct om_str bytes)
+{
+    (void)context;
+    struct exchange *x = request->user;
+    x->route->on_body(x, bytes);
+}
+
+static void
+on_request(void *context, struct om_http_request *request)
+{
+    (void)context;
+    struct exchange *x = request->user;
+    if (x->route->on_request)
+        x->route->on_request(x);
+    else
+        operate(x);
+}
+
+static void
+on_gone(void *context, struct om_http_request *request)
+{
+    (void)context;
+    exchange_gone(request->user);
+}
+
+// Refused before there was an exchange, or instead of one.
+static void
+on_refuse(void *context, const struct om_http_request *request, const char *reason,
+          struct om_http_response *response)
+{
+    struct edge *self = context;
+    (void)request;
+    struct error_text error = error_of_status(response->status);
+    error.message = om_str(reason);
+    om_id_text(OM_ID_REQUEST, 0, self->refused_id);
+    om_buf_reset(&self->out);
+    error_write(&self->out, &error, self->refused_id);
+    response->content_type = OM_LIT("application/json");
+    response->body = om_buf_str(&self->out);
+    om_http_response_field(response, "x-request-id", om_str(self->refused_id));
+    atomic_fetch_add_explicit(
+        &self->ingest->answered[INGEST_ROUTES_MAX - 1][response->status / 100], 1,
+        memory_order_relaxed);
+}
+
+// ---- the thread
+
+static void
+watch_link(struct edge *self)
+{
+    int fds[2];
+    struct om_link *link = om_client_link(self->client);
+    if (om_link_is_open(link) && !self->rewatch)
+        return;
+    // A socket made anew may have the number of the old one, which left epoll when it was
+    // closed; what is watched already stays so.
+    self->rewatch = !om_link_is_open(link);
+    om_link_fds(link, fds);
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0 && !om_http_watch(self->loop, fds[i]))
+            om_log(OM_ERROR, "cannot watch the link", LOG_I("errno", errno));
+}
+
+static void
+set_timer(struct edge *self, struct om_timer *timer, int64_t at_ms)
+{
+    if (!om_timers_set(om_http_timers(self->loop), timer, at_ms))
+        om_log(OM_ERROR, "no memory for a timer");
+}
+
+// At the end of each turn of the loop: move what the client has.
+static void
+on_wake(void *context)
+{
+    struct edge *self = context;
+    bool was_open = om_link_is_open(om_client_link(self->client));
+    int64_t due_ms = om_client_process(self->client);
+    watch_link(self);
+    if (!was_open && om_link_is_open(om_client_link(self->client)))
+        ask_feed(self);
+    set_timer(self, &self->client_timer, due_ms);
+}
+
+static void
+on_client_due(void *context)
+{
+    (void)context; // on_wake follows every turn
+}
+
+static void
+on_tick(void *context)
+{
+    struct edge *self = context;
+    ask_feed(self);
+    self->ticks++;
+    if (self->ticks % 2 == 0)
+        report_flush(&self->report);
+    set_timer(self, &self->tick_timer, om_clock_mono_ms() + TICK_MS);
+}
+
+static void
+on_link_change(void *context)
+{
+    ((struct edge *)context)->rewatch = true;
+}
+
+static void
+on_opened(void *context, const struct wire_msg *welcome)
+{
+    (void)welcome;
+    on_link_change(context);
+}
+
+static bool
+open_client(struct edge *self, char *why, size_t why_size)
+{
+    const char *reason;
+    struct om_link_conf conf = {
+        .endpoint = self->ingest->conf.broker,
+        .node = self->node,
+        .keys = self->ingest->conf.keys,
+        .role = ROLE_INGEST,
+        .context = self,
+        .opened = on_opened,
+        .closed = on_link_change,
+    };
+    if (om_client_create(&conf, &self->client, &reason) == OM_OK)
+        return true;
+    snprintf(why, why_size, "OMNI_BROKER is \"%s\": %s", conf.endpoint, reason);
+    return false;
+}
+
+struct edge *
+edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
+            size_t why_size)
+{
+    static const struct om_http_hooks hooks = { on_head, on_body, on_request, on_gone,
+                                                on_refuse };
+    struct edge *self = calloc(1, sizeof(*self));
+    snprintf(why, why_size, "no memory or descriptors for a thread");
+    if (!self) {
+        close(listen_fd);
+        return NULL;
+    }
+    self->ingest = ingest;
+    snprintf(self->node, sizeof(self->node), "%.*s-%d", 56, ingest->node, (int)number);
+    self->rewatch = true;
+    self->began_ms = om_clock_mono_ms();
+    struct om_http_conf conf = { .listen_fd = listen_fd,
+                                 .drain_ms = ingest->conf.drain_ms,
+                                 .hooks = &hooks,
+                                 .context = self };
+    self->loop = om_http_loop_create(&conf);
+    if (!self->loop || !open_client(self, why, why_size)) {
+        edge_destroy(&self);
+        return NULL;
+    }
+    self->report.client = self->client;
+    self->client_timer.fire = on_client_due;
+    self->tick_timer.fire = on_tick;
+    self->tick_timer.context = self;
+    om_http_on_wake(self->loop, on_wake, self);
+    on_tick(self);
+    on_wake(self);
+    return self;
+}
+
+static void
+wait_for_link(struct edge *self, int64_t wait_ms)
+{
+    int fds[2];
+    om_link_fds(om_client_link(self->client), fds);
+    struct pollfd polled[2] = { { fds[0], POLLIN, 0 }, { fds[1], POLLIN, 0 } };
+    poll(polled, 2, (int)wait_ms);
+}
+
+// What was done is reported, and what goes on without its client is finished, before the
+// thread ends.
+static void
+flush(struct edge *self)
+{
+    int64_t until_ms = om_clock_mono_ms() + FLUSH_MS;
+    report_flush(&self->report);
+    while (om_clock_mono_ms() < until_ms) {
+        om_client_process(self->client);
+        report_flush(&self->report);
+        if (self->busy == 0 && report_idle(&self->report))
+            return;
+        om_client_process(self->client);
+        wait_for_link(self, FLUSH_TURN_MS);
+    }
+    om_log(OM_ERROR, "stopped before all was reported", LOG_I("requests", self->busy));
+}
+
+void
+edge_run(struct edge *self)
+{
+    om_http_loop_run(self->loop);
+    flush(self);
+}
+
+void
+edge_stop(struct edge *self)
+{
+    om_http_loop_stop(self->loop);
+}
+
+void
+edge_destroy(struct edge **self_p)
+{
+    struct edge *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    om_http_loop_destroy(&self->loop);
+    report_finish(&self->report);
+    om_client_destroy(&self->client);
+    keys_finish(&self->keys);
+    om_buf_finish(&self->out);
+    while (self->idle) {
+        struct exchange *next = self->idle->next;
+        om_arena_finish(&self->idle->arena);
+        free(self->idle);
+        self->idle = next;
+    }
+    free(self);
+}

@@ -1,0 +1,376 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "exchange.h"
+#include "id.h"
+#include "json.h"
+#include "log.h"
+
+enum { CALL_MS = 10000, TEXT_MAX = 512 };
+
+// ---- life
+
+static void
+set_id(struct exchange *x, uint8_t shard)
+{
+    x->id.bytes[15] = shard;
+    om_typeid_encode(OM_ID_REQUEST, &x->id, x->id_text);
+}
+
+struct exchange *
+exchange_begin(struct edge *edge, struct om_http_request *request)
+{
+    struct exchange *x = edge->idle;
+    if (x)
+        edge->idle = x->next;
+    else
+        x = calloc(1, sizeof(*x));
+    if (!x)
+        return NULL;
+    struct om_arena arena = x->arena;
+    memset(x, 0, sizeof(*x));
+    x->arena = arena;
+    x->edge = edge;
+    x->handle = request->handle;
+    x->id = om_id_new(0);
+    set_id(x, 0);
+    x->started_us = om_clock_mono_us();
+    edge->busy++;
+
+    struct om_trace parent;
+    if (om_trace_parse(om_http_field(request, "traceparent"), &parent) == OM_OK)
+        x->trace = om_trace_child(&parent);
+    else
+        x->trace = om_trace_start();
+    return x;
+}
+
+static void
+end(struct exchange *x)
+{
+    struct edge *edge = x->edge;
+    if (x->pending)
+        om_client_forget(edge->client, x->pending);
+    if (x->upload)
+        om_blob_abort(&x->upload->writer);
+    om_arena_reset(&x->arena);
+    x->next = edge->idle;
+    edge->idle = x;
+    edge->busy--;
+}
+
+void
+exchange_gone(struct exchange *x)
+{
+    bool goes_on = x->pending && x->authenticated && x->route->flags & ROUTE_MUTATES;
+    x->handle = 0;
+    if (!goes_on)
+        end(x);
+}
+
+struct om_http_request *
+exchange_request(struct exchange *x)
+{
+    return om_http_find(x->edge->loop, x->handle);
+}
+
+// ---- who asks
+
+static struct om_str
+copy(struct exchange *x, struct om_str text, size_t max)
+{
+    text.size = text.size < max ? text.size : max;
+    return (struct om_str){ text.data ? om_arena_strdup(&x->arena, text) : NULL,
+                            text.size };
+}
+
+bool
+exchange_authorise(struct exchange *x, const struct caller *caller)
+{
+    const struct om_http_request *request = exchange_request(x);
+    x->caller = *caller;
+    x->authenticated = true;
+    set_id(x, om_uuid_shard(&caller->tenant));
+    if (x->route->action && request) {
+        x->ip = copy(x, om_str(request->remote), 64);
+        x->agent = copy(x, om_http_field(request, "user-agent"), 256);
+        snprintf(x->resource, sizeof(x->resource), "%.*s", (int)x->params[0].size,
+                 x->params[0].data ? x->params[0].data : "");
+    }
+    if (x->route->auth != AUTH_KEY)
+        return true;
+    report_api_call(&x->edge->report, caller->tenant_text,
+                    om_uuid_shard(&caller->tenant));
+    if (caller->expires_ms <= om_clock_wall_ms()) {
+        exchange_fail(x, OM_EAUTH, NULL, "this API key has expired");
+        return false;
+    }
+    if (!(caller->scopes >> x->route->scope & 1)) {
+        exchange_fail(x, OM_EFORBIDDEN, NULL, "this API key lacks the scope \"%s\"",
+                      scope_infos[x->route->scope].name);
+        return false;
+    }
+    if (x->route->action && report_full(&x->edge->report)) {
+        exchange_fail(x, OM_EUNAVAILABLE, NULL,
+                      "the audit log cannot be written; try again later");
+        return false;
+    }
+    return true;
+}
+
+// ---- what is asked
+
+static bool
+is_number(struct om_str text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (!strchr("0123456789+-.eE", text.data[i]) || !text.data[i])
+            return false;
+    return text.size > 0;
+}
+
+// A text from path or query as JSON of the field's type, so that one reader checks all.
+static void
+put_member(struct om_buf *out, const struct rec *type, struct om_str name,
+           struct om_str value)
+{
+    const struct rec_field *field = NULL;
+    for (size_t i = 0; i < type->count; i++)
+        if (om_str_eq(name, om_str(type->fields[i].key)))
+            field = &type->fields[i];
+    om_json_put(out, out->size > 1 ? "," : "");
+    om_json_put_str(out, name);
+    om_json_put(out, ":");
+    bool plain =
+        field &&
+        ((field->type == REC_BOOL &&
+          (om_str_eq(value, OM_LIT("true")) || om_str_eq(value, OM_LIT("false")))) ||
+         ((field->type == REC_I64 || field->type == REC_F64) && is_number(value)));
+    if (plain)
+        om_buf_put(out, value.data, value.size);
+    else
+        om_json_put_str(out, value);
+}
+
+static void
+put_parameters(struct exchange *x, const struct om_http_request *request,
+               const struct rec *type, struct om_buf *out)
+{
+    om_json_put(out, "{");
+    if (x->route->param)
+        put_member(out, type, om_str(x->route->param), x->params[0]);
+    for (size_t i = 0; i < request->query_count; i++)
+        put_member(out, type, request->query[i].name, request->query[i].value);
+    om_json_put(out, "}");
+}
+
+void *
+exchange_read(struct exchange *x, const struct rec *type)
+{
+    const struct om_http_request *request = exchange_request(x);
+    struct om_json_error error;
+    OM_AUTO(om_buf_finish) struct om_buf text = { 0 };
+    if (x->route->flags & ROUTE_BODY)
+        om_buf_put(&text, request->body.data, request->body.size);
+    else
+        put_parameters(x, request, type, &text);
+    void *record = om_arena_alloc(&x->arena, type->size);
+    if (om_json_to_record(type, om_buf_str(&text), &x->arena, record, &error) == OM_OK)
+        return record;
+    exchange_fail(x, OM_EINVAL, error.param, "%s", error.text);
+    return NULL;
+}
+
+// ---- asking the broker
+
+struct wire_msg
+exchange_msg(struct exchange *x, bool effect, char *traceparent)
+{
+    struct wire_msg msg = { 0 };
+    om_trace_format(&x->trace, traceparent);
+    WIRE_SET(&msg, traceparent, om_str(traceparent));
+    if (x->authenticated)
+        WIRE_SET(&msg, tenant, om_str(x->caller.tenant_text));
+    if (effect)
+        WIRE_SET(&msg, id, om_str(x->id_text));
+    return msg;
+}
+
+void
+exchange_send(struct exchange *x, enum wire_type type, struct wire_msg *msg,
+              struct om_str payload, int64_t timeout_ms, om_answer_fn *fn)
+{
+    x->pending = om_client_send(x->edge->client, type, msg, payload, timeout_ms, fn, x);
+    if (!x->pending)
+        exchange_fail(x, OM_EUNAVAILABLE, NULL, "too many requests wait for answers");
+}
+
+void
+exchange_call(struct exchange *x, enum op op, bool effect, const void *request,
+              om_answer_fn *fn)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1], grant[OM_GRANT_MAX];
+    const struct queue_info *queue = &queues[ops[op].queue];
+    int64_t limit_ms = queue->hard_ms ? queue->hard_ms : CALL_MS;
+    OM_AUTO(om_buf_finish) struct om_buf body = { 0 };
+    struct wire_msg msg = exchange_msg(x, effect, traceparent);
+    WIRE_SET(&msg, queue, om_str(queue->name));
+    WIRE_SET(&msg, kind, om_str(ops[op].name));
+    WIRE_SET(&msg, ctype, OM_LIT("application/msgpack"));
+    if (ops[op].queue == QUEUE_INFERENCE) { // its workers may share no directory
+        struct om_grant claims = { .tenant = x->caller.tenant,
+                                   .expires_ms = om_clock_wall_ms() + 2 * limit_ms,
+                                   .rights = OM_GRANT_READ };
+        memcpy(claims.task, x->id_text, sizeof(x->id_text));
+        om_grant_mint(&x->edge->ingest->secret, &claims, grant);
+        WIRE_SET(&msg, grant, om_str(grant));
+    }
+    rec_encode(ops[op].request, request, &body);
+    if (body.failed || body.size > WIRE_PAYLOAD_MAX)
+        exchange_fail(x, OM_ETOOBIG, NULL, "the request is larger than a message may be");
+    else
+        exchange_send(x, WIRE_CALL, &msg, om_buf_str(&body), limit_ms, fn);
+}
+
+bool
+exchange_answered(struct exchange *x, const struct om_answer *answer)
+{
+    const struct wire_msg *msg = answer->msg;
+    x->pending = 0;
+    if (answer->rc == OM_OK)
+        return true;
+    struct om_str text =
+        msg && msg->text.size ? msg->text : om_str(om_rc_info(answer->rc)->text);
+    char param[64] = "";
+    if (msg)
+        snprintf(param, sizeof(param), "%.*s", (int)msg->param.size,
+                 msg->param.data ? msg->param.data : "");
+    exchange_fail(x, answer->rc, param, "%.*s", (int)text.size, text.data);
+    return false;
+}
+
+// ---- replies
+
+struct audit_event
+exchange_audit_event(const struct exchange *x, const char *result)
+{
+    struct audit_event event = { 0 };
+    REC_SET(&event, audit_event, actor, om_str(x->caller.key));
+    REC_SET(&event, audit_event, action, om_str(x->route->action));
+    REC_SET(&event, audit_event, resource, om_str(x->resource));
+    REC_SET(&event, audit_event, result, om_str(result));
+    REC_SET(&event, audit_event, ip, x->ip);
+    if (x->agent.data)
+        REC_SET(&event, audit_event, user_agent, x->agent);
+    REC_SET(&event, audit_event, correlation, om_str(x->id_text));
+    return event;
+}
+
+static void
+audit(struct exchange *x, int status)
+{
+    if (!x->route || !x->route->action || !x->authenticated)
+        return;
+    const char *result = status < 400                     ? "success"
+                         : status == 401 || status == 403 ? "denied"
+                                                          : "failed";
+    struct audit_event event = exchange_audit_event(x, result);
+    report_audit(&x->edge->report, x->caller.tenant_text,
+                 om_uuid_shard(&x->caller.tenant), &event);
+}
+
+static void
+log_reply(const struct exchange *x, int status)
+{
+    char trace_id[33];
+    om_trace_id_text(&x->trace, trace_id);
+    om_log_context(trace_id, x->id_text);
+    // What has no caller, such as /readyz, is asked all the time.
+    bool failed = status >= 500 && x->route && x->route->auth != AUTH_NONE;
+    om_log(failed ? OM_ERROR : OM_DEBUG, "answered",
+           LOG_S("route", x->route ? x->route->pattern : ""), LOG_I("status", status),
+           LOG_S("tenant", x->caller.tenant_text),
+           LOG_I("dur_us", om_clock_mono_us() - x->started_us));
+    om_log_context(NULL, NULL);
+}
+
+void
+exchange_reply(struct exchange *x, struct om_http_response *response)
+{
+    struct edge *edge = x->edge;
+    om_http_response_field(response, "x-request-id", om_str(x->id_text));
+    if (response->status == 401)
+        om_http_response_field(response, "www-authenticate", OM_LIT("Bearer"));
+    size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;
+    atomic_fetch_add_explicit(&edge->ingest->answered[row][response->status / 100], 1,
+                              memory_order_relaxed);
+    audit(x, response->status);
+    log_reply(x, response->status);
+    om_http_respond(edge->loop, x->handle, response);
+    om_buf_reset(&edge->out);
+    end(x);
+}
+
+void
+exchange_reply_json(struct exchange *x, struct om_http_response *response)
+{
+    response->content_type = OM_LIT("application/json");
+    response->body = om_buf_str(&x->edge->out);
+    if (!x->edge->out.failed) {
+        exchange_reply(x, response);
+        return;
+    }
+    struct om_http_response empty = { .status = 503 };
+    exchange_reply(x, &empty);
+}
+
+void
+exchange_reply_record(struct exchange *x, const struct rec *type, const void *record)
+{
+    om_json_put_record(&x->edge->out, type, record);
+    struct om_http_response response = { .status = x->route->status };
+    exchange_reply_json(x, &response);
+}
+
+static void
+fail(struct exchange *x, int status, const struct error_text *error,
+     const char *retry_after)
+{
+    struct om_http_response response = { .status = status };
+    om_buf_reset(&x->edge->out);
+    error_write(&x->edge->out, error, x->id_text);
+    om_http_response_field(&response, "retry-after", om_str(retry_after));
+    if (status == 405)
+        om_http_response_field(&response, "allow", om_str(x->resource));
+    exchange_reply_json(x, &response);
+}
+
+void
+exchange_fail(struct exchange *x, enum om_rc rc, const char *param, const char *format,
+              ...)
+{
+    const struct om_rc_info *info = om_rc_info(rc);
+    char text[TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    struct error_text error = { info->type, info->code, param, om_str(text) };
+    bool later = info->http_status == 429 || info->http_status == 503;
+    fail(x, info->http_status, &error, later ? "1" : NULL);
+}
+
+void
+exchange_fail_status(struct exchange *x, int status, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    struct error_text error = error_of_status(status);
+    error.message = om_str(text);
+    fail(x, status, &error, NULL);
+}

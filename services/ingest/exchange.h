@@ -1,0 +1,109 @@
+// exchange.h - one request being answered, from its head to its response.
+//
+// An exchange waits for at most one answer of the broker. It ends with one of the reply
+// functions, which free it: a handler that has replied touches it no more. When the
+// client leaves, one that changes something goes on without it, any other ends.
+#pragma once
+#include "arena.h"
+#include "ingest.h"
+#include "multipart.h"
+#include "route.h"
+#include "trace.h"
+
+// Bytes on their way into a blob.
+struct upload {
+    struct om_multipart form;
+    struct om_blob_writer *writer;
+    struct om_blob_ref ref;
+    enum { UPLOAD_SKIP, UPLOAD_FILE, UPLOAD_PURPOSE } part;
+    bool has_file, ended;
+    char purpose[33], filename[OM_MULTIPART_FILENAME_MAX + 1];
+    size_t purpose_size;
+};
+
+struct exchange {
+    struct edge *edge;
+    const struct route *route;
+    uint64_t handle; // of the request; om_http_find() gives it
+    struct om_uuid id;
+    char id_text[OM_TYPEID_MAX];
+    struct om_str params[ROUTE_PARAMS_MAX]; // of the path; in the arena
+    struct caller caller;
+    bool authenticated;
+    uint8_t key_hash[KEY_HASH];
+    struct om_trace trace;
+    struct om_arena arena;
+    uint64_t pending; // the client's number of what it waits for
+    void *record;     // what the request says, of route_request()
+    struct upload *upload;
+    char resource[128];      // to what, in the audit log
+    struct om_str ip, agent; // in the arena
+    int64_t started_us;
+    struct exchange *next;
+};
+
+// Begin with a request whose head has come; and end it because the client left.
+struct exchange *exchange_begin(struct edge *edge, struct om_http_request *request);
+void exchange_gone(struct exchange *x);
+
+// The caller is known: give the exchange its tenant. False: refused, and replied.
+bool exchange_authorise(struct exchange *x, const struct caller *caller);
+
+struct om_http_request *exchange_request(struct exchange *x);
+
+// Read path, query or body into a record of `type` in the arena. NULL: replied.
+void *exchange_read(struct exchange *x, const struct rec *type);
+
+// A header for the broker, in the caller's name: tenant, trace, and for the message that
+// has the effect the request's id.
+struct wire_msg exchange_msg(struct exchange *x, bool effect, char *traceparent);
+
+// Send and wait; `fn` gets the exchange. If it cannot be sent, replies.
+void exchange_send(struct exchange *x, enum wire_type type, struct wire_msg *msg,
+                   struct om_str payload, int64_t timeout_ms, om_answer_fn *fn);
+
+// Call an operation with a request record; its time limit is the queue's.
+void exchange_call(struct exchange *x, enum op op, bool effect, const void *request,
+                   om_answer_fn *fn);
+
+// The answer of what it waited for has come. False: it was a failure, and replied.
+bool exchange_answered(struct exchange *x, const struct om_answer *answer);
+
+// What the audit log says of it; borrows from the exchange.
+struct audit_event exchange_audit_event(const struct exchange *x, const char *result);
+
+// Answer with the bytes of a blob.
+void transfer_send(struct exchange *x, const struct om_blob_ref *ref);
+
+// ---- replies: each ends the exchange
+
+// The route's status with a record as JSON.
+void exchange_reply_record(struct exchange *x, const struct rec *type,
+                           const void *record);
+
+// The response with what was written to edge->out, which is JSON.
+void exchange_reply_json(struct exchange *x, struct om_http_response *response);
+
+// A response of one's own; x-request-id is added, audit and counters are kept.
+void exchange_reply(struct exchange *x, struct om_http_response *response);
+
+// An error: its status, type and code are rc's. `param` may be NULL.
+void exchange_fail(struct exchange *x, enum om_rc rc, const char *param,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+// An error by status, for those that are HTTP's own.
+void exchange_fail_status(struct exchange *x, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// ---- error bodies (error.c)
+
+struct error_text {
+    const char *type, *code, *param; // param may be NULL
+    struct om_str message;
+};
+
+void error_write(struct om_buf *out, const struct error_text *error,
+                 const char *request_id);
+
+// Type and code of a status of HTTP's own.
+struct error_text error_of_status(int status);

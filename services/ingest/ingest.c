@@ -1,0 +1,51 @@
+#include <stdio.h>
+#include <unistd.h>
+
+#include "ingest.h"
+#include "openapi.h"
+#include "route.h"
+
+#define AT(member) offsetof(struct ingest_conf, member)
+
+const struct om_setting ingest_settings[] = {
+    { "OMNI_LISTEN", CONF_STR, AT(listen), "127.0.0.1:8080", 0, 0,
+      "HOST:PORT to serve HTTP on; port 0 is any free one" },
+    { "OMNI_BROKER", CONF_STR, AT(broker), "ipc://run/broker", 0, 0,
+      "the broker's client socket" },
+    { "OMNI_KEYS", CONF_STR, AT(keys), "", 0, 0, "folder of CURVE keys, needed on tcp" },
+    { "OMNI_NODE", CONF_STR, AT(node), "", 0, 0,
+      "name of this process in logs and listings" },
+    { "OMNI_BLOBS", CONF_STR, AT(blobs), "dir:data/blobs", 0, 0,
+      "where files are kept: dir:PATH" },
+    { "OMNI_SECRET_FILE", CONF_STR, AT(secret_file), "data/secret", 0, 0,
+      "the secret that signs the grants of jobs; made if it is not there" },
+    { "OMNI_INGEST_THREADS", CONF_INT, AT(threads), "2", 1, 64, "event loops" },
+    { "OMNI_DRAIN_MS", CONF_INT, AT(drain_ms), "2000", 0, 600000,
+      "how long requests may be finished when stopping" },
+    { 0 },
+};
+
+bool
+ingest_open(struct ingest *self, char *why, size_t why_size)
+{
+    const struct ingest_conf *conf = &self->conf;
+    if (*conf->node)
+        snprintf(self->node, sizeof(self->node), "%s", conf->node);
+    else
+        snprintf(self->node, sizeof(self->node), "ingest-%d", (int)getpid());
+    enum om_rc rc = om_secret_create(conf->secret_file, why, why_size);
+    if (rc != OM_OK && rc != OM_EDUP)
+        return false;
+    if (om_secret_load(conf->secret_file, &self->secret, why, why_size) != OM_OK ||
+        om_blob_store_create(conf->blobs, &self->blobs, why, why_size) != OM_OK)
+        return false;
+    openapi_write(&self->openapi);
+    return true;
+}
+
+void
+ingest_close(struct ingest *self)
+{
+    om_blob_store_destroy(&self->blobs);
+    om_buf_finish(&self->openapi);
+}

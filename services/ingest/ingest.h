@@ -1,0 +1,83 @@
+// ingest.h - the HTTP edge: identical threads, each with its event loop, its client of
+// the broker, its cache of keys and its reports. They share what does not change, and
+// counters.
+#pragma once
+#include <stdatomic.h>
+
+#include "blob.h"
+#include "client.h"
+#include "conf.h"
+#include "grant.h"
+#include "http.h"
+#include "keys.h"
+#include "report.h"
+#include "timers.h"
+
+struct ingest_conf {
+    const char *listen;      // OMNI_LISTEN
+    const char *broker;      // OMNI_BROKER
+    const char *keys;        // OMNI_KEYS
+    const char *node;        // OMNI_NODE
+    const char *blobs;       // OMNI_BLOBS
+    const char *secret_file; // OMNI_SECRET_FILE
+    int64_t threads;         // OMNI_INGEST_THREADS
+    int64_t drain_ms;        // OMNI_DRAIN_MS
+};
+
+extern const struct om_setting ingest_settings[];
+
+enum { INGEST_ROUTES_MAX = 64, STATUS_CLASSES = 6 };
+
+// What all threads share.
+struct ingest {
+    struct ingest_conf conf;
+    char node[64];
+    struct om_blob_store *blobs;
+    struct om_secret secret;
+    struct om_buf openapi;
+    // Requests answered, by route and by the first digit of the status.
+    atomic_uint_fast64_t answered[INGEST_ROUTES_MAX][STATUS_CLASSES];
+};
+
+// Read the secret and open the blob store. False with the reason in `why`.
+bool ingest_open(struct ingest *self, char *why, size_t why_size);
+void ingest_close(struct ingest *self);
+
+// One thread of the edge.
+struct edge {
+    struct ingest *ingest;
+    char node[80]; // each session has a name of its own: the broker closes older ones
+    struct om_http_loop *loop;
+    struct om_client *client;
+    struct key_cache keys;
+    struct report report;
+    struct om_timer client_timer, tick_timer;
+    bool rewatch; // the link may have made its descriptors anew
+    int64_t began_ms;
+    int64_t feed_ms;      // when the key feed was asked that was answered last; 0: never
+    int64_t feed_sent_ms; // when it was asked last
+    bool feed_asked;
+    uint64_t ticks;
+    char refused_id[OM_TYPEID_MAX];
+    struct exchange *idle; // exchanges to use again
+    size_t busy;           // exchanges in use
+    struct om_buf out;     // the body of the response being made
+};
+
+// Thread `number` of the process. Takes listen_fd. NULL with the reason in `why`.
+struct edge *edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
+                         size_t why_size);
+
+// Serve until edge_stop() and until what is to be reported was.
+void edge_run(struct edge *self);
+
+// From any thread.
+void edge_stop(struct edge *self);
+
+void edge_destroy(struct edge **self_p);
+
+// Has identity answered lately, and is the session open?
+bool edge_ready(const struct edge *self);
+
+// Do identity's answers about keys still hold?
+bool edge_keys_hold(const struct edge *self);

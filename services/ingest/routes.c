@@ -1,0 +1,151 @@
+#include <stdio.h>
+
+#include "blob.h"
+#include "route.h"
+
+enum {
+    SMALL = 64 * 1024,
+    // A form's parts and boundaries come on top of the file.
+    UPLOAD = OM_BLOB_BYTES_MAX + 64 * 1024,
+};
+
+#define R(method_, pattern_, scope_, op_, status_, ...)                                  \
+    {                                                                                    \
+        .method = OM_HTTP_##method_, .pattern = pattern_, .scope = SCOPE_##scope_,       \
+        .op = op_, .status = status_, __VA_ARGS__                                        \
+    }
+#define OP_NONE OP_COUNT
+
+// clang-format off
+const struct route routes[] = {
+    // files
+    R(POST, "/v1/files", FILES_WRITE, OP_file_create, 201, .flags = ROUTE_MUTATES,
+      .on_head = file_upload_head, .on_body = file_upload_body,
+      .on_request = file_upload_end, .body_max = UPLOAD, .action = "files.create",
+      .doc = "Upload a file: multipart/form-data with the parts file and purpose"),
+    R(GET, "/v1/files", FILES_READ, OP_file_list, 200, .doc = "List files, newest first"),
+    R(GET, "/v1/files/{id}", FILES_READ, OP_file_get, 200, .param = "id",
+      .doc = "One file"),
+    R(GET, "/v1/files/{id}/content", FILES_READ, OP_file_get, 200, .param = "id",
+      .on_request = file_content, .action = "files.read", .doc = "The bytes of a file"),
+    R(DELETE, "/v1/files/{id}", FILES_WRITE, OP_file_delete, 200, .flags = ROUTE_MUTATES,
+      .param = "id", .action = "files.delete", .doc = "Delete a file"),
+
+    // models
+    R(POST, "/api/v1/train/custom-model", TRAIN, OP_train, 202,
+      .flags = ROUTE_MUTATES | ROUTE_BODY, .reply = &task_accepted_rec,
+      .on_request = train_submit, .action = "models.train",
+      .doc = "Train a model on a column of an uploaded CSV file"),
+    R(GET, "/api/v1/models", MODELS_READ, OP_model_list, 200,
+      .doc = "List model versions, newest first"),
+    R(GET, "/api/v1/models/{id}", MODELS_READ, OP_model_get, 200, .param = "id",
+      .doc = "One model version"),
+    R(POST, "/api/v1/predict/{model}", PREDICT, OP_predict, 200, .flags = ROUTE_BODY,
+      .on_request = predict, .doc = "Forecast a time series"),
+
+    // tasks
+    R(GET, "/api/v1/tasks", TASKS_READ, OP_NONE, 200, .request = &task_list_query_rec,
+      .reply = &task_page_rec, .on_request = task_list,
+      .doc = "List tasks, newest first, without their results"),
+    R(POST, "/api/v1/tasks", TASKS_WRITE, OP_NONE, 202,
+      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &task_create_rec,
+      .reply = &task_accepted_rec, .on_request = task_submit, .action = "tasks.create",
+      .doc = "Submit a job to a queue of your own, for your own workers"),
+    R(GET, "/api/v1/tasks/{id}", TASKS_READ, OP_NONE, 200, .param = "id",
+      .request = &task_query_rec, .reply = &task_item_rec, .on_request = task_get,
+      .doc = "One task; with wait, once it has ended or the time is over"),
+    R(POST, "/api/v1/tasks/{id}/cancel", TASKS_WRITE, OP_NONE, 202,
+      .flags = ROUTE_MUTATES, .param = "id", .reply = &task_accepted_rec,
+      .on_request = task_cancel, .action = "tasks.cancel", .doc = "Cancel a task"),
+    R(POST, "/api/v1/tasks/{id}/retry", TASKS_WRITE, OP_NONE, 202, .flags = ROUTE_MUTATES,
+      .param = "id", .reply = &task_accepted_rec, .on_request = task_retry,
+      .action = "tasks.retry", .doc = "Try a failed task again"),
+
+    // schedules
+    R(POST, "/api/v1/schedules", SCHEDULES_WRITE, OP_schedule_create, 201,
+      .flags = ROUTE_MUTATES | ROUTE_BODY, .action = "schedules.create",
+      .doc = "Submit a job at the times of a cron expression"),
+    R(GET, "/api/v1/schedules", SCHEDULES_READ, OP_schedule_list, 200,
+      .doc = "List schedules, newest first"),
+    R(DELETE, "/api/v1/schedules/{id}", SCHEDULES_WRITE, OP_schedule_delete, 200,
+      .flags = ROUTE_MUTATES, .param = "id", .action = "schedules.delete",
+      .doc = "Delete a schedule"),
+
+    // usage and audit
+    R(GET, "/api/v1/usage", USAGE_READ, OP_usage_query, 200, .doc = "Usage by meter"),
+    R(GET, "/api/v1/compliance/audit", AUDIT_READ, OP_audit_list, 200,
+      .action = "audit.read", .doc = "The audit log, newest first"),
+    R(POST, "/api/v1/compliance/audit/verify", AUDIT_READ, OP_audit_verify, 200,
+      .action = "audit.verify", .doc = "Check the hash chain of the audit log"),
+
+    // keys
+    R(POST, "/developer/keys", KEYS_WRITE, OP_key_create, 201,
+      .flags = ROUTE_MUTATES | ROUTE_PRIVILEGED | ROUTE_BODY, .on_request = key_create,
+      .body_max = SMALL, .action = "keys.create",
+      .doc = "Make an API key; it is shown only in this answer"),
+    R(GET, "/developer/keys", KEYS_READ, OP_key_list, 200, .action = "keys.list",
+      .doc = "List API keys, newest first"),
+    R(POST, "/developer/keys/{id}/revoke", KEYS_WRITE, OP_key_revoke, 200,
+      .flags = ROUTE_MUTATES | ROUTE_PRIVILEGED, .param = "id", .action = "keys.revoke",
+      .doc = "Revoke an API key for ever"),
+
+    // workers that share no directory with this machine
+    R(GET, "/internal/blobs/{owner}/{tenant}/{id}", WORKER, OP_NONE, 200,
+      .auth = AUTH_GRANT, .on_request = transfer_get, .doc = "Read a blob"),
+    R(PUT, "/internal/blobs/{owner}/{tenant}/{id}", WORKER, OP_NONE, 200,
+      .auth = AUTH_GRANT, .reply = &blob_written_rec, .on_head = transfer_put_head,
+      .on_body = transfer_put_body, .on_request = transfer_put_end,
+      .body_max = OM_BLOB_BYTES_MAX, .doc = "Write a blob"),
+
+    // the edge itself
+    R(GET, "/healthz", ALL, OP_NONE, 200, .auth = AUTH_NONE, .on_request = show_health,
+      .doc = "Is the process alive?"),
+    R(GET, "/readyz", ALL, OP_NONE, 200, .auth = AUTH_NONE, .on_request = show_ready,
+      .doc = "Can requests be served? 503 until then"),
+    R(GET, "/openapi.json", ALL, OP_NONE, 200, .auth = AUTH_NONE,
+      .on_request = show_openapi, .doc = "This document"),
+    R(GET, "/metrics", OPERATOR, OP_NONE, 200, .on_request = show_metrics,
+      .doc = "Counters, as Prometheus text"),
+};
+// clang-format on
+
+const size_t route_count = OM_COUNT(routes);
+
+const struct route *
+route_find(const struct om_http_request *request, struct om_str params[ROUTE_PARAMS_MAX],
+           char *allow, size_t allow_size)
+{
+    enum om_http_method method =
+        request->method == OM_HTTP_HEAD ? OM_HTTP_GET : request->method;
+    size_t size = 0;
+    allow[0] = '\0';
+    for (size_t i = 0; i < route_count; i++) {
+        if (!om_http_match(request, routes[i].pattern, params, ROUTE_PARAMS_MAX))
+            continue;
+        if (routes[i].method == method)
+            return &routes[i];
+        if (size < allow_size)
+            size +=
+                (size_t)snprintf(allow + size, allow_size - size, "%s%s%s",
+                                 size ? ", " : "", om_http_method_name(routes[i].method),
+                                 routes[i].method == OM_HTTP_GET ? ", HEAD" : "");
+    }
+    return NULL;
+}
+
+const struct rec *
+route_request(const struct route *route)
+{
+    if (route->request || route->op == OP_NONE || route->on_body)
+        return route->request;
+    return ops[route->op].request;
+}
+
+const struct rec *
+route_reply(const struct route *route)
+{
+    bool bytes = route->on_request == file_content;
+    if (route->reply || route->op == OP_NONE || bytes)
+        return route->reply;
+    return ops[route->op].reply;
+}

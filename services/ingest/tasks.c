@@ -1,0 +1,421 @@
+// Tasks: jobs on their way, as the broker tells of them.
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "exchange.h"
+#include "id.h"
+#include "json.h"
+
+REC_DEFINE(task_create, TASK_CREATE);
+REC_DEFINE(task_query, TASK_QUERY);
+REC_DEFINE(task_list_query, TASK_LIST_QUERY);
+REC_DEFINE(task_accepted, TASK_ACCEPTED);
+REC_DEFINE(task_item, TASK_ITEM);
+REC_DEFINE(task_page, TASK_PAGE);
+
+enum {
+    BROKER_MS = 10000,
+    WATCH_GRACE_MS = 2000, // for the last event of a watch
+    LIST_STANDARD = 20,
+    GRANT_MS = 7 * 24 * 3600 * 1000, // a training may wait and run this long
+};
+
+// ---- a task as JSON
+
+// JSON text that a worker sent: only what can be read is passed on.
+static bool
+put_json(struct om_buf *out, struct om_str text)
+{
+    json_t *value = json_loadb(text.data, text.size, JSON_DECODE_ANY, NULL);
+    if (!value)
+        return false;
+    json_decref(value);
+    om_buf_put(out, text.data, text.size);
+    return true;
+}
+
+static void
+put_result(struct exchange *x, const struct wire_task *task, struct om_str result)
+{
+    struct om_buf *out = &x->edge->out;
+    size_t start = out->size;
+    const struct op_info *op = queue_find(task->queue) ? op_find(task->kind) : NULL;
+    bool shown = false;
+    if (op && op->lane == LANE_JOB) {
+        void *record = om_arena_alloc(&x->arena, op->reply->size);
+        shown = rec_decode(op->reply, result, record, NULL) == OM_OK;
+        if (shown)
+            om_json_put_record(out, op->reply, record);
+    } else if (om_str_eq(task->ctype, OM_LIT("application/msgpack"))) {
+        shown = om_json_put_msgpack(out, result);
+    } else if (result.size > 0) {
+        shown = put_json(out, result);
+    }
+    if (!shown) {
+        out->size = start;
+        om_json_put(out, "null");
+    }
+}
+
+static void
+put_time(struct om_buf *out, const char *key, bool has, int64_t ms)
+{
+    om_json_put(out, key);
+    if (has)
+        om_json_put_i64(out, ms / 1000);
+    else
+        om_json_put(out, "null");
+}
+
+static void
+put_error(struct om_buf *out, const struct wire_task *task)
+{
+    om_json_put(out, ",\"error\":");
+    if (!REC_HAS(task, wire_task, code)) {
+        om_json_put(out, "null");
+        return;
+    }
+    om_json_put(out, "{\"code\":");
+    om_json_put_str(out, task->code);
+    om_json_put(out, ",\"message\":");
+    om_json_put_str(out, task->text);
+    om_json_put(out, "}");
+}
+
+static void
+put_task(struct exchange *x, const struct wire_task *task, struct om_str result)
+{
+    struct om_buf *out = &x->edge->out;
+    const struct state_info *state = state_info(task->state);
+    bool complete = task->state == STATE_SUCCEEDED;
+    om_json_put(out, "{\"id\":");
+    om_json_put_str(out, task->task);
+    om_json_put(out, ",\"object\":\"task\",\"queue\":");
+    om_json_put_str(out, task->queue);
+    om_json_put(out, ",\"kind\":");
+    om_json_put_str(out, task->kind);
+    om_json_put(out, ",\"status\":");
+    om_json_put_str(out, om_str(state->public_name));
+    om_json_put(out, ",\"progress\":");
+    om_json_put_f64(out, complete ? 1 : task->progress);
+    om_json_put(out, ",\"detail\":");
+    if (task->detail.size == 0 || task->detail.data[0] != '{' ||
+        !put_json(out, task->detail))
+        om_json_put(out, "{}");
+    om_json_put(out, ",\"result\":");
+    put_result(x, task, complete ? result : (struct om_str){ 0 });
+    put_error(out, task);
+    om_json_put(out, ",\"attempts\":");
+    om_json_put_i64(out, task->attempts);
+    om_json_put(out, task->cancel_requested ? ",\"cancel_requested\":true"
+                                            : ",\"cancel_requested\":false");
+    put_time(out, ",\"created_at\":", true, task->created_ms);
+    put_time(out, ",\"started_at\":", REC_HAS(task, wire_task, started_ms),
+             task->started_ms);
+    put_time(out, ",\"finished_at\":", REC_HAS(task, wire_task, finished_ms),
+             task->finished_ms);
+    om_json_put(out, "}");
+}
+
+// ---- one task
+
+static struct wire_msg
+task_msg(struct exchange *x, struct om_str task, char *traceparent)
+{
+    struct wire_msg msg = exchange_msg(x, false, traceparent);
+    msg.has &= ~W(traceparent); // asking is no part of the task's trace
+    WIRE_SET(&msg, task, task);
+    return msg;
+}
+
+// The task of the path, or what the exchange failed with.
+static bool
+read_task(struct exchange *x, struct om_str text)
+{
+    struct om_uuid id;
+    if (om_typeid_decode(OM_ID_TASK, text, &id) == OM_OK)
+        return true;
+    exchange_fail(x, OM_ENOTFOUND, "id", "there is no such task");
+    return false;
+}
+
+static void
+on_task(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    struct wire_task task;
+    if (!exchange_answered(x, answer))
+        return;
+    if (rec_decode(&wire_task_rec, answer->msg->info, &task, NULL) != OM_OK) {
+        exchange_fail(x, OM_EINTERNAL, NULL, "the broker's answer is malformed");
+        return;
+    }
+    if (answer->msg->ctype.data)
+        task.ctype = answer->msg->ctype;
+    put_task(x, &task, answer->payload);
+    struct om_http_response response = { .status = x->route->status };
+    exchange_reply_json(x, &response);
+}
+
+static void
+ask_task(struct exchange *x)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    const struct task_query *query = x->record;
+    struct wire_msg msg = task_msg(x, query->id, traceparent);
+    exchange_send(x, WIRE_GET, &msg, (struct om_str){ 0 }, BROKER_MS, on_task);
+}
+
+// The watch ends with the task or with the time: either way the task is asked for.
+static void
+on_watch(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    if (answer->rc == OM_OK && !answer->msg->drain)
+        return; // it changed, but goes on
+    if (answer->rc != OM_OK && answer->rc != OM_ETIMEOUT) {
+        exchange_answered(x, answer);
+        return;
+    }
+    x->pending = 0;
+    ask_task(x);
+}
+
+void
+task_get(struct exchange *x)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    struct task_query *query = exchange_read(x, &task_query_rec);
+    if (!query || !read_task(x, query->id))
+        return;
+    x->record = query;
+    if (query->wait == 0) {
+        ask_task(x);
+        return;
+    }
+    struct wire_msg msg = task_msg(x, query->id, traceparent);
+    WIRE_SET(&msg, ttl_ms, query->wait * 1000);
+    exchange_send(x, WIRE_WATCH, &msg, (struct om_str){ 0 },
+                  query->wait * 1000 + WATCH_GRACE_MS, on_watch);
+}
+
+// ---- the list
+
+static void
+put_ids(struct om_buf *out, struct om_str first, struct om_str last)
+{
+    om_json_put(out, ",\"first_id\":");
+    if (first.size)
+        om_json_put_str(out, first);
+    else
+        om_json_put(out, "null");
+    om_json_put(out, ",\"last_id\":");
+    if (last.size)
+        om_json_put_str(out, last);
+    else
+        om_json_put(out, "null");
+}
+
+static void
+on_tasks(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    if (!exchange_answered(x, answer))
+        return;
+    struct om_buf *out = &x->edge->out;
+    const struct task_list_query *query = x->record;
+    struct rec_iter iter = rec_iter(answer->payload);
+    struct om_str bytes, first = { 0 }, last = { 0 };
+    bool more = (int64_t)iter.left > query->limit; // one more than wanted was asked for
+    om_json_put(out, "{\"object\":\"list\",\"data\":[");
+    for (int64_t n = 0; n < query->limit && rec_next_raw(&iter, &bytes); n++) {
+        struct wire_task task;
+        if (rec_decode(&wire_task_rec, bytes, &task, NULL) != OM_OK)
+            continue;
+        om_json_put(out, first.size ? "," : "");
+        put_task(x, &task, (struct om_str){ 0 });
+        first = first.size ? first : task.task;
+        last = task.task;
+    }
+    om_json_put(out, more ? "],\"has_more\":true" : "],\"has_more\":false");
+    put_ids(out, first, last);
+    om_json_put(out, "}");
+    struct om_http_response response = { .status = 200 };
+    exchange_reply_json(x, &response);
+}
+
+static bool
+is_status(struct om_str text)
+{
+    for (int64_t state = 1; state < STATE_COUNT; state++)
+        if (om_str_eq(text, om_str(state_info(state)->public_name)))
+            return true;
+    return false;
+}
+
+void
+task_list(struct exchange *x)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    struct task_list_query *query = exchange_read(x, &task_list_query_rec);
+    if (!query)
+        return;
+    if (!REC_HAS(query, task_list_query, limit))
+        query->limit = LIST_STANDARD;
+    struct wire_msg msg = exchange_msg(x, false, traceparent);
+    msg.has &= ~W(traceparent);
+    WIRE_SET(&msg, limit, query->limit + 1);
+    if (query->status.data) {
+        if (!is_status(query->status)) {
+            exchange_fail(x, OM_EINVAL, "status",
+                          "\"status\" must be submitted, scheduled, running, retrying, "
+                          "complete, failed, cancelled or expired");
+            return;
+        }
+        WIRE_SET(&msg, status, query->status);
+    }
+    if (query->after.data) {
+        if (query->after.size > 48 || !read_task(x, query->after))
+            return;
+        WIRE_SET(&msg, after, query->after);
+    }
+    x->record = query;
+    exchange_send(x, WIRE_LIST, &msg, (struct om_str){ 0 }, BROKER_MS, on_tasks);
+}
+
+// ---- accepted: submit, cancel, retry
+
+static void
+reply_accepted(struct exchange *x, const char *task, const char *status)
+{
+    char url[128];
+    snprintf(url, sizeof(url), "/api/v1/tasks/%s", task);
+    struct task_accepted reply = { 0 };
+    REC_SET(&reply, task_accepted, task_id, om_str(task));
+    REC_SET(&reply, task_accepted, status, om_str(status));
+    REC_SET(&reply, task_accepted, check_url, om_str(url));
+    om_json_put_record(&x->edge->out, &task_accepted_rec, &reply);
+    struct om_http_response response = { .status = 202 };
+    om_http_response_field(&response, "location", om_str(url));
+    exchange_reply_json(x, &response);
+}
+
+static void
+on_accepted(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    if (exchange_answered(x, answer))
+        reply_accepted(x, x->resource,
+                       answer->msg->type == WIRE_CANCEL_ACK ? "running" : "submitted");
+}
+
+static void
+steer(struct exchange *x, enum wire_type type)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    if (!read_task(x, x->params[0]))
+        return;
+    struct wire_msg msg = task_msg(x, x->params[0], traceparent);
+    exchange_send(x, type, &msg, (struct om_str){ 0 }, BROKER_MS, on_accepted);
+}
+
+void
+task_cancel(struct exchange *x)
+{
+    steer(x, WIRE_CANCEL);
+}
+
+void
+task_retry(struct exchange *x)
+{
+    steer(x, WIRE_RETRY);
+}
+
+// What a job is: repeated under its id, it must be the same.
+static void
+hash_job(struct om_str queue, struct om_str kind, struct om_str payload, uint8_t out[32])
+{
+    OM_AUTO(om_buf_finish) struct om_buf buf = { 0 };
+    om_pack_str(&buf, queue);
+    om_pack_str(&buf, kind);
+    om_buf_put(&buf, payload.data, payload.size);
+    om_sha256(om_buf_str(&buf), out);
+}
+
+// Submit a job; `msg` has queue, kind, content type and options.
+static void
+submit(struct exchange *x, struct wire_msg *msg, struct om_str payload)
+{
+    char task[OM_TYPEID_MAX], grant[OM_GRANT_MAX];
+    uint8_t hash[32];
+    om_id_text(OM_ID_TASK, om_uuid_shard(&x->caller.tenant), task);
+    snprintf(x->resource, sizeof(x->resource), "%s", task);
+    hash_job(msg->queue, msg->kind, payload, hash);
+    struct om_grant claims = { .tenant = x->caller.tenant,
+                               .expires_ms = om_clock_wall_ms() + GRANT_MS,
+                               .rights = OM_GRANT_READ | OM_GRANT_WRITE };
+    memcpy(claims.task, task, sizeof(task));
+    om_grant_mint(&x->edge->ingest->secret, &claims, grant);
+    WIRE_SET(msg, task, om_str(task));
+    WIRE_SET(msg, hash, ((struct om_str){ (const char *)hash, sizeof(hash) }));
+    if (queue_find(msg->queue))
+        WIRE_SET(msg, grant, om_str(grant));
+    if (payload.size > WIRE_PAYLOAD_MAX)
+        exchange_fail(x, OM_ETOOBIG, NULL, "the job is larger than a message may be");
+    else
+        exchange_send(x, WIRE_SUBMIT, msg, payload, BROKER_MS, on_accepted);
+}
+
+void
+task_submit(struct exchange *x)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    const struct task_create *job = exchange_read(x, &task_create_rec);
+    if (!job)
+        return;
+    size_t prefix = strlen(QUEUE_PLATFORM_PREFIX);
+    if (job->queue.size >= prefix &&
+        memcmp(job->queue.data, QUEUE_PLATFORM_PREFIX, prefix) == 0) {
+        exchange_fail(x, OM_EFORBIDDEN, "queue",
+                      "queues whose names begin with %s belong to the platform",
+                      QUEUE_PLATFORM_PREFIX);
+        return;
+    }
+    if (!queue_name_valid(job->queue)) {
+        exchange_fail(
+            x, OM_EINVAL, "queue",
+            "\"queue\" must be a lower-case letter and up to 63 letters, digits, "
+            "- or _");
+        return;
+    }
+    OM_AUTO(om_buf_finish) struct om_buf payload = { 0 };
+    if (!job->payload.data || !om_json_put_msgpack(&payload, job->payload))
+        om_json_put(&payload, "{}");
+    struct wire_msg msg = exchange_msg(x, true, traceparent);
+    WIRE_SET(&msg, queue, job->queue);
+    WIRE_SET(&msg, kind, job->kind);
+    WIRE_SET(&msg, ctype, OM_LIT("application/json"));
+    if (REC_HAS(job, task_create, priority))
+        WIRE_SET(&msg, priority, job->priority);
+    if (REC_HAS(job, task_create, max_attempts))
+        WIRE_SET(&msg, max_attempts, job->max_attempts);
+    submit(x, &msg, om_buf_str(&payload));
+}
+
+void
+train_submit(struct exchange *x)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    const struct train_request *request = exchange_read(x, ops[OP_train].request);
+    if (!request)
+        return;
+    OM_AUTO(om_buf_finish) struct om_buf payload = { 0 };
+    rec_encode(ops[OP_train].request, request, &payload);
+    struct wire_msg msg = exchange_msg(x, true, traceparent);
+    WIRE_SET(&msg, queue, om_str(queues[QUEUE_TRAINING].name));
+    WIRE_SET(&msg, kind, om_str(ops[OP_train].name));
+    WIRE_SET(&msg, ctype, OM_LIT("application/msgpack"));
+    submit(x, &msg, om_buf_str(&payload));
+}
