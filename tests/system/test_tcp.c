@@ -15,7 +15,7 @@ enum { PROGRAMS = 9, SETTINGS = 10, SETTING_BYTES = 160, TRAIN_MS = 60 * 1000 };
 static struct omni omni;
 static struct program programs[PROGRAMS];
 static int started;
-static char client[64], work[64], listen_on[80], keys[160];
+static char client[64], work[64], listen_on[80], keys[192];
 
 static void
 free_port(char *out, size_t size, const char *scheme)
