@@ -126,6 +126,9 @@ REC_DECLARE(model_item, MODEL_ITEM);
     F(M, I64, period,        OPTIONAL, 1, 10000, NULL, "steps in a season; found from the data if absent") \
     F(M, STR, name,          OPTIONAL, 1, 64, NULL, "name of the model; the plug-in's if absent") \
     F(M, MAP, params,        OPTIONAL, 0, 32, NULL, "epochs, hidden, seed, learning_rate")
+#define TRAIN_CHECK_REPLY(F, M)                                                           \
+    F(M, I64, rows,   REQUIRED, 1, 1e9, NULL, "values in the column")                     \
+    F(M, I64, period, REQUIRED, 1, 1e9, NULL, "steps in a season, as given or found")
 #define TRAIN_REPLY(F, M)                                                                 \
     F(M, STR, model_id,   REQUIRED, 1, 48, NULL, "id of the new model version")           \
     F(M, I64, version,    REQUIRED, 1, 1e9, NULL, "its number")                           \
@@ -236,6 +239,8 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST), "the tenant's model versions")                                    \
     X(predict,         INFERENCE,  CALL, PREDICT_REQUEST,         PREDICT_REPLY,          \
       ROLE_BIT(INGEST), "forecast a time series")                                         \
+    X(train_check,     INFERENCE,  CALL, TRAIN_REQUEST,           TRAIN_CHECK_REPLY,      \
+      ROLE_BIT(INGEST), "could this training learn from its file?")                       \
     X(train,           TRAINING,   JOB,  TRAIN_REQUEST,           TRAIN_REPLY,            \
       ROLE_BIT(INGEST) | ROLE_BIT(SCHEDULER), "train a model on a CSV file")              \
     X(usage_query,     BILLING,    CALL, USAGE_QUERY_REQUEST,     USAGE_PAGE,             \

@@ -34,6 +34,7 @@ on_feed(void *context, const struct om_answer *answer)
         return;
     // From when it was asked: what changed later may not be in it.
     self->feed_ms = self->feed_sent_ms;
+    atomic_store(&self->ingest->answered_ms[self->number], self->feed_ms);
     if (keys_apply(&self->keys, &reply))
         ask_feed(self);
 }
@@ -58,8 +59,12 @@ ask_feed(struct edge *self)
 bool
 edge_ready(const struct edge *self)
 {
-    return om_link_is_open(om_client_link((struct om_client *)self->client)) &&
-           self->feed_ms > 0 && om_clock_mono_ms() - self->feed_ms < FEED_LATE_MS;
+    const struct ingest *ingest = self->ingest;
+    int64_t late_ms = om_clock_mono_ms() - FEED_LATE_MS;
+    for (int64_t i = 0; i < ingest->conf.threads; i++)
+        if (atomic_load(&ingest->answered_ms[i]) <= (late_ms > 0 ? late_ms : 0))
+            return false;
+    return true;
 }
 
 bool
@@ -102,7 +107,7 @@ ask_key(struct exchange *x)
     om_http_pause(x->edge->loop, x->handle);
     REC_SET(&request, key_resolve_request, hash,
             ((struct om_str){ (const char *)x->key_hash, KEY_HASH }));
-    exchange_call(x, OP_key_resolve, false, &request, on_key);
+    exchange_call(x, OP_key_resolve, false, &request, 0, on_key);
 }
 
 static void
@@ -295,6 +300,14 @@ on_link_change(void *context)
 }
 
 static void
+on_closed(void *context)
+{
+    struct edge *self = context;
+    atomic_store(&self->ingest->answered_ms[self->number], 0);
+    on_link_change(self);
+}
+
+static void
 on_opened(void *context, const struct wire_msg *welcome)
 {
     (void)welcome;
@@ -312,7 +325,7 @@ open_client(struct edge *self, char *why, size_t why_size)
         .role = ROLE_INGEST,
         .context = self,
         .opened = on_opened,
-        .closed = on_link_change,
+        .closed = on_closed,
     };
     if (om_client_create(&conf, &self->client, &reason) == OM_OK)
         return true;
@@ -333,6 +346,7 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
         return NULL;
     }
     self->ingest = ingest;
+    self->number = number;
     snprintf(self->node, sizeof(self->node), "%.*s-%d", 56, ingest->node, (int)number);
     self->rewatch = true;
     self->began_ms = om_clock_mono_ms();

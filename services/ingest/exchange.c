@@ -209,11 +209,12 @@ exchange_send(struct exchange *x, enum wire_type type, struct wire_msg *msg,
 
 void
 exchange_call(struct exchange *x, enum op op, bool effect, const void *request,
-              om_answer_fn *fn)
+              int64_t limit_ms, om_answer_fn *fn)
 {
     char traceparent[OM_TRACEPARENT_SIZE + 1], grant[OM_GRANT_MAX];
     const struct queue_info *queue = &queues[ops[op].queue];
-    int64_t limit_ms = queue->hard_ms ? queue->hard_ms : CALL_MS;
+    if (limit_ms == 0)
+        limit_ms = queue->hard_ms ? queue->hard_ms : CALL_MS;
     OM_AUTO(om_buf_finish) struct om_buf body = { 0 };
     struct wire_msg msg = exchange_msg(x, effect, traceparent);
     WIRE_SET(&msg, queue, om_str(queue->name));

@@ -62,9 +62,9 @@ struct wire_msg exchange_msg(struct exchange *x, bool effect, char *traceparent)
 void exchange_send(struct exchange *x, enum wire_type type, struct wire_msg *msg,
                    struct om_str payload, int64_t timeout_ms, om_answer_fn *fn);
 
-// Call an operation with a request record; its time limit is the queue's.
+// Call an operation with a request record; a limit of 0 is the queue's.
 void exchange_call(struct exchange *x, enum op op, bool effect, const void *request,
-                   om_answer_fn *fn);
+                   int64_t limit_ms, om_answer_fn *fn);
 
 // The answer of what it waited for has come. False: it was a failure, and replied.
 bool exchange_answered(struct exchange *x, const struct om_answer *answer);

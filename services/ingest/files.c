@@ -151,7 +151,7 @@ file_upload_end(struct exchange *x)
     REC_SET(&request, file_create_request, bytes, info.bytes);
     REC_SET(&request, file_create_request, sha256, om_str(info.sha256));
     REC_SET(&request, file_create_request, blob, om_str(ref));
-    exchange_call(x, OP_file_create, true, &request, on_created);
+    exchange_call(x, OP_file_create, true, &request, 0, on_created);
 }
 
 // ---- download
@@ -177,5 +177,5 @@ file_content(struct exchange *x)
 {
     void *request = exchange_read(x, ops[OP_file_get].request);
     if (request)
-        exchange_call(x, OP_file_get, false, request, on_file);
+        exchange_call(x, OP_file_get, false, request, 0, on_file);
 }

@@ -26,7 +26,7 @@ struct ingest_conf {
 
 extern const struct om_setting ingest_settings[];
 
-enum { INGEST_ROUTES_MAX = 64, STATUS_CLASSES = 6 };
+enum { INGEST_ROUTES_MAX = 64, INGEST_THREADS_MAX = 64, STATUS_CLASSES = 6 };
 
 // What all threads share.
 struct ingest {
@@ -35,6 +35,9 @@ struct ingest {
     struct om_blob_store *blobs;
     struct om_secret secret;
     struct om_buf openapi;
+    // When identity answered each thread last, on the mono clock: a process is ready when
+    // all its threads are, since nobody knows which one a connection will reach.
+    atomic_int_fast64_t answered_ms[INGEST_THREADS_MAX];
     // Requests answered, by route and by the first digit of the status.
     atomic_uint_fast64_t answered[INGEST_ROUTES_MAX][STATUS_CLASSES];
 };
@@ -46,6 +49,7 @@ void ingest_close(struct ingest *self);
 // One thread of the edge.
 struct edge {
     struct ingest *ingest;
+    int64_t number;
     char node[80]; // each session has a name of its own: the broker closes older ones
     struct om_http_loop *loop;
     struct om_client *client;
@@ -76,7 +80,7 @@ void edge_stop(struct edge *self);
 
 void edge_destroy(struct edge **self_p);
 
-// Has identity answered lately, and is the session open?
+// Has identity answered every thread lately?
 bool edge_ready(const struct edge *self);
 
 // Do identity's answers about keys still hold?

@@ -6,11 +6,9 @@
 #include "ingest.h"
 #include "log.h"
 
-enum { THREADS_MAX = 64 };
-
 struct threads {
-    struct edge *edges[THREADS_MAX];
-    pthread_t ids[THREADS_MAX];
+    struct edge *edges[INGEST_THREADS_MAX];
+    pthread_t ids[INGEST_THREADS_MAX];
     int64_t made, running;
 };
 

@@ -22,7 +22,7 @@ static void
 call(struct exchange *x)
 {
     bool effect = x->route->flags & ROUTE_MUTATES;
-    exchange_call(x, x->route->op, effect, x->record, on_reply);
+    exchange_call(x, x->route->op, effect, x->record, 0, on_reply);
 }
 
 static void

@@ -19,6 +19,7 @@ enum {
     BROKER_MS = 10000,
     WATCH_GRACE_MS = 2000, // for the last event of a watch
     LIST_STANDARD = 20,
+    CHECK_MS = 3000,                 // for a look at a training's file
     GRANT_MS = 7 * 24 * 3600 * 1000, // a training may wait and run this long
 };
 
@@ -404,18 +405,36 @@ task_submit(struct exchange *x)
     submit(x, &msg, om_buf_str(&payload));
 }
 
-void
-train_submit(struct exchange *x)
+static void
+submit_training(struct exchange *x)
 {
     char traceparent[OM_TRACEPARENT_SIZE + 1];
-    const struct train_request *request = exchange_read(x, ops[OP_train].request);
-    if (!request)
-        return;
     OM_AUTO(om_buf_finish) struct om_buf payload = { 0 };
-    rec_encode(ops[OP_train].request, request, &payload);
+    rec_encode(ops[OP_train].request, x->record, &payload);
     struct wire_msg msg = exchange_msg(x, true, traceparent);
     WIRE_SET(&msg, queue, om_str(queues[QUEUE_TRAINING].name));
     WIRE_SET(&msg, kind, om_str(ops[OP_train].name));
     WIRE_SET(&msg, ctype, OM_LIT("application/msgpack"));
     submit(x, &msg, om_buf_str(&payload));
+}
+
+// Only what is wrong with the request refuses it: a training is a durable job, and is
+// taken though nobody can look at its file now.
+static void
+on_checked(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    bool wrong = answer->rc != OM_OK && om_rc_info(answer->rc)->http_status < 500;
+    if (wrong && !exchange_answered(x, answer))
+        return;
+    x->pending = 0;
+    submit_training(x);
+}
+
+void
+train_submit(struct exchange *x)
+{
+    x->record = exchange_read(x, ops[OP_train].request);
+    if (x->record)
+        exchange_call(x, OP_train_check, false, x->record, CHECK_MS, on_checked);
 }

@@ -5,6 +5,7 @@
 
 const struct om_route pool_inference_routes[] = {
     { OP_predict, pool_predict },
+    { OP_train_check, pool_train_check },
     { 0 },
 };
 

@@ -29,7 +29,7 @@ struct pool {
 extern const struct om_route pool_inference_routes[];
 extern const struct om_route pool_training_routes[];
 
-om_handler pool_predict, pool_train;
+om_handler pool_predict, pool_train, pool_train_check;
 
 // ---- what the handlers share
 

@@ -164,6 +164,36 @@ meter(struct om_call *call, enum om_rc rc, const char *model, int64_t cpu_start_
         om_job_usage(call->job, "custom_model", 1, model);
 }
 
+// Find the plug-in, read the column and check that something can be learnt from it. The
+// caller frees *values, also on failure.
+static enum om_rc
+prepare(struct pool *self, struct om_call *call, const struct train_request *request,
+        const struct model_plugin **plugin, struct model_job *job, double **values)
+{
+    enum om_rc rc = read_plugin(call, request, plugin, job);
+    if (rc != OM_OK)
+        return rc;
+    size_t period = REC_HAS(request, train_request, period) ? (size_t)request->period : 1;
+    rc = dataset_read(self, call, request->training_file, request->target,
+                      (*plugin)->least_values(period), values, &job->series.count);
+    job->series.values = *values;
+    return rc == OM_OK ? check_series(call, request, *plugin, &job->series) : rc;
+}
+
+enum om_rc
+pool_train_check(void *context, struct om_call *call, const void *message, void *answer)
+{
+    struct train_check_reply *reply = answer;
+    const struct model_plugin *plugin = NULL;
+    struct model_job job = { 0 };
+    double *values = NULL;
+    enum om_rc rc = prepare(context, call, message, &plugin, &job, &values);
+    REC_SET(reply, train_check_reply, rows, (int64_t)job.series.count);
+    REC_SET(reply, train_check_reply, period, (int64_t)job.series.period);
+    free(values);
+    return rc;
+}
+
 enum om_rc
 pool_train(void *context, struct om_call *call, const void *message, void *answer)
 {
@@ -174,20 +204,12 @@ pool_train(void *context, struct om_call *call, const void *message, void *answe
     struct model_job job = { 0 };
     struct artifact *artifact = NULL;
     double *values = NULL;
-    enum om_rc rc = read_plugin(call, request, &plugin, &job);
-    if (rc != OM_OK)
-        return rc;
-    size_t period = REC_HAS(request, train_request, period) ? (size_t)request->period : 1;
-    rc = dataset_read(self, call, request->training_file, request->target,
-                      plugin->least_values(period), &values, &job.series.count);
-    job.series.values = values;
-    if (rc == OM_OK)
-        rc = check_series(call, request, plugin, &job.series);
+    enum om_rc rc = prepare(self, call, request, &plugin, &job, &values);
     if (rc == OM_OK)
         rc = train(call, plugin, &job, &artifact);
     if (rc == OM_OK)
         rc = enrol(self, call, request, artifact, answer);
-    meter(call, rc, plugin->name, cpu_start_ms);
+    meter(call, rc, plugin ? plugin->name : NULL, cpu_start_ms);
     artifact_destroy(&artifact);
     free(values);
     return rc;
