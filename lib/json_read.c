@@ -76,10 +76,8 @@ static enum om_rc
 refuse_item(const struct reader *reader, const struct rec_field *field, size_t index,
             const char *want, const json_t *value)
 {
-    char param[OM_JSON_PARAM_MAX];
-    snprintf(param, sizeof(param), "%s[%zu]", field->name, index);
-    return refuse(reader, param, "\"%s\" must be %s, not %s", param, want,
-                  kind_of(value));
+    return refuse(reader, field->name, "\"%s[%zu]\" must be %s, not %s", field->name,
+                  index, want, kind_of(value));
 }
 
 // Refuse a measure (a value, a size or a count) that is not in the field's range.

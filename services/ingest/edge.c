@@ -11,7 +11,7 @@
 #include "log.h"
 
 enum {
-    TICK_MS = 500,
+    TICK_MS = 250,        // reports leave each tick, the feed is asked every second one
     FEED_MS = 2000,       // for identity to answer
     FEED_LATE_MS = 3000,  // then this edge is not ready
     KEYS_HOLD_MS = 30000, // known keys are served without identity
@@ -286,10 +286,9 @@ static void
 on_tick(void *context)
 {
     struct edge *self = context;
-    ask_feed(self);
-    self->ticks++;
-    if (self->ticks % 2 == 0)
-        report_flush(&self->report);
+    if (self->ticks++ % 2 == 0)
+        ask_feed(self);
+    report_flush(&self->report);
     set_timer(self, &self->tick_timer, om_clock_mono_ms() + TICK_MS);
 }
 

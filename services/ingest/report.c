@@ -181,7 +181,7 @@ report_flush(struct report *self)
             close_tenant(self, tenant);
             continue;
         }
-        HASH_DEL(self->tenants, tenant); // quiet for a second
+        HASH_DEL(self->tenants, tenant); // quiet since the last time
         om_buf_finish(&tenant->events);
         free(tenant);
     }

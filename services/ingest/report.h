@@ -1,6 +1,6 @@
 // report.h - what the edge reports: API calls counted for billing, and the audit of what
-// was done. Gathered a tenant, published each second, and resent until the broker has
-// them on disk; an event keeps its id, so it is applied once. One thread.
+// was done. Gathered a tenant, published four times a second, and resent until the broker
+// has them on disk; an event keeps its id, so it is applied once. One thread.
 #pragma once
 #include <uthash.h>
 

@@ -6,7 +6,7 @@
 #include "accuracy.h"
 #include "omni.h"
 
-enum { EPOCHS_LONG = 20000, TRAIN_MS = 60 * 1000 };
+enum { EPOCHS_LONG = 5000, TRAIN_MS = 60 * 1000 };
 
 static struct omni omni;
 

@@ -50,14 +50,14 @@ pool_cpu_ms(void)
 }
 
 enum om_rc
-pool_fail_model(struct om_call *call, struct om_str name)
+pool_fail_model(struct om_call *call, enum om_rc rc, struct om_str name)
 {
     char names[256] = "";
     int used = 0;
     for (size_t i = 0; i < model_plugin_count && used < (int)sizeof(names); i++)
         used += snprintf(names + used, sizeof(names) - (size_t)used, "%s%s",
                          i ? ", " : "", model_plugins[i]->name);
-    return om_job_fail(call->job, OM_ENOTFOUND, "model",
+    return om_job_fail(call->job, rc, "model",
                        "model: there is no model named %.*s; there are: %s",
                        (int)name.size, name.data ? name.data : "", names);
 }

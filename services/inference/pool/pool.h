@@ -46,5 +46,5 @@ struct om_blob_caller pool_blob_caller(const struct om_call *call);
 // CPU time of the calling thread, milliseconds.
 int64_t pool_cpu_ms(void);
 
-// Fail the call because a model is asked for that there is not.
-enum om_rc pool_fail_model(struct om_call *call, struct om_str name);
+// Fail the call with `rc` because a model is asked for that there is not.
+enum om_rc pool_fail_model(struct om_call *call, enum om_rc rc, struct om_str name);

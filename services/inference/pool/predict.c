@@ -41,7 +41,7 @@ read_question(struct om_call *call, const struct predict_request *request,
     bool trained = REC_HAS(request, predict_request, model_id);
     out->plugin = named ? model_find(request->model) : NULL;
     if (!out->plugin && (named || !trained))
-        return pool_fail_model(call, request->model);
+        return pool_fail_model(call, OM_ENOTFOUND, request->model);
     out->steps = (size_t)request->forecast_steps;
     if (out->steps > ARTIFACT_STEPS_MAX)
         return om_job_fail(call->job, OM_EINVAL, "forecast_steps",

@@ -34,7 +34,7 @@ read_plugin(struct om_call *call, const struct train_request *request,
     char why[SERIES_WHY_MAX];
     *plugin = model_find(request->model);
     if (!*plugin)
-        return pool_fail_model(call, request->model);
+        return pool_fail_model(call, OM_EINVAL, request->model);
     if (model_params_read(*plugin, request->params, job->params, why) != OM_OK)
         return om_job_fail(call->job, OM_EINVAL, "params", "params: %s", why);
     job->horizon = REC_HAS(request, train_request, horizon) ? (size_t)request->horizon
