@@ -1,0 +1,153 @@
+"""The broker's wire as a worker needs it: message numbers, header fields, their codec.
+
+A message is two ZeroMQ frames, ``[header][payload]``; the header is one msgpack map with
+short keys. ``docs/wire.md`` is the reference; a test holds the tables below to it.
+Decoding is a trust boundary: sizes and types are checked, unknown keys are dropped.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Mapping
+
+import msgpack
+
+VERSION = 1
+HEADER_MAX = 16 * 1024
+PAYLOAD_MAX = 1024 * 1024
+TOKEN_BYTES = 32
+TEXT_MAX = 1024
+CODE_MAX = 64
+DETAIL_MAX = 1024
+USAGE_MAX = 32
+
+
+class Type(enum.IntEnum):
+    """Message numbers."""
+
+    HELLO = 1
+    WELCOME = 2
+    RESET = 3
+    PING = 4
+    PONG = 5
+    BYE = 6
+    ERROR = 7
+    CALL = 19
+    REPLY = 20
+    CALL_CANCEL = 21
+    CREDIT = 48
+    CREDIT_OK = 49
+    JOB = 50
+    CANCEL_JOB = 51
+    DRAIN = 52
+    START = 53
+    BEAT = 54
+    BEAT_ACK = 55
+    DONE = 56
+    FAIL = 57
+    CANCELLED = 58
+    RELEASE = 59
+    DONE_ACK = 60
+    STALE = 61
+
+
+# name -> (key, type): the header fields a worker reads or writes.
+FIELDS: Mapping[str, tuple[str, type]] = {
+    "version": ("v", int),
+    "type": ("t", int),
+    "id": ("id", str),
+    "role": ("role", str),
+    "node": ("node", str),
+    "incarnation": ("inc", int),
+    "credential": ("cred", str),
+    "held": ("held", list),
+    "epoch": ("ep", int),
+    "heartbeat_ms": ("hb", int),
+    "from": ("from", str),
+    "tenant": ("ten", str),
+    "task": ("task", str),
+    "queue": ("q", str),
+    "kind": ("k", str),
+    "soft_ms": ("soft", int),
+    "hard_ms": ("hard", int),
+    "ttl_ms": ("ttl", int),
+    "traceparent": ("tp", str),
+    "tracestate": ("ts", str),
+    "ctype": ("ct", str),
+    "grant": ("gr", str),
+    "token": ("tok", bytes),
+    "attempt": ("att", int),
+    "lease_ms": ("ls", int),
+    "call": ("call", int),
+    "limit": ("lim", int),
+    "sent": ("sent", int),
+    "usage": ("use", list),
+    "tokens": ("toks", list),
+    "stale": ("stale", list),
+    "drain": ("drain", bool),
+    "retryable": ("rt", bool),
+    "retry_ms": ("ra", int),
+    "code": ("code", str),
+    "text": ("text", str),
+    "param": ("par", str),
+}
+
+_NAMES = {key: (name, kind) for name, (key, kind) in FIELDS.items()}
+
+# What a received message is of no use without.
+_REQUIRED: Mapping[int, tuple[str, ...]] = {
+    Type.WELCOME: ("heartbeat_ms",),
+    Type.CALL: ("queue", "kind", "call"),
+    Type.JOB: ("token", "queue", "kind", "attempt", "lease_ms"),
+    Type.CALL_CANCEL: ("call",),
+    Type.CANCEL_JOB: ("token",),
+    Type.DONE_ACK: ("token",),
+    Type.STALE: ("token",),
+    Type.ERROR: ("code",),
+}
+
+
+class WireError(ValueError):
+    """A header that cannot be used."""
+
+
+def encode(kind: Type, fields: Mapping[str, Any]) -> bytes:
+    """The header of a message; fields that are None are left out."""
+    header: dict[str, Any] = {"v": VERSION, "t": int(kind)}
+    for name, value in fields.items():
+        if value is not None:
+            header[FIELDS[name][0]] = value
+    return msgpack.packb(header, use_bin_type=True)
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Read a header into fields by name; raises WireError."""
+    if len(data) > HEADER_MAX:
+        raise WireError("the header is too large")
+    try:
+        header = msgpack.unpackb(data, raw=False)
+    except Exception as error:  # msgpack raises a handful of unrelated types
+        raise WireError(f"the header is not msgpack: {error}") from None
+    if not isinstance(header, dict):
+        raise WireError("the header is not a map")
+    fields: dict[str, Any] = {}
+    for key, value in header.items():
+        name, wanted = _NAMES.get(key, (None, None))
+        if name is None:
+            continue
+        if type(value) is not wanted:  # a bool is an int to isinstance()
+            raise WireError(f"field {key} is not of type {wanted.__name__}")
+        fields[name] = value
+    if "type" not in fields or not 1 <= fields.get("version", 0) <= 255:
+        raise WireError("version or type is missing")
+    for name in _REQUIRED.get(fields["type"], ()):
+        if name not in fields:
+            raise WireError(f"field {name} is missing")
+    if len(fields.get("token", b"")) not in (0, TOKEN_BYTES):
+        raise WireError("the token has another size")
+    return fields
+
+
+def clip(text: str, size: int) -> str:
+    """The longest beginning of a text of at most `size` bytes of UTF-8."""
+    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

@@ -1,0 +1,109 @@
+// worker.c - the worker the scenarios hold lib/worker to.
+//
+// usage: conformance_worker ENDPOINT SLOTS
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "worker.h"
+
+static struct om_worker *worker;
+
+static void
+on_signal(int number)
+{
+    (void)number;
+    om_worker_stop(worker);
+}
+
+static void
+echo(struct om_job *job)
+{
+    om_buf_put(&job->result, job->payload.data, job->payload.size);
+    om_job_usage(job, "compute_ms", 7, "echo");
+}
+
+static void
+wait_for_cancel(struct om_job *job)
+{
+    om_job_progress(job, 0.5, "{\"epoch\": 1}");
+    while (!om_job_cancelled(job))
+        poll(NULL, 0, 10);
+    job->rc = OM_ECANCELLED;
+}
+
+// Takes as many milliseconds as its payload says, whatever anybody asks.
+static void
+slow(struct om_job *job)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%.*s", (int)job->payload.size, job->payload.data);
+    poll(NULL, 0, atoi(text));
+    om_buf_put(&job->result, job->payload.data, job->payload.size);
+}
+
+static void
+fail(struct om_job *job)
+{
+    om_job_fail(job, OM_EINVAL, NULL, "there is no column x");
+}
+
+static void
+retry(struct om_job *job)
+{
+    om_job_fail(job, OM_EUNAVAILABLE, NULL, "the database is away");
+    job->retry_ms = 1500;
+}
+
+static void
+big(struct om_job *job)
+{
+    static const char block[4096];
+    while (job->result.size <= WIRE_PAYLOAD_MAX)
+        om_buf_put(&job->result, block, sizeof(block));
+}
+
+static void
+handle(void *context, struct om_job *job)
+{
+    (void)context;
+    static const struct {
+        const char *kind;
+        void (*handle)(struct om_job *job);
+    } kinds[] = {
+        { "echo", echo }, { "wait", wait_for_cancel }, { "slow", slow },
+        { "fail", fail }, { "retry", retry },          { "big", big },
+    };
+    for (size_t i = 0; i < OM_COUNT(kinds); i++)
+        if (om_str_eq(job->msg->kind, om_str(kinds[i].kind))) {
+            kinds[i].handle(job);
+            return;
+        }
+    om_job_fail(job, OM_EUNSUPPORTED, NULL, "this worker has no such kind");
+}
+
+int
+main(int argc, char **argv)
+{
+    static const char *const queue_names[] = { "conformance" };
+    struct om_worker_conf conf = {
+        .link = { .endpoint = argc > 2 ? argv[1] : "",
+                  .node = "conformance",
+                  .role = ROLE_INFERENCE },
+        .queues = queue_names,
+        .queue_count = 1,
+        .slots = argc > 2 ? atoi(argv[2]) : 1,
+        .drain_ms = 2000,
+        .handle = handle,
+    };
+    const char *why;
+    if (om_worker_create(&conf, &worker, &why) != OM_OK) {
+        fprintf(stderr, "conformance_worker: %s\n", why);
+        return 1;
+    }
+    signal(SIGTERM, on_signal);
+    om_worker_run(worker);
+    om_worker_destroy(&worker);
+    return 0;
+}
