@@ -49,12 +49,14 @@ def main() -> int:
                         help="command line, with {endpoint} and {slots} in it")
     parser.add_argument("--reference", required=True,
                         help="docs/wire.md, or the omni-wiredoc that prints it")
+    parser.add_argument("--scenarios", type=pathlib.Path, default=_HERE / "scenarios",
+                        help="folder of scenarios")
     parser.add_argument("--jobs", type=int, default=4, help="scenarios at a time")
     parser.add_argument("name", nargs="*", help="only these scenarios")
     options = parser.parse_args()
 
     reference = _read_reference(options.reference)
-    paths = sorted((_HERE / "scenarios").glob("*.json"))
+    paths = sorted(options.scenarios.glob("*.json"))
     scenarios = [Scenario(path, reference) for path in paths
                  if not options.name or path.stem in options.name]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

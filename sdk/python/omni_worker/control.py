@@ -60,6 +60,8 @@ class Control:
 
     def __init__(self, settings: Settings, handlers: Handlers) -> None:
         self._settings = settings
+        self._link = Link(settings.endpoint, settings.role, settings.keys,
+                          settings.broker_key, self._hello, self._on_opened)
         self._incarnation = time.time_ns() // 1_000_000
         self._credits = {queue: _Credit() for queue, _ in handlers}
         self._works: dict[int, Work] = {}
@@ -71,8 +73,6 @@ class Control:
         for end in (self._wake_in, self._wake_out):
             end.setblocking(False)
         self._stops = 0
-        self._link = Link(settings.endpoint, settings.role, settings.keys,
-                          settings.broker_key, self._hello, self._on_opened)
 
     def stop(self) -> None:
         """Drain and return from run(); a second time, do not wait for running jobs. From
