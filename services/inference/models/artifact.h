@@ -58,8 +58,8 @@ OM_MUST_CHECK enum om_rc artifact_forecast(const struct artifact *self,
 
 // Fit `plugin` to the series of `job` within job->work_max and forecast job->horizon
 // steps. Seasonal naive takes its place, and *used says so, if the series is too short
-// for it, if it does not beat seasonal naive on the backtest, or if job->watch.stop ended the
-// fit.
+// for it, if it does not beat seasonal naive on the backtest, or if job->watch.stop ended
+// the fit.
 //   OM_EINVAL  too short even for seasonal naive; `why` says so
 OM_MUST_CHECK enum om_rc artifact_fit_forecast(const struct model_plugin *plugin,
                                                const struct model_job *job,

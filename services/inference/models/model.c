@@ -39,7 +39,7 @@ read_param(const struct model_param *param, struct rec_iter *iter, double *out, 
         *out = value;
         return OM_OK;
     }
-    snprintf(why, SERIES_WHY_MAX, "%s must be %s from %g to %g", param->name,
+    snprintf(why, SERIES_WHY_MAX, "%s must be %s from %.16g to %.16g", param->name,
              param->integer ? "a whole number" : "a number", param->min, param->max);
     return OM_EINVAL;
 }

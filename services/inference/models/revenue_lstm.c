@@ -115,7 +115,7 @@ predict(const void *state, const struct series *series, size_t steps, double *fo
 // The defaults were chosen by rolling-origin backtests inside the first 132 months of the
 // airline series and on a fourteenth of M4's hourly series.
 static const struct model_param params[] = {
-    [LSTM_EPOCHS] = { "epochs", true, 1, 5000, 60, "passes over the training windows" },
+    [LSTM_EPOCHS] = { "epochs", true, 1, 100000, 60, "passes over the training windows" },
     [LSTM_HIDDEN] = { "hidden", true, 2, LSTM_HIDDEN_MAX, 32, "units of the LSTM layer" },
     [LSTM_RATE] = { "learning_rate", false, 1e-5, 0.1, 0.005, "of Adam; falls to zero" },
     [LSTM_MEMBERS] = { "members", true, 1, LSTM_MEMBERS_MAX, 3, "networks averaged" },

@@ -278,7 +278,7 @@ Test(models, parameters_are_checked_against_the_table)
         double number;
     } bad[] = {
         { "epoch", NULL, "epoch is no parameter of revenue-lstm; it takes epochs,", 5 },
-        { "epochs", NULL, "epochs must be a whole number from 1 to 5000", 0 },
+        { "epochs", NULL, "epochs must be a whole number from 1 to 100000", 0 },
         { "epochs", NULL, "epochs must be a whole number", 2.5 },
         { "epochs", "many", "epochs must be a whole number", 0 },
         { "hidden", NULL, "hidden must be a whole number from 2 to 128", 1e9 },
