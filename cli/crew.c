@@ -18,6 +18,7 @@ enum {
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 5000,
     HEALTHY_MS = 60 * 1000,
+    PROVEN_MS = 5 * 1000,
     FAILURES_MAX = 3,
 };
 
@@ -33,13 +34,14 @@ struct child {
     char path[PATH_MAX];
     pid_t pid; // 0: not running
     int64_t started_ms, due_ms;
+    bool proven;           // it has once run for a while
     unsigned failures;     // in a row
     unsigned cannot_start; // of these, how many said so
     int status;            // exit status of the last failure
 };
 
 struct crew {
-    bool settled, stopping;
+    bool stopping;
     enum crew_phase phase; // that is being stopped
     int64_t stopped_ms;
     size_t count;
@@ -122,10 +124,11 @@ says_cannot_start(int status)
 static void
 note_end(struct child *child, int status, int64_t now_ms)
 {
-    bool healthy = now_ms - child->started_ms >= HEALTHY_MS;
+    int64_t lived_ms = now_ms - child->started_ms;
     child->pid = 0;
-    if (healthy)
-        child->failures = child->cannot_start = 0;
+    child->proven |= lived_ms >= PROVEN_MS;
+    if (lived_ms >= HEALTHY_MS)
+        child->failures = 0;
     child->cannot_start = says_cannot_start(status) ? child->cannot_start + 1 : 0;
     child->status = status;
     plan_restart(child, now_ms);
@@ -241,20 +244,16 @@ crew_tick(struct crew *self, int64_t now_ms)
     return self->stopping ? go_on_stopping(self, now_ms) : next_ms;
 }
 
-void
-crew_settle(struct crew *self)
-{
-    self->settled = true;
-}
-
 const char *
 crew_broken(const struct crew *self, int *status)
 {
-    for (size_t i = 0; i < self->count && !self->settled; i++)
-        if (self->children[i].cannot_start >= FAILURES_MAX) {
-            *status = WEXITSTATUS(self->children[i].status);
-            return self->children[i].member->name;
+    for (size_t i = 0; i < self->count; i++) {
+        const struct child *child = &self->children[i];
+        if (!child->proven && child->cannot_start >= FAILURES_MAX) {
+            *status = WEXITSTATUS(child->status);
+            return child->member->name;
         }
+    }
     return NULL;
 }
 

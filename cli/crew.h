@@ -29,11 +29,8 @@ void crew_destroy(struct crew **self_p);
 // Reap, restart, go on with the stopping. Returns when to be called next (mono ms).
 int64_t crew_tick(struct crew *self, int64_t now_ms);
 
-// Everything has worked once: from now on a child that cannot start is tried for ever.
-void crew_settle(struct crew *self);
-
-// The member that could not start three times in a row before the crew had settled, with
-// its exit status; NULL if there is none.
+// The member that could not start three times in a row, with its exit status; NULL if
+// there is none. One that has run for a while is tried for ever instead.
 const char *crew_broken(const struct crew *self, int *status);
 
 // Stop the phases one after the other; what has not ended in time is killed.

@@ -207,7 +207,7 @@ quantity(json_t *meters, const char *name)
 static int
 usage(struct demo *demo)
 {
-    static const struct print_column columns[] = { { "meter", "  METER", 0 },
+    static const struct print_column columns[] = { { "meter", "METER", 0 },
                                                    { "quantity", "QUANTITY", 0 },
                                                    { "unit", "UNIT", 0 },
                                                    { 0 } };
@@ -223,7 +223,7 @@ usage(struct demo *demo)
         bool settled = trained >= 1 && predicted >= 2 && quantity(meters, "api_call") > 0;
         bool over = om_clock_mono_ms() > deadline_ms;
         if (status == EXIT_DONE && (settled || over))
-            print_table(meters, columns);
+            print_table(meters, columns, "  ");
         api_reply_finish(&reply);
         if (status != EXIT_DONE || settled)
             return status;

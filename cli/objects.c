@@ -97,7 +97,7 @@ cmd_list(const struct args *args)
     if (args_get(args, "json")) {
         print_json(reply.body);
     } else if (status == EXIT_DONE) {
-        print_table(json_object_get(reply.body, "data"), resource->columns);
+        print_table(json_object_get(reply.body, "data"), resource->columns, "");
         json_t *last = json_object_get(reply.body, "last_id");
         if (json_is_true(json_object_get(reply.body, "has_more")) && last)
             printf("there are more: --after %s\n", json_string_value(last));
@@ -212,7 +212,8 @@ cmd_usage(const struct args *args)
     if (args_get(args, "json"))
         print_json(reply.body);
     else if (status == EXIT_DONE)
-        print_table(json_object_get(reply.body, "data"), find_resource(args)->columns);
+        print_table(json_object_get(reply.body, "data"), find_resource(args)->columns,
+                    "");
     api_reply_finish(&reply);
     api_close(&api);
     return status;

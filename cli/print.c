@@ -60,10 +60,6 @@ format_value(json_t *value, enum print_as as, char out[CELL_MAX])
         snprintf(out, CELL_MAX, "%s", json_string_value(value));
     else if (json_is_array(value))
         format_array(value, out, CELL_MAX);
-    else if (json_is_object(value)) {
-        size_t size = json_dumpb(value, out, CELL_MAX - 1, JSON_COMPACT);
-        out[size < CELL_MAX - 1 ? size : CELL_MAX - 1] = '\0';
-    }
     clean(out);
 }
 
@@ -87,14 +83,14 @@ print_padded(const char *text, int room, bool last)
 // ---- many values
 
 void
-print_table(json_t *items, const struct print_column *columns)
+print_table(json_t *items, const struct print_column *columns, const char *indent)
 {
     int widths[COLUMNS_MAX] = { 0 }, count = 0;
     char cell[CELL_MAX];
     size_t index;
     json_t *item;
     if (json_array_size(items) == 0) {
-        printf("there are none\n");
+        printf("%sthere are none\n", indent);
         return;
     }
     for (; columns[count].key && count < COLUMNS_MAX; count++) {
@@ -132,22 +128,41 @@ guess(const char *key, json_t *value)
     return strcmp(key, "progress") == 0 ? PRINT_PERCENT : PRINT_TEXT;
 }
 
-void
-print_object(json_t *object)
+// Fields of an object within are named a.b. Prints nothing if `print` is false, and
+// returns the width of the longest name.
+static int
+walk_object(json_t *object, const char *prefix, int room, bool print)
 {
     const char *key;
     json_t *value;
-    int room = 0;
-    char cell[CELL_MAX];
-    json_object_foreach(object, key, value) room = width(key) > room ? width(key) : room;
+    int longest = 0;
     json_object_foreach(object, key, value)
     {
-        if (json_is_null(value))
-            continue;
-        format_value(value, guess(key, value), cell);
-        print_padded(key, room, false);
-        printf("%s\n", cell);
+        char name[CELL_MAX], cell[CELL_MAX];
+        int own;
+        snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", key);
+        clean(name);
+        if (json_is_null(value)) {
+            own = 0;
+        } else if (json_is_object(value)) {
+            own = walk_object(value, name, room, print);
+        } else {
+            own = width(name);
+            format_value(value, guess(key, value), cell);
+            if (print) {
+                print_padded(name, room, false);
+                printf("%s\n", cell);
+            }
+        }
+        longest = own > longest ? own : longest;
     }
+    return longest;
+}
+
+void
+print_object(json_t *object)
+{
+    walk_object(object, "", walk_object(object, "", 0, false), true);
 }
 
 void

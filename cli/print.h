@@ -19,10 +19,11 @@ struct print_column {
     enum print_as as;
 };
 
-// A table with a row for each object of `items`; a line says so when there is none.
-void print_table(json_t *items, const struct print_column *columns);
+// A table with a row for each object of `items`; a line says so when there is none. Every
+// line begins with `indent`.
+void print_table(json_t *items, const struct print_column *columns, const char *indent);
 
-// All fields of an object, one a line.
+// All fields of an object and of the objects in it, one a line.
 void print_object(json_t *object);
 
 void print_json(json_t *value);

@@ -5,9 +5,9 @@
 #include "print.h"
 #include "task.h"
 
-// A server that does not wait as long as it was asked to is not asked more often than
-// this.
-enum { WAIT_S = 1, INTERVAL_MS = 100 };
+// Silent, the server is asked to wait; to show progress it is asked often, and less often
+// the longer it takes.
+enum { WAIT_S = 30, INTERVAL_MIN_MS = 50, INTERVAL_MAX_MS = 500 };
 
 static const char *const ended[] = { "complete", "failed", "cancelled", "expired" };
 
@@ -48,11 +48,13 @@ task_follow(struct api *api, const char *id, const char *label, int64_t timeout_
             struct api_reply *reply)
 {
     struct print_progress progress = { 0 };
-    int64_t deadline_ms = om_clock_mono_ms() + timeout_ms;
+    int64_t interval_ms = INTERVAL_MIN_MS, deadline_ms = om_clock_mono_ms() + timeout_ms;
     for (;;) {
         int64_t asked_ms = om_clock_mono_ms();
-        int status = api_call(api, reply, "GET", NULL, "/api/v1/tasks/%s?wait=%d",
-                              api_escape(id), WAIT_S);
+        int64_t left_s = (deadline_ms - asked_ms) / 1000;
+        int64_t wait_s = label ? 0 : left_s < WAIT_S ? left_s : WAIT_S;
+        int status = api_call(api, reply, "GET", NULL, "/api/v1/tasks/%s?wait=%lld",
+                              api_escape(id), (long long)(wait_s > 0 ? wait_s : 0));
         if (status == EXIT_DONE && label)
             print_progress(&progress, label,
                            task_complete(reply) ? 1
@@ -69,7 +71,8 @@ task_follow(struct api *api, const char *id, const char *label, int64_t timeout_
                              task_text(reply, "status"));
         }
         api_reply_finish(reply);
-        pause_until(asked_ms + INTERVAL_MS);
+        pause_until(asked_ms + interval_ms);
+        interval_ms += interval_ms < INTERVAL_MAX_MS ? interval_ms / 5 : 0;
     }
 }
 

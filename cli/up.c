@@ -85,7 +85,6 @@ on_ready(struct up *up, int64_t now_ms)
 {
     char why[256];
     up->ready = true;
-    crew_settle(up->crew);
     if (home_publish(&up->home, up->port.url, why, sizeof(why)) != OM_OK) {
         om_log(OM_ERROR, "cannot start", LOG_S("why", why));
         fail(up, EX_CANTCREAT, now_ms);
@@ -95,8 +94,21 @@ on_ready(struct up *up, int64_t now_ms)
     fflush(stdout);
 }
 
+// Returns when to look again.
 static int64_t
 watch_start(struct up *up, int64_t now_ms)
+{
+    if (probe_ready(up->probe, now_ms)) {
+        on_ready(up, now_ms);
+    } else if (now_ms >= up->complain_ms) {
+        om_log(OM_WARN, "not ready yet", LOG_S("url", up->port.url));
+        up->complain_ms = now_ms + PATIENCE_MS;
+    }
+    return up->complain_ms;
+}
+
+static void
+watch_crew(struct up *up, int64_t now_ms)
 {
     int status;
     const char *broken = crew_broken(up->crew, &status);
@@ -104,13 +116,7 @@ watch_start(struct up *up, int64_t now_ms)
         om_log(OM_ERROR, "a child cannot start; it said why above",
                LOG_S("child", broken), LOG_I("status", status));
         fail(up, status, now_ms);
-    } else if (probe_ready(up->probe, now_ms)) {
-        on_ready(up, now_ms);
-    } else if (now_ms >= up->complain_ms) {
-        om_log(OM_WARN, "not ready yet", LOG_S("url", up->port.url));
-        up->complain_ms = now_ms + PATIENCE_MS;
     }
-    return up->complain_ms;
 }
 
 static void
@@ -123,6 +129,8 @@ supervise(struct up *up)
         int64_t next_ms = crew_tick(up->crew, now_ms);
         if (up->status >= 0 && crew_ended(up->crew))
             return;
+        if (up->status < 0)
+            watch_crew(up, now_ms);
         if (!up->ready && up->status < 0)
             start_ms = watch_start(up, now_ms);
         probe_wait(up->probe, up->signal_fd, next_ms < start_ms ? next_ms : start_ms);

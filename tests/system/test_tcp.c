@@ -15,7 +15,7 @@ enum { PROGRAMS = 9, SETTINGS = 10, SETTING_BYTES = 160, TRAIN_MS = 60 * 1000 };
 static struct omni omni;
 static struct program programs[PROGRAMS];
 static int started;
-static char client[64], work[64], listen_on[80], keys[192];
+static char client[64], work[64], listen_on[80], keys[128];
 
 static void
 free_port(char *out, size_t size, const char *scheme)
@@ -142,10 +142,10 @@ Test(tcp, both_workers_train_and_the_one_without_the_folder_predicts)
 
 Test(tcp, a_program_without_the_right_keys_is_not_let_in)
 {
-    char other[192];
+    char other[128];
     struct program init;
     const char *const none[] = { NULL };
-    snprintf(other, sizeof(other), "%s/other", omni.folder);
+    snprintf(other, sizeof(other), "%.60s/other", omni.folder);
     const char *const arguments[] = { "--make-keys", other, NULL };
     program_start(&init, "omni-broker", none, arguments);
     cr_assert_eq(program_wait(&init, 20000), 0, "%s", init.log);
@@ -154,7 +154,7 @@ Test(tcp, a_program_without_the_right_keys_is_not_let_in)
     char command[512];
     snprintf(command, sizeof(command), "cp %s/broker.pub %s/broker.pub", keys, other);
     cr_assert_eq(system(command), 0);
-    snprintf(keys, sizeof(keys), "%s", other);
+    memcpy(keys, other, sizeof(keys));
     program_finish(&programs[--started]); // the pool of the predictions
     start_pool("inference", "http://127.0.0.1:1");
     json_t *body = json_pack("{s:[i,i,i,i],s:i,s:i}", "time_series", 1, 2, 1, 2,
