@@ -203,7 +203,15 @@ quantity(json_t *meters, const char *name)
     return 0;
 }
 
-// Usage is applied within moments of what caused it: ask until all of it is there.
+// Usage and audit are applied within moments of what caused them. Ask until it is all
+// there, or for so long; false when there is no more time.
+static bool
+wait_more(int64_t deadline_ms)
+{
+    struct timespec pause = { 0, 50 * 1000 * 1000 };
+    return om_clock_mono_ms() < deadline_ms && nanosleep(&pause, NULL) == 0;
+}
+
 static int
 usage(struct demo *demo)
 {
@@ -212,7 +220,6 @@ usage(struct demo *demo)
                                                    { "unit", "UNIT", 0 },
                                                    { 0 } };
     int64_t deadline_ms = om_clock_mono_ms() + SETTLE_MS;
-    struct timespec pause = { 0, 50 * 1000 * 1000 };
     for (;;) {
         struct api_reply reply;
         int status =
@@ -221,39 +228,44 @@ usage(struct demo *demo)
         long long trained = quantity(meters, "custom_model");
         long long predicted = quantity(meters, "ml_inference");
         bool settled = trained >= 1 && predicted >= 2 && quantity(meters, "api_call") > 0;
-        bool over = om_clock_mono_ms() > deadline_ms;
-        if (status == EXIT_DONE && (settled || over))
+        if (status == EXIT_DONE && settled)
             print_table(meters, columns, "  ");
         api_reply_finish(&reply);
         if (status != EXIT_DONE || settled)
             return status;
-        if (over)
+        if (!wait_more(deadline_ms))
             return args_fail(EXIT_REFUSED,
-                             "%lld trainings and %lld predictions were "
-                             "metered, not 1 and 2",
+                             "%lld trainings and %lld predictions were metered, not 1 "
+                             "and 2",
                              trained, predicted);
-        nanosleep(&pause, NULL);
     }
 }
 
 static int
 audit(struct demo *demo)
 {
-    struct api_reply reply;
-    int valid = 0;
-    json_int_t entries = 0;
-    const char *head = "";
-    int status =
-        api_call(demo->api, &reply, "POST", NULL, "/api/v1/compliance/audit/verify");
-    json_unpack(reply.body, "{s:b,s:I,s:s}", "valid", &valid, "entries", &entries, "head",
-                &head);
-    if (status == EXIT_DONE && (!valid || entries == 0))
-        status = args_fail(EXIT_REFUSED, "the audit chain is empty or broken");
-    if (status == EXIT_DONE)
-        printf("  every hash of the chain's %lld entries holds; head %.16s…\n",
-               (long long)entries, head);
-    api_reply_finish(&reply);
-    return status;
+    int64_t deadline_ms = om_clock_mono_ms() + SETTLE_MS;
+    for (;;) {
+        struct api_reply reply;
+        int valid = 0;
+        json_int_t entries = 0;
+        const char *head = "";
+        int status =
+            api_call(demo->api, &reply, "POST", NULL, "/api/v1/compliance/audit/verify");
+        json_unpack(reply.body, "{s:b,s:I,s:s}", "valid", &valid, "entries", &entries,
+                    "head", &head);
+        bool settled = entries > 0;
+        if (status == EXIT_DONE && !valid)
+            status = args_fail(EXIT_REFUSED, "the audit chain is broken");
+        if (status == EXIT_DONE && settled)
+            printf("  every hash of the chain's %lld entries holds; head %.16s…\n",
+                   (long long)entries, head);
+        api_reply_finish(&reply);
+        if (status != EXIT_DONE || settled)
+            return status;
+        if (!wait_more(deadline_ms))
+            return args_fail(EXIT_REFUSED, "nothing was audited");
+    }
 }
 
 static const struct {

@@ -129,10 +129,13 @@ supervise(struct up *up)
         int64_t next_ms = crew_tick(up->crew, now_ms);
         if (up->status >= 0 && crew_ended(up->crew))
             return;
-        if (up->status < 0)
+        bool stopping = up->status >= 0;
+        if (!stopping)
             watch_crew(up, now_ms);
         if (!up->ready && up->status < 0)
             start_ms = watch_start(up, now_ms);
+        if (!stopping && up->status >= 0)
+            continue; // what was just stopped has deadlines of its own
         probe_wait(up->probe, up->signal_fd, next_ms < start_ms ? next_ms : start_ms);
     }
 }

@@ -514,3 +514,13 @@ omni_verify_audit(struct omni *self)
     cr_assert(json_is_true(json_object_get(answer.body, "valid")));
     return (long long)omni_number("entries");
 }
+
+void
+omni_await_audited(struct omni *self)
+{
+    int64_t deadline_ms = om_clock_mono_ms() + EVENT_MS;
+    while (omni_verify_audit(self) == 0) {
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "the audit log stays empty");
+        omni_pause();
+    }
+}

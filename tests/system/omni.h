@@ -89,3 +89,6 @@ void omni_await_metered(struct omni *self, const char *meter, long long quantity
 
 // Check the audit chain; returns how many entries it has.
 long long omni_verify_audit(struct omni *self);
+
+// Check it until it has entries: what is not privileged is audited within a second.
+void omni_await_audited(struct omni *self);

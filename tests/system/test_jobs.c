@@ -39,6 +39,16 @@ end(void)
 TestSuite(jobs, .init = begin, .fini = end, .timeout = 120);
 
 static void
+stop_all(void)
+{
+    if (worker.pid > 0) {
+        program_signal(&worker, SIGTERM);
+        cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
+    }
+    omni_stop(&omni);
+}
+
+static void
 submit(const char *kind, char id[64])
 {
     cr_assert_eq(omni_ask(&omni, "POST",
@@ -58,7 +68,7 @@ Test(jobs, a_job_reaches_the_tenants_worker_and_its_answer_comes_back)
     omni_await(&omni, id, "complete", 10000);
     cr_assert_str_eq(omni_text("result.word"), "héllo");
     cr_assert_eq(omni_number("attempts"), 1);
-    omni_stop(&omni);
+    stop_all();
 }
 
 Test(jobs, a_job_that_fails_for_good_ends_failed_with_its_reason)
@@ -69,7 +79,7 @@ Test(jobs, a_job_that_fails_for_good_ends_failed_with_its_reason)
     omni_await(&omni, id, "failed", 10000);
     cr_assert_str_eq(omni_text("error.message"), "asked to fail");
     cr_assert_eq(omni_number("attempts"), 1, "it was tried again");
-    omni_stop(&omni);
+    stop_all();
 }
 
 Test(jobs, a_job_waits_until_its_worker_comes)
@@ -80,7 +90,7 @@ Test(jobs, a_job_waits_until_its_worker_comes)
     cr_assert_str_eq(omni_text("status"), "submitted");
     start_worker("worker", "echo");
     omni_await(&omni, id, "complete", 10000);
-    omni_stop(&omni);
+    stop_all();
 }
 
 Test(jobs, a_job_can_be_cancelled_before_it_runs)
@@ -90,7 +100,7 @@ Test(jobs, a_job_can_be_cancelled_before_it_runs)
     cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/tasks/%s/cancel", id), 202);
     omni_await(&omni, id, "cancelled", 10000);
     cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/tasks/%s/cancel", id), 409);
-    omni_stop(&omni);
+    stop_all();
 }
 
 Test(jobs, a_job_survives_the_death_of_each_process_it_passes)
@@ -108,7 +118,7 @@ Test(jobs, a_job_survives_the_death_of_each_process_it_passes)
         omni_await(&omni, id, "complete", 30000);
         cr_assert_str_eq(omni_text("result.word"), "héllo", "%s", victims[i]);
     }
-    omni_stop(&omni);
+    stop_all();
 }
 
 Test(jobs, an_acknowledged_job_survives_the_death_of_everything)
@@ -119,7 +129,7 @@ Test(jobs, an_acknowledged_job_survives_the_death_of_everything)
     omni_start(&omni);
     start_worker("worker", "echo");
     omni_await(&omni, id, "complete", 30000);
-    omni_stop(&omni);
+    stop_all();
 }
 
 Test(jobs, a_key_without_the_scope_gets_no_jobs)
@@ -129,5 +139,5 @@ Test(jobs, a_key_without_the_scope_gets_no_jobs)
     submit("echo", id);
     cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks/%s?wait=2", id), 200);
     cr_assert_str_eq(omni_text("status"), "submitted");
-    omni_stop(&omni);
+    stop_all();
 }

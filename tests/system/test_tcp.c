@@ -137,7 +137,7 @@ Test(tcp, both_workers_train_and_the_one_without_the_folder_predicts)
     cr_assert_eq(omni_ask(&omni, "POST", body, "/api/v1/predict/revenue-lstm"), 200, "%s",
                  omni_text("error.message"));
     omni_await_metered(&omni, "custom_model", 2);
-    cr_assert_gt(omni_verify_audit(&omni), 0);
+    omni_await_audited(&omni);
 }
 
 Test(tcp, a_program_without_the_right_keys_is_not_let_in)
