@@ -125,7 +125,7 @@ REC_DECLARE(model_item, MODEL_ITEM);
     F(M, I64, horizon,       OPTIONAL, 1, 1000, NULL, "steps to forecast; 12 if absent")  \
     F(M, I64, period,        OPTIONAL, 1, 10000, NULL, "steps in a season; found from the data if absent") \
     F(M, STR, name,          OPTIONAL, 1, 64, NULL, "name of the model; the plug-in's if absent") \
-    F(M, MAP, params,        OPTIONAL, 0, 32, NULL, "epochs, hidden, seed, learning_rate")
+    F(M, MAP, params,        OPTIONAL, 0, 32, NULL, "epochs, hidden, learning_rate, members, seed")
 #define TRAIN_CHECK_REPLY(F, M)                                                           \
     F(M, I64, rows,   REQUIRED, 1, 1e9, NULL, "values in the column")                     \
     F(M, I64, period, REQUIRED, 1, 1e9, NULL, "steps in a season, as given or found")
