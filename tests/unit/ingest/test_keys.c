@@ -1,0 +1,126 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "id.h"
+#include "keys.h"
+#include "scope.h"
+
+Test(keys, takes_only_what_could_be_a_key_out_of_the_header)
+{
+    static const struct {
+        const char *header;
+        bool good;
+    } cases[] = {
+        { "Bearer omni_live_0123456789abcdef0123456789abcdef", true },
+        { "bearer  omni_live_0123456789abcdef0123456789abcdef", true },
+        { "omni_live_0123456789abcdef0123456789abcdef", false },
+        { "Basic omni_live_0123456789abcdef0123456789abcdef", false },
+        { "Bearer omni_live_0123", false },
+        { "Bearer sk-0123456789abcdef0123456789abcdef0123456789", false },
+        { "Bearer ", false },
+        { "", false },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        uint8_t hash[KEY_HASH], wanted[KEY_HASH];
+        bool good = keys_read(om_str(cases[i].header), hash);
+        cr_expect_eq(good, cases[i].good, "%s", cases[i].header);
+        if (!good)
+            continue;
+        om_sha256(om_str(strstr(cases[i].header, "omni_")), wanted);
+        cr_expect_arr_eq(hash, wanted, sizeof(hash));
+    }
+    char *long_key = calloc(1, 400);
+    memset(long_key, 'a', 399);
+    memcpy(long_key, "Bearer omni_live_", 17);
+    uint8_t hash[KEY_HASH];
+    cr_expect_not(keys_read(om_str(long_key), hash), "longer than any key");
+    free(long_key);
+}
+
+static struct caller
+someone(int number)
+{
+    struct caller caller = { .expires_ms = INT64_MAX };
+    snprintf(caller.key, sizeof(caller.key), "key_%d", number);
+    return caller;
+}
+
+static void
+hash_of(int number, uint8_t hash[KEY_HASH])
+{
+    om_sha256((struct om_str){ (const char *)&number, sizeof(number) }, hash);
+}
+
+Test(keys, remembers_a_bounded_number_and_forgets_the_oldest)
+{
+    struct key_cache cache = { 0 };
+    uint8_t hash[KEY_HASH];
+    for (int i = 0; i < KEYS_MAX + 10; i++) {
+        struct caller caller = someone(i);
+        hash_of(i, hash);
+        keys_put(&cache, hash, &caller);
+        keys_put(&cache, hash, &caller); // answered twice: one entry
+    }
+    cr_expect_eq(HASH_COUNT(cache.entries), KEYS_MAX);
+    hash_of(9, hash);
+    cr_expect_null(keys_find(&cache, hash));
+    hash_of(10, hash);
+    cr_expect_str_eq(keys_find(&cache, hash)->key, "key_10");
+    keys_finish(&cache);
+}
+
+Test(keys, forgets_what_the_feed_says_has_changed)
+{
+    struct key_cache cache = { 0 };
+    struct om_buf list = { 0 };
+    uint8_t hashes[3][KEY_HASH];
+    for (int i = 0; i < 3; i++) {
+        struct caller caller = someone(i);
+        hash_of(i, hashes[i]);
+        keys_put(&cache, hashes[i], &caller);
+    }
+    om_pack_array(&list, 2);
+    for (int i = 0; i < 2; i++) {
+        struct key_change_item change = { 0 };
+        REC_SET(&change, key_change_item, seq, 40 + i);
+        REC_SET(&change, key_change_item, hash,
+                ((struct om_str){ (const char *)hashes[i], KEY_HASH }));
+        rec_encode(&key_change_item_rec, &change, &list);
+    }
+    struct key_changes_reply reply = { 0 };
+    REC_SET(&reply, key_changes_reply, data, om_buf_str(&list));
+    REC_SET(&reply, key_changes_reply, last, 50);
+    cr_expect(keys_apply(&cache, &reply), "there are more");
+    cr_expect_eq(cache.seq, 41);
+    cr_expect_null(keys_find(&cache, hashes[0]));
+    cr_expect_null(keys_find(&cache, hashes[1]));
+    cr_expect_not_null(keys_find(&cache, hashes[2]));
+    reply.last = 41;
+    cr_expect_not(keys_apply(&cache, &reply));
+    om_buf_finish(&list);
+    keys_finish(&cache);
+}
+
+Test(keys, reads_identitys_answer_and_ignores_scopes_of_a_newer_one)
+{
+    struct om_buf scopes = { 0 };
+    om_pack_array(&scopes, 3);
+    om_pack_str(&scopes, OM_LIT("predict"));
+    om_pack_str(&scopes, OM_LIT("teleport"));
+    om_pack_str(&scopes, OM_LIT("files:read"));
+    char tenant[OM_TYPEID_MAX];
+    om_id_text(OM_ID_TENANT, 9, tenant);
+    struct key_resolve_reply reply = { 0 };
+    REC_SET(&reply, key_resolve_reply, id, OM_LIT("key_1"));
+    REC_SET(&reply, key_resolve_reply, tenant, om_str(tenant));
+    REC_SET(&reply, key_resolve_reply, scopes, om_buf_str(&scopes));
+    struct caller caller;
+    cr_assert(keys_decode(&reply, &caller));
+    cr_expect_eq(caller.scopes, SCOPE_BIT(PREDICT) | SCOPE_BIT(FILES_READ));
+    cr_expect_str_eq(caller.tenant_text, tenant);
+    cr_expect_eq(om_uuid_shard(&caller.tenant), 9);
+    cr_expect_eq(caller.expires_ms, INT64_MAX);
+    reply.tenant = OM_LIT("ten_nonsense");
+    cr_expect_not(keys_decode(&reply, &caller));
+    om_buf_finish(&scopes);
+}

@@ -1,0 +1,196 @@
+// Every route keeps the promises of the route table.
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "exchange.h"
+#include "openapi.h"
+
+static void
+each_route(void (*check)(const struct route *route, const char *name))
+{
+    for (size_t i = 0; i < route_count; i++) {
+        char name[128];
+        snprintf(name, sizeof(name), "%s %s", om_http_method_name(routes[i].method),
+                 routes[i].pattern);
+        check(&routes[i], name);
+    }
+}
+
+static void
+is_whole(const struct route *route, const char *name)
+{
+    cr_expect(route->status >= 200 && route->status < 300, "%s", name);
+    cr_expect(route->doc && *route->doc, "%s has no doc", name);
+    cr_expect(route->on_request || route->op != OP_COUNT, "%s does nothing", name);
+    cr_expect(!route->on_body || route->on_request, "%s streams to nobody", name);
+    cr_expect(!(route->flags & ROUTE_BODY) || route_request(route), "%s reads what?", name);
+    cr_expect(!(route->flags & ROUTE_PRIVILEGED) || route->action, "%s", name);
+    if (route->op != OP_COUNT)
+        cr_expect(ops[route->op].callers & ROLE_BIT(INGEST), "%s may not call", name);
+}
+
+Test(routes, each_is_whole)
+{
+    each_route(is_whole);
+    cr_expect_lt(route_count, INGEST_ROUTES_MAX);
+}
+
+static void
+is_audited(const struct route *route, const char *name)
+{
+    if (route->flags & ROUTE_MUTATES)
+        cr_expect(route->action, "%s changes something and is not audited", name);
+}
+
+Test(routes, what_changes_something_is_audited)
+{
+    each_route(is_audited);
+}
+
+static void
+is_guarded(const struct route *route, const char *name)
+{
+    static const char *const open[] = { "/healthz", "/readyz", "/openapi.json" };
+    bool public = false;
+    for (size_t i = 0; i < OM_COUNT(open); i++)
+        public |= strcmp(open[i], route->pattern) == 0;
+    cr_expect_eq(route->auth == AUTH_NONE, public, "%s", name);
+    if (route->auth == AUTH_KEY)
+        cr_expect(route->scope > SCOPE_ALL && route->scope < SCOPE_COUNT,
+                  "%s needs a scope of its own", name);
+}
+
+Test(routes, only_three_are_public_and_the_others_have_a_scope)
+{
+    each_route(is_guarded);
+}
+
+static void
+has_its_param(const struct route *route, const char *name)
+{
+    const char *open = strchr(route->pattern, '{');
+    cr_expect(!route->param || open, "%s", name);
+    if (!route->param || route->flags & ROUTE_BODY || !route_request(route))
+        return;
+    bool found = false;
+    for (size_t i = 0; i < route_request(route)->count; i++)
+        found |= strcmp(route_request(route)->fields[i].key, route->param) == 0;
+    cr_expect(found, "%s: no field %s", name, route->param);
+}
+
+Test(routes, the_parameter_of_a_path_is_a_field_of_the_request)
+{
+    each_route(has_its_param);
+}
+
+Test(routes, each_operation_the_edge_may_call_is_reachable_or_its_own)
+{
+    // The edge asks these for itself.
+    static const enum op own[] = { OP_key_resolve, OP_key_changes, OP_train_check };
+    for (size_t op = 0; op < OP_COUNT; op++) {
+        bool reached = !(ops[op].callers & ROLE_BIT(INGEST));
+        for (size_t i = 0; i < route_count; i++)
+            reached |= routes[i].op == op;
+        for (size_t i = 0; i < OM_COUNT(own); i++)
+            reached |= own[i] == op;
+        cr_expect(reached, "no route for %s", ops[op].name);
+    }
+}
+
+static struct om_http_request
+request_for(enum om_http_method method, const char *path)
+{
+    struct om_http_request request = { .method = method };
+    for (const char *at = path; *at == '/';) {
+        size_t size = strcspn(at + 1, "/");
+        request.segments[request.segment_count++] = (struct om_str){ at + 1, size };
+        at += size + 1;
+    }
+    return request;
+}
+
+Test(routes, are_found_by_method_and_path)
+{
+    static const struct {
+        enum om_http_method method;
+        const char *path, *pattern, *allow;
+    } cases[] = {
+        { OM_HTTP_GET, "/v1/files", "/v1/files", "" },
+        { OM_HTTP_HEAD, "/v1/files/x", "/v1/files/{id}", "" },
+        { OM_HTTP_PUT, "/v1/files", NULL, "POST, GET, HEAD" },
+        { OM_HTTP_OTHER, "/healthz", NULL, "GET, HEAD" },
+        { OM_HTTP_GET, "/developer/keys/k/revoke", NULL, "POST" },
+        { OM_HTTP_GET, "/v1/nothing", NULL, "" },
+        { OM_HTTP_GET, "/", NULL, "" },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        char allow[128];
+        struct om_str params[ROUTE_PARAMS_MAX] = { 0 };
+        struct om_http_request request = request_for(cases[i].method, cases[i].path);
+        const struct route *route = route_find(&request, params, allow, sizeof(allow));
+        cr_expect_eq(route != NULL, cases[i].pattern != NULL, "%s", cases[i].path);
+        if (route && cases[i].pattern)
+            cr_expect_str_eq(route->pattern, cases[i].pattern);
+        else
+            cr_expect_str_eq(allow, cases[i].allow);
+    }
+}
+
+static json_t *document;
+
+static void
+is_documented(const struct route *route, const char *name)
+{
+    static const char *const methods[] = { [OM_HTTP_GET] = "get", [OM_HTTP_POST] = "post",
+                                           [OM_HTTP_PUT] = "put",
+                                           [OM_HTTP_DELETE] = "delete" };
+    json_t *path = json_object_get(json_object_get(document, "paths"), route->pattern);
+    json_t *operation = json_object_get(path, methods[route->method]);
+    cr_assert(operation, "%s is not in the document", name);
+    cr_expect(json_object_get(json_object_get(operation, "responses"), "default"));
+    cr_expect_eq(json_object_get(operation, "requestBody") != NULL,
+                 route->flags & ROUTE_BODY || route->on_body, "%s", name);
+    cr_expect_eq(json_array_size(json_object_get(operation, "security")),
+                 route->auth == AUTH_NONE ? 0 : 1, "%s", name);
+}
+
+// Every "$ref" below `value` leads somewhere.
+static void
+check_references(const json_t *value)
+{
+    const char *key;
+    json_t *child;
+    json_object_foreach((json_t *)value, key, child) {
+        if (strcmp(key, "$ref") == 0) {
+            const char *name = strrchr(json_string_value(child), '/') + 1;
+            json_t *schemas = json_object_get(json_object_get(document, "components"),
+                                              "schemas");
+            cr_expect(json_object_get(schemas, name), "no schema %s", name);
+        }
+        check_references(child);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++)
+        check_references(json_array_get(value, i));
+}
+
+Test(routes, each_is_in_the_openapi_document_which_is_valid_json)
+{
+    struct om_buf text = { 0 };
+    openapi_write(&text);
+    document = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, NULL);
+    cr_assert(document, "%.*s", (int)text.size, text.data);
+    each_route(is_documented);
+    check_references(document);
+    json_decref(document);
+    om_buf_finish(&text);
+}
+
+Test(routes, the_document_hides_internal_fields)
+{
+    struct om_buf text = { 0 };
+    openapi_write(&text);
+    cr_expect_null(memmem(text.data, text.size, "\"granted\"", 9));
+    cr_expect_null(memmem(text.data, text.size, "\"blob\"", 6));
+    om_buf_finish(&text);
+}
