@@ -12,17 +12,20 @@ show_health(struct exchange *x)
     exchange_reply_json(x, &response);
 }
 
-// Ready: the broker's session is open and identity answers.
 void
 show_ready(struct exchange *x)
 {
     struct edge *edge = x->edge;
-    bool broker = om_link_is_open(om_client_link(edge->client));
-    bool ready = edge_ready(edge);
-    om_json_put(&edge->out, ready ? "{\"status\":\"ready\"" : "{\"status\":\"starting\"");
-    om_json_put(&edge->out, broker ? ",\"broker\":true" : ",\"broker\":false");
-    om_json_put(&edge->out, ready ? ",\"identity\":true}" : ",\"identity\":false}");
-    struct om_http_response response = { .status = ready ? 200 : 503 };
+    if (!om_link_is_open(om_client_link(edge->client))) {
+        exchange_fail(x, OM_EUNAVAILABLE, NULL, "there is no session with the broker");
+        return;
+    }
+    if (!edge_ready(edge)) {
+        exchange_fail(x, OM_EUNAVAILABLE, NULL, "identity has not answered lately");
+        return;
+    }
+    om_json_put(&edge->out, "{\"status\":\"ready\"}");
+    struct om_http_response response = { .status = 200 };
     exchange_reply_json(x, &response);
 }
 

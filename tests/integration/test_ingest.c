@@ -1,0 +1,505 @@
+// The HTTP edge as a real program, with the real broker, identity and registry.
+#include <criterion/criterion.h>
+#include <curl/curl.h>
+#include <ftw.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "exchange.h"
+#include "program.h"
+
+enum { DEADLINE_MS = 20000, SETTINGS = 10, BIG = 3 << 20 };
+
+static struct setup {
+    char folder[32], settings[SETTINGS][160], url[64], admin[128];
+    const char *list[SETTINGS + 1];
+    size_t count;
+    struct program broker, identity, registry, ingest;
+    // The last answer.
+    long status;
+    struct om_buf text;
+    json_t *body;
+    char request_id[64], fields[4096];
+} here;
+
+// ---- asking
+
+static size_t
+on_text(char *data, size_t size, size_t count, void *context)
+{
+    om_buf_put(context, data, size * count);
+    return size * count;
+}
+
+static size_t
+on_field(char *data, size_t size, size_t count, void *context)
+{
+    (void)context;
+    size_t used = strlen(here.fields), room = sizeof(here.fields) - used - 1;
+    size_t take = size * count < room ? size * count : room;
+    memcpy(here.fields + used, data, take);
+    here.fields[used + take] = '\0';
+    return size * count;
+}
+
+struct ask {
+    const char *method, *path, *key;
+    const char *body;
+    size_t body_size; // 0: strlen
+    const char *type;
+    curl_mime *form;
+};
+
+static struct curl_slist *
+add_header(struct curl_slist *list, const char *name, const char *value)
+{
+    char line[512];
+    snprintf(line, sizeof(line), "%s%s", name, value);
+    return curl_slist_append(list, line);
+}
+
+static long
+perform(CURL *curl, const struct ask *ask)
+{
+    char url[512];
+    struct curl_slist *headers = NULL;
+    snprintf(url, sizeof(url), "%s%s", here.url, ask->path);
+    if (ask->key)
+        headers = add_header(headers, "Authorization: Bearer ", ask->key);
+    if (ask->type)
+        headers = add_header(headers, "Content-Type: ", ask->type);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)DEADLINE_MS);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_text);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &here.text);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
+    if (ask->body) {
+        size_t size = ask->body_size ? ask->body_size : strlen(ask->body);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, ask->body);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)size);
+    }
+    if (ask->form)
+        curl_easy_setopt(curl, CURLOPT_MIMEPOST, ask->form);
+    if (strcmp(ask->method, "HEAD") == 0)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, ask->method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    CURLcode code = curl_easy_perform(curl);
+    cr_assert_eq(code, CURLE_OK, "%s %s: %s", ask->method, ask->path,
+                 curl_easy_strerror(code));
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &here.status);
+    curl_slist_free_all(headers);
+    return here.status;
+}
+
+// Every answer has a request id, also in an error's body.
+static void
+read_answer(const struct ask *ask)
+{
+    json_decref(here.body);
+    here.body =
+        here.text.size ? json_loadb(here.text.data, here.text.size, 0, NULL) : NULL;
+    const char *id = strcasestr(here.fields, "x-request-id: req_");
+    cr_assert(id, "%s %s has no request id", ask->method, ask->path);
+    snprintf(here.request_id, sizeof(here.request_id), "%.30s", id + 14);
+    if (here.status < 400 || strcmp(ask->method, "HEAD") == 0)
+        return;
+    const char *in_body = json_string_value(
+        json_object_get(json_object_get(here.body, "error"), "request_id"));
+    cr_expect(in_body && strcmp(in_body, here.request_id) == 0, "%s %s: %.*s",
+              ask->method, ask->path, (int)here.text.size, here.text.data);
+}
+
+static long
+ask(struct ask ask)
+{
+    CURL *curl = curl_easy_init();
+    om_buf_reset(&here.text);
+    here.fields[0] = '\0';
+    perform(curl, &ask);
+    curl_easy_cleanup(curl);
+    read_answer(&ask);
+    return here.status;
+}
+
+static long
+get(const char *path)
+{
+    return ask((struct ask){ .method = "GET", .path = path, .key = here.admin });
+}
+
+static long
+post(const char *path, const char *body)
+{
+    return ask(
+        (struct ask){ .method = "POST", .path = path, .key = here.admin, .body = body });
+}
+
+static const char *
+text_of(const char *key)
+{
+    const char *text = json_string_value(json_object_get(here.body, key));
+    return text ? text : "";
+}
+
+static const char *
+error_of(const char *key)
+{
+    const char *text =
+        json_string_value(json_object_get(json_object_get(here.body, "error"), key));
+    return text ? text : "";
+}
+
+// ---- setting up
+
+// `scheme` is what stands before the folder, `rest` what stands behind it, NULL: no
+// folder.
+static void
+add_setting(const char *name, const char *scheme, const char *rest)
+{
+    snprintf(here.settings[here.count], sizeof(here.settings[0]), "%s=%s%s%s", name,
+             scheme, rest ? here.folder : "", rest ? rest : "");
+    here.list[here.count] = here.settings[here.count];
+    here.count++;
+}
+
+static void
+await_ready(void)
+{
+    int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
+    while (get("/readyz") != 200)
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never ready");
+}
+
+static void
+read_file(const char *name, char *out, size_t size)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", here.folder, name);
+    FILE *file = fopen(path, "r");
+    cr_assert(file, "%s", path);
+    cr_assert(fgets(out, (int)size, file));
+    out[strcspn(out, "\n")] = '\0';
+    fclose(file);
+}
+
+static void
+begin(void)
+{
+    here = (struct setup){ .folder = "/tmp/omni-test-XXXXXX" };
+    cr_assert(mkdtemp(here.folder));
+    add_setting("OMNI_BROKER", "ipc://", "/client");
+    add_setting("OMNI_BROKER_WORK", "ipc://", "/work");
+    add_setting("OMNI_DATABASE", "sqlite:", "/data");
+    add_setting("OMNI_BLOBS", "dir:", "/blobs");
+    add_setting("OMNI_ADMIN_KEY_FILE", "", "/admin.key");
+    add_setting("OMNI_SECRET_FILE", "", "/secret");
+    add_setting("OMNI_KEYS", "", NULL);
+    add_setting("OMNI_LISTEN", "127.0.0.1:0", NULL);
+    add_setting("OMNI_LOG_FORMAT", "json", NULL);
+    program_start(&here.broker, "omni-broker", here.list, NULL);
+    program_expect_log(&here.broker, "serving");
+    program_start(&here.identity, "omni-identity", here.list, NULL);
+    program_start(&here.registry, "omni-registry", here.list, NULL);
+    program_start(&here.ingest, "omni-ingest", here.list, NULL);
+    program_expect_log(&here.identity, "serving");
+    program_expect_log(&here.ingest, "listening");
+    const char *address = strstr(here.ingest.log, "127.0.0.1:");
+    cr_assert(address);
+    snprintf(here.url, sizeof(here.url), "http://%.*s", (int)strcspn(address, "\""),
+             address);
+    read_file("admin.key", here.admin, sizeof(here.admin));
+    await_ready();
+}
+
+static int
+remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+    (void)info;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void
+end(void)
+{
+    program_signal(&here.ingest, SIGTERM);
+    cr_expect_eq(program_wait(&here.ingest, DEADLINE_MS), 0, "%s", here.ingest.log);
+    cr_expect_null(strstr(here.ingest.log, "Sanitizer"), "%s", here.ingest.log);
+    program_finish(&here.registry);
+    program_finish(&here.identity);
+    program_finish(&here.broker);
+    json_decref(here.body);
+    om_buf_finish(&here.text);
+    nftw(here.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(ingest, .init = begin, .fini = end, .timeout = 120);
+
+// ---- who may ask
+
+Test(ingest, answers_401_on_every_route_without_a_right_key)
+{
+    static const char *const keys[] = {
+        NULL, "nonsense", "omni_live_00000000000000000000000000000000",
+        "omg1.eyJ0IjoidGVuXzAifQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    };
+    for (size_t i = 0; i < route_count; i++)
+        for (size_t k = 0; k < OM_COUNT(keys); k++) {
+            if (routes[i].auth == AUTH_NONE)
+                continue;
+            ask((struct ask){ .method = om_http_method_name(routes[i].method),
+                              .path = routes[i].pattern,
+                              .key = keys[k],
+                              .body = routes[i].flags & ROUTE_BODY ? "{}" : NULL });
+            cr_expect_eq(here.status, 401, "%s %s with %s: %ld",
+                         om_http_method_name(routes[i].method), routes[i].pattern,
+                         keys[k] ? keys[k] : "no key", here.status);
+            cr_expect(strcasestr(here.fields, "www-authenticate: Bearer"));
+            cr_expect_str_eq(error_of("type"), "authentication_error");
+        }
+}
+
+Test(ingest, answers_anyone_who_asks_for_what_is_public)
+{
+    static const char *const paths[] = { "/healthz", "/readyz", "/openapi.json" };
+    for (size_t i = 0; i < OM_COUNT(paths); i++) {
+        cr_expect_eq(ask((struct ask){ .method = "GET", .path = paths[i] }), 200);
+        cr_expect(json_is_object(here.body), "%s", paths[i]);
+        cr_expect_eq(ask((struct ask){ .method = "HEAD", .path = paths[i] }), 200);
+        cr_expect_eq(here.text.size, 0);
+        cr_expect_eq(ask((struct ask){ .method = "POST", .path = paths[i] }), 405);
+        cr_expect(strcasestr(here.fields, "allow: GET, HEAD"));
+    }
+}
+
+Test(ingest, lets_a_key_do_what_its_scopes_say_until_it_is_revoked)
+{
+    char key[128], path[128];
+    cr_assert_eq(post("/developer/keys",
+                      "{\"name\":\"reader\",\"scopes\":[\"files:read\",\"keys:write\"]}"),
+                 201);
+    snprintf(key, sizeof(key), "%s", text_of("key"));
+    snprintf(path, sizeof(path), "/developer/keys/%s/revoke", text_of("id"));
+
+    struct ask list = { .method = "GET", .path = "/v1/files", .key = key };
+    cr_expect_eq(ask(list), 200);
+    struct ask other = { .method = "GET", .path = "/api/v1/tasks", .key = key };
+    cr_expect_eq(ask(other), 403);
+    cr_expect(strstr(error_of("message"), "tasks:read"), "%s", error_of("message"));
+    struct ask grow = { .method = "POST",
+                        .path = "/developer/keys",
+                        .key = key,
+                        .body = "{\"name\":\"more\",\"scopes\":[\"train\"]}" };
+    cr_expect_eq(ask(grow), 403, "it cannot grant what it has not");
+
+    cr_assert_eq(post(path, NULL), 200);
+    int64_t revoked_ms = om_clock_mono_ms();
+    while (ask(list) == 200)
+        cr_assert_lt(om_clock_mono_ms(), revoked_ms + 1500, "still good");
+    cr_expect_eq(here.status, 401);
+}
+
+// ---- what is asked
+
+Test(ingest, answers_what_is_wrong_with_a_body)
+{
+    static const struct {
+        const char *path, *body;
+        long status;
+        const char *param, *words;
+    } cases[] = {
+        { "/api/v1/tasks", "no json", 400, "", "not JSON" },
+        { "/api/v1/tasks", "{\"queue\":\"a\",\"kind\":\"k\"", 400, "", "not JSON" },
+        { "/api/v1/tasks", "{\"queue\":\"a\",\"queue\":\"a\"}", 400, "", "duplicate" },
+        { "/api/v1/tasks", "[]", 400, "", "object" },
+        { "/api/v1/tasks", "", 400, "queue", "required" },
+        { "/api/v1/tasks", "{\"queeu\":\"a\"}", 400, "queeu", "did you mean \"queue\"" },
+        { "/api/v1/tasks", "{\"queue\":\"a\",\"kind\":1}", 400, "kind", "a string" },
+        { "/api/v1/tasks", "{\"queue\":\"A\",\"kind\":\"k\"}", 400, "queue", "letter" },
+        { "/api/v1/tasks", "{\"queue\":\"omni.billing\",\"kind\":\"k\"}", 403, "queue",
+          "platform" },
+        { "/developer/keys", "{\"name\":\"\"}", 400, "name", "1 to 128" },
+        { "/developer/keys", "{\"name\":\"a\",\"granted\":[]}", 400, "granted",
+          "no field" },
+        { "/api/v1/nothing", "{}", 404, "", "path" },
+        { "/api/v1/tasks/task_00000000000000000000000000/retry", "{}", 404, "", "" },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        cr_expect_eq(post(cases[i].path, cases[i].body), cases[i].status, "%s: %ld %s",
+                     cases[i].body, here.status, error_of("message"));
+        cr_expect_str_eq(error_of("param"), cases[i].param, "%s", cases[i].body);
+        cr_expect(strstr(error_of("message"), cases[i].words), "%s: %s", cases[i].body,
+                  error_of("message"));
+    }
+}
+
+Test(ingest, takes_a_job_shows_it_waits_for_it_and_cancels_it)
+{
+    char task[64], path[128];
+    cr_assert_eq(post("/api/v1/tasks",
+                      "{\"queue\":\"mine\",\"kind\":\"k\",\"payload\":{\"a\":[1]}}"),
+                 202);
+    snprintf(task, sizeof(task), "%s", text_of("task_id"));
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s", task);
+    cr_expect(strstr(here.fields, path), "no Location: %s", here.fields);
+    cr_expect_str_eq(text_of("check_url"), path);
+
+    cr_expect_eq(get(path), 200);
+    cr_expect_str_eq(text_of("status"), "submitted");
+    cr_expect_str_eq(text_of("queue"), "mine");
+    cr_expect(json_is_null(json_object_get(here.body, "error")));
+
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s?wait=1", task);
+    int64_t began_ms = om_clock_mono_ms();
+    cr_expect_eq(get(path), 200);
+    int64_t took_ms = om_clock_mono_ms() - began_ms;
+    cr_expect(took_ms >= 900 && took_ms < 10000, "%lld ms", (long long)took_ms);
+
+    cr_expect_eq(get("/api/v1/tasks?status=submitted&limit=1"), 200);
+    cr_expect_eq(json_array_size(json_object_get(here.body, "data")), 1);
+    cr_expect_str_eq(text_of("first_id"), task);
+    cr_expect_eq(get("/api/v1/tasks?status=running"), 200);
+    cr_expect_eq(json_array_size(json_object_get(here.body, "data")), 0);
+
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s/cancel", task);
+    cr_expect_eq(post(path, NULL), 202);
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s?wait=10", task);
+    cr_expect_eq(get(path), 200);
+    cr_expect_str_eq(text_of("status"), "cancelled");
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s/cancel", task);
+    cr_expect_eq(post(path, NULL), 409);
+}
+
+// ---- bytes
+
+static long
+upload(const char *purpose, const char *bytes, size_t size)
+{
+    CURL *curl = curl_easy_init();
+    curl_mime *form = curl_mime_init(curl);
+    if (purpose) {
+        curl_mimepart *part = curl_mime_addpart(form);
+        curl_mime_name(part, "purpose");
+        curl_mime_data(part, purpose, CURL_ZERO_TERMINATED);
+    }
+    if (bytes) {
+        curl_mimepart *part = curl_mime_addpart(form);
+        curl_mime_name(part, "file");
+        curl_mime_filename(part, "monthly data.csv");
+        curl_mime_data(part, bytes, size);
+    }
+    struct ask ask = {
+        .method = "POST", .path = "/v1/files", .key = here.admin, .form = form
+    };
+    om_buf_reset(&here.text);
+    here.fields[0] = '\0';
+    perform(curl, &ask);
+    curl_mime_free(form);
+    curl_easy_cleanup(curl);
+    read_answer(&ask);
+    return here.status;
+}
+
+Test(ingest, keeps_the_bytes_of_a_file_as_they_were_sent)
+{
+    char *bytes = malloc(BIG), path[128];
+    for (size_t i = 0; i < BIG; i++)
+        bytes[i] = (char)(i * i >> 7);
+    cr_assert_eq(upload("dataset", bytes, BIG), 201, "%.*s", (int)here.text.size,
+                 here.text.data);
+    cr_expect_eq(json_integer_value(json_object_get(here.body, "bytes")), BIG);
+    cr_expect_str_eq(text_of("filename"), "monthly data.csv");
+    cr_expect_null(json_object_get(here.body, "blob"));
+    snprintf(path, sizeof(path), "/v1/files/%s/content", text_of("id"));
+    cr_expect_eq(get(path), 200);
+    cr_expect(om_str_eq(om_buf_str(&here.text), (struct om_str){ bytes, BIG }));
+    *strrchr(path, '/') = '\0';
+    cr_expect_eq(ask((struct ask){ .method = "DELETE", .path = path, .key = here.admin }),
+                 200);
+    cr_expect_eq(get(path), 404);
+    free(bytes);
+}
+
+Test(ingest, refuses_a_form_that_is_no_upload)
+{
+    cr_expect_eq(upload(NULL, "a", 1), 400);
+    cr_expect_str_eq(error_of("param"), "purpose");
+    cr_expect_eq(upload("fun", "a", 1), 400);
+    cr_expect_str_eq(error_of("param"), "purpose");
+    cr_expect_eq(upload("dataset", NULL, 0), 400);
+    cr_expect_str_eq(error_of("param"), "file");
+    cr_expect_eq(post("/v1/files", "{}"), 415);
+    struct ask broken = { .method = "POST",
+                          .path = "/v1/files",
+                          .key = here.admin,
+                          .type = "multipart/form-data; boundary=XY",
+                          .body =
+                              "--XY\r\nContent-Disposition: form-data; name=\"file\"\r\n"
+                              "\r\nnever ended" };
+    cr_expect_eq(ask(broken), 400);
+    broken.body = "--XY\r\nnonsense\r\n\r\n";
+    cr_expect_eq(ask(broken), 400);
+}
+
+Test(ingest, moves_blobs_for_who_has_a_grant_and_for_nobody_else)
+{
+    char why[256], secret_path[128], ref[OM_BLOB_REF_MAX], path[256], token[OM_GRANT_MAX];
+    struct om_secret secret;
+    snprintf(secret_path, sizeof(secret_path), "%s/secret", here.folder);
+    cr_assert_eq(om_secret_load(secret_path, &secret, why, sizeof(why)), OM_OK, "%s",
+                 why);
+    struct om_grant grant = { .tenant = { { 1, 2, 3 } },
+                              .task = "task_1",
+                              .expires_ms = om_clock_wall_ms() + 60000,
+                              .rights = OM_GRANT_READ | OM_GRANT_WRITE };
+    struct om_blob_ref blob = om_blob_ref_new(ROLE_REGISTRY, &grant.tenant);
+    om_blob_ref_text(&blob, ref);
+    snprintf(path, sizeof(path), "/internal/blobs/%s", ref);
+    om_grant_mint(&secret, &grant, token);
+
+    struct ask put = { .method = "PUT", .path = path, .key = token, .body = "bytes" };
+    cr_assert_eq(ask(put), 200, "%.*s", (int)here.text.size, here.text.data);
+    cr_expect_str_eq(text_of("ref"), ref);
+    cr_expect_eq(ask(put), 200, "the same again");
+    put.body = "other";
+    cr_expect_eq(ask(put), 422);
+    struct ask read = { .method = "GET", .path = path, .key = token };
+    cr_expect_eq(ask(read), 200);
+    cr_expect(om_str_eq(om_buf_str(&here.text), OM_LIT("bytes")));
+
+    grant.rights = OM_GRANT_READ;
+    om_grant_mint(&secret, &grant, token);
+    cr_expect_eq(ask(put), 403);
+    grant.tenant.bytes[0] = 9;
+    om_grant_mint(&secret, &grant, token);
+    cr_expect_eq(ask(read), 403);
+    grant.expires_ms = om_clock_wall_ms() - 1;
+    om_grant_mint(&secret, &grant, token);
+    cr_expect_eq(ask(read), 401);
+    read.key = here.admin;
+    cr_expect_eq(ask(read), 401, "a key is no grant");
+}
+
+// ---- what it stands on
+
+Test(ingest, is_not_ready_without_its_broker_and_is_again_with_it)
+{
+    int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
+    program_signal(&here.broker, SIGKILL);
+    program_wait(&here.broker, DEADLINE_MS);
+    while (get("/readyz") != 503)
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "ready without a broker");
+    cr_expect_eq(get("/healthz"), 200);
+    program_start(&here.broker, "omni-broker", here.list, NULL);
+    await_ready();
+    cr_expect_eq(get("/api/v1/tasks"), 200);
+}
