@@ -89,17 +89,14 @@ upload(struct demo *demo)
 static void
 print_metrics(json_t *metrics)
 {
-    const char *key, *mark = " ";
-    json_t *value;
-    printf("  measured on its own backtest, inside the %d months:", KNOWN);
-    json_object_foreach(metrics, key, value)
-    {
-        if (!json_is_number(value))
-            continue;
-        printf("%s%s %.4g", mark, key, json_number_value(value));
-        mark = ", ";
-    }
-    printf("\n");
+    double loss = 0, folds = 0, mase = 0, naive = 0;
+    if (json_unpack(metrics, "{s:F,s:F,s:F,s:F}", "loss", &loss, "folds", &folds, "mase",
+                    &mase, "seasonal_naive_mase", &naive) != 0)
+        return;
+    printf(
+        "  loss %.4f; on its own backtest, %.0f folds within the %d months, MASE %.3f\n"
+        "  where seasonal naive has %.3f\n",
+        loss, folds, KNOWN, mase, naive);
 }
 
 static int
@@ -192,8 +189,7 @@ quantity(json_t *meters, const char *name)
 {
     size_t index;
     json_t *meter;
-    json_array_foreach(meters, index, meter)
-    {
+    json_array_foreach (meters, index, meter) {
         const char *text = json_string_value(json_object_get(meter, "meter"));
         if (text && strcmp(text, name) == 0) {
             const char *amount = json_string_value(json_object_get(meter, "quantity"));

@@ -31,8 +31,7 @@ format_array(json_t *array, char *out, size_t size)
 {
     size_t index, used = 0;
     json_t *item;
-    json_array_foreach(array, index, item)
-    {
+    json_array_foreach (array, index, item) {
         const char *text = json_string_value(item);
         if (!text || used + strlen(text) + 3 > size)
             break;
@@ -95,19 +94,19 @@ print_table(json_t *items, const struct print_column *columns, const char *inden
     }
     for (; columns[count].key && count < COLUMNS_MAX; count++) {
         widths[count] = width(columns[count].title);
-        json_array_foreach(items, index, item)
-        {
+        json_array_foreach (items, index, item) {
             format_value(json_object_get(item, columns[count].key), columns[count].as,
                          cell);
             int own = width(cell);
             widths[count] = own > widths[count] ? own : widths[count];
         }
     }
+    printf("%s", indent);
     for (int i = 0; i < count; i++)
         print_padded(columns[i].title, widths[i], i == count - 1);
     printf("\n");
-    json_array_foreach(items, index, item)
-    {
+    json_array_foreach (items, index, item) {
+        printf("%s", indent);
         for (int i = 0; i < count; i++) {
             format_value(json_object_get(item, columns[i].key), columns[i].as, cell);
             print_padded(cell, widths[i], i == count - 1);
@@ -136,8 +135,7 @@ walk_object(json_t *object, const char *prefix, int room, bool print)
     const char *key;
     json_t *value;
     int longest = 0;
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach (object, key, value) {
         char name[CELL_MAX], cell[CELL_MAX];
         int own;
         snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", key);
@@ -184,8 +182,7 @@ format_detail(json_t *detail, char *out, size_t size)
     char cell[CELL_MAX];
     size_t used = 0;
     out[0] = '\0';
-    json_object_foreach(detail, key, value)
-    {
+    json_object_foreach (detail, key, value) {
         if (json_is_integer(value))
             format_value(value, PRINT_TEXT, cell);
         else if (json_is_real(value))

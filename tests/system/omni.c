@@ -476,8 +476,7 @@ omni_metered(struct omni *self, const char *meter)
     json_t *item;
     if (omni_ask(self, "GET", NULL, "/api/v1/usage?group_by=meter") != 200)
         return -1;
-    json_array_foreach(json_object_get(answer.body, "data"), index, item)
-    {
+    json_array_foreach (json_object_get(answer.body, "data"), index, item) {
         const char *name = json_string_value(json_object_get(item, "meter"));
         const char *quantity = json_string_value(json_object_get(item, "quantity"));
         if (name && quantity && strcmp(name, meter) == 0)
