@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "clock.h"
 #include "exchange.h"
@@ -15,7 +16,6 @@ enum {
     FEED_MS = 2000,       // for identity to answer
     FEED_LATE_MS = 3000,  // then this edge is not ready
     KEYS_HOLD_MS = 30000, // known keys are served without identity
-    FLUSH_MS = 2000,      // for what is reported at the end
     FLUSH_TURN_MS = 100,
 };
 
@@ -282,10 +282,22 @@ on_client_due(void *context)
     (void)context; // on_wake follows every turn
 }
 
+// Those that may wait long answer with what there is.
+static void
+stop_waiting(struct edge *self)
+{
+    struct exchange *x, *next;
+    DL_FOREACH_SAFE (self->busy, x, next)
+        if (x->on_stop)
+            x->on_stop(x);
+}
+
 static void
 on_tick(void *context)
 {
     struct edge *self = context;
+    if (atomic_load(&self->stopping))
+        stop_waiting(self);
     if (self->ticks++ % 2 == 0)
         ask_feed(self);
     report_flush(&self->report);
@@ -382,12 +394,12 @@ wait_for_link(struct edge *self, int64_t wait_ms)
 static void
 flush(struct edge *self)
 {
-    int64_t until_ms = om_clock_mono_ms() + FLUSH_MS;
+    int64_t until_ms = om_clock_mono_ms() + self->ingest->conf.drain_ms;
     report_flush(&self->report);
     while (om_clock_mono_ms() < until_ms) {
         om_client_process(self->client);
         report_flush(&self->report);
-        if (self->busy == 0 && report_idle(&self->report))
+        if (!self->busy && report_idle(&self->report))
             return;
         om_client_process(self->client);
         wait_for_link(self, FLUSH_TURN_MS);
@@ -405,6 +417,7 @@ edge_run(struct edge *self)
 void
 edge_stop(struct edge *self)
 {
+    atomic_store(&self->stopping, true);
     om_http_loop_stop(self->loop);
 }
 
@@ -416,6 +429,8 @@ edge_destroy(struct edge **self_p)
         return;
     *self_p = NULL;
     om_http_loop_destroy(&self->loop);
+    while (self->busy)
+        exchange_abandon(self->busy);
     report_finish(&self->report);
     om_client_destroy(&self->client);
     keys_finish(&self->keys);

@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "clock.h"
 #include "exchange.h"
@@ -24,7 +25,7 @@ exchange_begin(struct edge *edge, struct om_http_request *request)
 {
     struct exchange *x = edge->idle;
     if (x)
-        edge->idle = x->next;
+        LL_DELETE(edge->idle, x);
     else
         x = calloc(1, sizeof(*x));
     if (!x)
@@ -37,7 +38,7 @@ exchange_begin(struct edge *edge, struct om_http_request *request)
     x->id = om_id_new(0);
     set_id(x, 0);
     x->started_us = om_clock_mono_us();
-    edge->busy++;
+    DL_APPEND(edge->busy, x);
 
     struct om_trace parent;
     if (om_trace_parse(om_http_field(request, "traceparent"), &parent) == OM_OK)
@@ -47,8 +48,8 @@ exchange_begin(struct edge *edge, struct om_http_request *request)
     return x;
 }
 
-static void
-end(struct exchange *x)
+void
+exchange_abandon(struct exchange *x)
 {
     struct edge *edge = x->edge;
     if (x->pending)
@@ -56,9 +57,8 @@ end(struct exchange *x)
     if (x->upload)
         om_blob_abort(&x->upload->writer);
     om_arena_reset(&x->arena);
-    x->next = edge->idle;
-    edge->idle = x;
-    edge->busy--;
+    DL_DELETE(edge->busy, x);
+    LL_PREPEND(edge->idle, x);
 }
 
 void
@@ -67,7 +67,7 @@ exchange_gone(struct exchange *x)
     bool goes_on = x->pending && x->authenticated && x->route->flags & ROUTE_MUTATES;
     x->handle = 0;
     if (!goes_on)
-        end(x);
+        exchange_abandon(x);
 }
 
 struct om_http_request *
@@ -311,7 +311,7 @@ exchange_reply(struct exchange *x, struct om_http_response *response)
     log_reply(x, response->status);
     om_http_respond(edge->loop, x->handle, response);
     om_buf_reset(&edge->out);
-    end(x);
+    exchange_abandon(x);
 }
 
 void

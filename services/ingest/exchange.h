@@ -39,12 +39,17 @@ struct exchange {
     char resource[128];      // to what, in the audit log
     struct om_str ip, agent; // in the arena
     int64_t started_us;
-    struct exchange *next;
+    // What to do when the edge stops, of one that may wait long; else NULL.
+    void (*on_stop)(struct exchange *x);
+    struct exchange *prev, *next;
 };
 
 // Begin with a request whose head has come; and end it because the client left.
 struct exchange *exchange_begin(struct edge *edge, struct om_http_request *request);
 void exchange_gone(struct exchange *x);
+
+// End without an answer to anybody.
+void exchange_abandon(struct exchange *x);
 
 // The caller is known: give the exchange its tenant. False: refused, and replied.
 bool exchange_authorise(struct exchange *x, const struct caller *caller);

@@ -21,8 +21,8 @@ const struct om_setting ingest_settings[] = {
       "the secret that signs the grants of jobs; made if it is not there" },
     { "OMNI_INGEST_THREADS", CONF_INT, AT(threads), "2", 1, INGEST_THREADS_MAX,
       "event loops" },
-    { "OMNI_DRAIN_MS", CONF_INT, AT(drain_ms), "2000", 0, 600000,
-      "how long requests may be finished when stopping" },
+    { "OMNI_DRAIN_MS", CONF_INT, AT(drain_ms), "450", 0, 600000,
+      "when stopping: how long requests may be finished, and reports sent" },
     { 0 },
 };
 

@@ -64,8 +64,9 @@ struct edge {
     uint64_t ticks;
     char refused_id[OM_TYPEID_MAX];
     struct exchange *idle; // exchanges to use again
-    size_t busy;           // exchanges in use
-    struct om_buf out;     // the body of the response being made
+    struct exchange *busy; // exchanges in use
+    atomic_bool stopping;
+    struct om_buf out; // the body of the response being made
 };
 
 // Thread `number` of the process. Takes listen_fd. NULL with the reason in `why`.

@@ -181,6 +181,16 @@ on_watch(void *context, const struct om_answer *answer)
         return;
     }
     x->pending = 0;
+    x->on_stop = NULL;
+    ask_task(x);
+}
+
+static void
+stop_watch(struct exchange *x)
+{
+    om_client_forget(x->edge->client, x->pending);
+    x->pending = 0;
+    x->on_stop = NULL;
     ask_task(x);
 }
 
@@ -198,6 +208,7 @@ task_get(struct exchange *x)
     }
     struct wire_msg msg = task_msg(x, query->id, traceparent);
     WIRE_SET(&msg, ttl_ms, query->wait * 1000);
+    x->on_stop = stop_watch;
     exchange_send(x, WIRE_WATCH, &msg, (struct om_str){ 0 },
                   query->wait * 1000 + WATCH_GRACE_MS, on_watch);
 }

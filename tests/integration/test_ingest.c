@@ -379,6 +379,26 @@ Test(ingest, takes_a_job_shows_it_waits_for_it_and_cancels_it)
     cr_expect_eq(post(path, NULL), 409);
 }
 
+static void
+stop_soon(int signal_number)
+{
+    (void)signal_number;
+    program_signal(&here.ingest, SIGTERM);
+}
+
+Test(ingest, answers_who_waits_for_a_task_when_it_stops)
+{
+    char path[128];
+    cr_assert_eq(post("/api/v1/tasks", "{\"queue\":\"mine\",\"kind\":\"k\"}"), 202);
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s?wait=60", text_of("task_id"));
+    signal(SIGALRM, stop_soon);
+    ualarm(200 * 1000, 0); // while the next request waits
+    int64_t began_ms = om_clock_mono_ms();
+    cr_expect_eq(get(path), 200);
+    cr_expect_str_eq(text_of("status"), "submitted");
+    cr_expect_lt(om_clock_mono_ms() - began_ms, 5000);
+}
+
 // ---- bytes
 
 static long
