@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdlib.h>
 
 #include "bench.h"
 
@@ -93,6 +94,33 @@ bench_expect(struct bench *self, core_conn conn, enum wire_type type)
     return &self->msg;
 }
 
+const struct wire_msg *
+bench_find(struct bench *self, core_conn conn, enum wire_type type)
+{
+    while (core_next_send(self->core, &self->sent)) {
+        cr_assert_eq(wire_decode(self->sent.header, &self->msg), OM_OK);
+        if (self->sent.conn == conn && self->msg.type == (int64_t)type)
+            return &self->msg;
+    }
+    cr_assert_fail("no %s was sent", wire_find(type)->name);
+    return NULL;
+}
+
+void
+bench_drop(struct bench *self)
+{
+    while (core_next_send(self->core, &self->sent))
+        ;
+}
+
+void
+bench_settle(struct bench *self)
+{
+    do
+        bench_drop(self);
+    while (bench_commit(self, OM_OK));
+}
+
 void
 bench_expect_nothing(struct bench *self)
 {
@@ -170,4 +198,69 @@ bench_state(const struct wire_msg *msg)
     struct wire_task task;
     cr_assert_eq(rec_decode(&wire_task_rec, msg->info, &task, NULL), OM_OK);
     return (enum task_state)task.state;
+}
+
+void
+bench_hold(struct om_buf *list, const char *token)
+{
+    struct wire_held held = { 0 };
+    REC_SET(&held, wire_held, token, ((struct om_str){ token, WIRE_TOKEN_BYTES }));
+    om_pack_array(list, 1);
+    rec_encode(&wire_held_rec, &held, list);
+}
+
+void
+bench_pass_beating(struct bench *self, core_conn conn, const char *token, int64_t ms)
+{
+    struct om_buf list = { 0 };
+    bench_hold(&list, token);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, held, om_buf_str(&list));
+    for (int64_t left_ms = ms; left_ms > 0; left_ms -= 1000) {
+        bench_pass(self, left_ms < 1000 ? left_ms : 1000);
+        bench_send(self, conn, &bench_local, WIRE_BEAT, &msg, NULL);
+        bench_drop(self);
+    }
+    om_buf_finish(&list);
+}
+
+void
+bench_answer_task(struct bench *self, enum om_rc rc, const struct stored_task *task)
+{
+    struct read *read = core_next_read(self->core);
+    cr_assert(read, "nothing was read");
+    cr_assert_eq(read->kind, READ_TASK);
+    read->rc = rc;
+    if (task) {
+        read->tasks = malloc(sizeof(*task));
+        cr_assert(read->tasks);
+        *read->tasks = *task;
+        read->count = 1;
+    }
+    core_read_done(self->core, self->now, &read);
+}
+
+struct om_str
+bench_refusal(struct bench *self, core_conn conn, enum wire_type type)
+{
+    return bench_expect(self, conn, type)->code;
+}
+
+void
+bench_ask(struct bench *self, enum wire_type type, const struct om_uuid *task)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("ask"));
+    WIRE_SET(&msg, task, bench_task_text(task));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, ttl_ms, 5000);
+    bench_send(self, BENCH_CLIENT, &bench_local, type, &msg, NULL);
+}
+
+enum task_state
+bench_get_state(struct bench *self, const struct om_uuid *task)
+{
+    bench_drop(self);
+    bench_ask(self, WIRE_GET, task);
+    return bench_state(bench_expect(self, BENCH_CLIENT, WIRE_TASK));
 }

@@ -43,6 +43,16 @@ void bench_pass(struct bench *self, int64_t ms);
 const struct wire_msg *bench_expect(struct bench *self, core_conn conn,
                                     enum wire_type type);
 
+// Take the next message of that type for `conn`, and drop what comes before it.
+const struct wire_msg *bench_find(struct bench *self, core_conn conn,
+                                  enum wire_type type);
+
+// Drop all messages that wait.
+void bench_drop(struct bench *self);
+
+// Commit and drop until there is nothing to do.
+void bench_settle(struct bench *self);
+
 // No message is waiting, or the test fails.
 void bench_expect_nothing(struct bench *self);
 
@@ -64,6 +74,25 @@ void bench_say(struct bench *self, core_conn conn, enum wire_type type,
 
 // Take a JOB and keep its token.
 void bench_take_job(struct bench *self, core_conn conn, char token[WIRE_TOKEN_BYTES]);
+
+// Let time pass in steps of a second, the worker beating for its lease in each.
+void bench_pass_beating(struct bench *self, core_conn conn, const char *token,
+                        int64_t ms);
+
+// Answer the next read with one stored task, or with `rc` and none.
+void bench_answer_task(struct bench *self, enum om_rc rc, const struct stored_task *task);
+
+// The code of the next message, an ERROR or REJECT for `conn`.
+struct om_str bench_refusal(struct bench *self, core_conn conn, enum wire_type type);
+
+// A message about a task of BENCH_TENANT's.
+void bench_ask(struct bench *self, enum wire_type type, const struct om_uuid *task);
+
+// A token's lease as BEAT names it, in HELLO's and BEAT's list.
+void bench_hold(struct om_buf *list, const char *token);
+
+// The state GET shows of an open task.
+enum task_state bench_get_state(struct bench *self, const struct om_uuid *task);
 
 // The state a WATCH, GET or EVENT shows.
 enum task_state bench_state(const struct wire_msg *msg);

@@ -2,18 +2,6 @@
 
 #include "bench.h"
 
-// The state GET shows of an open task.
-static enum task_state
-get_state(struct bench *bench, const struct om_uuid *id)
-{
-    struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, id, OM_LIT("get"));
-    WIRE_SET(&msg, task, bench_task_text(id));
-    WIRE_SET(&msg, tenant, BENCH_TENANT);
-    bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_GET, &msg, NULL);
-    return bench_state(bench_expect(bench, BENCH_CLIENT, WIRE_TASK));
-}
-
 Test(core, says_submitted_only_after_the_commit)
 {
     struct bench bench;
@@ -37,10 +25,10 @@ Test(core, carries_a_job_from_submit_to_done)
     struct om_uuid id = bench_submitted(&bench, "omni.inference");
     bench_take_job(&bench, BENCH_WORKER, token);
     cr_expect(om_str_eq(payload_bytes(bench.sent.payload), OM_LIT("payload")));
-    cr_expect_eq(get_state(&bench, &id), STATE_LEASED);
+    cr_expect_eq(bench_get_state(&bench, &id), STATE_LEASED);
 
     bench_say(&bench, BENCH_WORKER, WIRE_START, token);
-    cr_expect_eq(get_state(&bench, &id), STATE_RUNNING);
+    cr_expect_eq(bench_get_state(&bench, &id), STATE_RUNNING);
     cr_assert(bench_commit(&bench, OM_OK)); // the lease
     bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
     bench_expect_nothing(&bench);

@@ -1,0 +1,387 @@
+#include <criterion/criterion.h>
+
+#include "bench.h"
+
+// A bench on which a worker has started a job of `queue`; everything is durable.
+static struct om_uuid
+running(struct bench *bench, const char *queue, char token[WIRE_TOKEN_BYTES])
+{
+    bench_init(bench);
+    bench_hello(bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(bench, BENCH_WORKER, queue, 1);
+    struct om_uuid id = bench_submitted(bench, queue);
+    cr_assert(bench_commit(bench, OM_OK));
+    bench_take_job(bench, BENCH_WORKER, token);
+    bench_say(bench, BENCH_WORKER, WIRE_START, token);
+    bench_expect_nothing(bench);
+    return id;
+}
+
+// The mark the core commits next.
+static struct change_mark
+next_mark(struct bench *bench)
+{
+    struct batch *batch = core_take_batch(bench->core);
+    cr_assert(batch, "nothing is committed");
+    cr_assert_eq(batch->changes[0].kind, CHANGE_MARK);
+    struct change_mark mark = batch->changes[0].mark;
+    core_committed(bench->core, bench->now, &batch, OM_OK);
+    return mark;
+}
+
+// Let a backoff pass; the worker stays alive and has credit for one more job.
+static void
+next_attempt(struct bench *bench, int64_t limit, char token[WIRE_TOKEN_BYTES])
+{
+    struct wire_msg credit = { 0 };
+    WIRE_SET(&credit, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&credit, limit, limit);
+    for (int i = 0; i < 100; i++) {
+        bench_pass(bench, 3000);
+        bench_send(bench, BENCH_WORKER, &bench_local, WIRE_CREDIT, &credit, NULL);
+        while (core_next_send(bench->core, &bench->sent)) {
+            cr_assert_eq(wire_decode(bench->sent.header, &bench->msg), OM_OK);
+            if (bench->msg.type != WIRE_JOB)
+                continue;
+            memcpy(token, bench->msg.token.data, WIRE_TOKEN_BYTES);
+            bench_settle(bench);
+            return;
+        }
+    }
+    cr_assert_fail("there was no next attempt");
+}
+
+Test(lease, is_lost_after_10_s_of_silence_for_a_short_job_and_30_s_for_a_long_one)
+{
+    static const struct {
+        const char *queue;
+        int64_t ms;
+    } cases[] = { { "omni.inference", 10000 }, { "omni.training", 30000 } };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        struct bench bench;
+        char token[WIRE_TOKEN_BYTES];
+        struct om_uuid id = running(&bench, cases[i].queue, token);
+        bench_settle(&bench);
+        bench_pass(&bench, cases[i].ms - 1);
+        bench_hello(&bench, BENCH_CLIENT, "ingest", "i1"); // its session is silent too
+        cr_expect_eq(bench_get_state(&bench, &id), STATE_RUNNING);
+        bench_pass(&bench, 1);
+        cr_expect_eq(bench_get_state(&bench, &id), STATE_RETRY_WAIT);
+        cr_expect_eq(next_mark(&bench).kind, MARK_LOST);
+        bench_finish(&bench);
+    }
+}
+
+Test(lease, is_kept_as_long_as_its_worker_names_it_in_a_beat)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    bench_pass_beating(&bench, BENCH_WORKER, token, 55 * 1000);
+    cr_expect_eq(core_stats(bench.core).lost, 0);
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_find(&bench, BENCH_WORKER, WIRE_DONE_ACK);
+    bench_finish(&bench);
+}
+
+Test(lease, that_is_not_current_is_answered_stale)
+{
+    static const enum wire_type types[] = { WIRE_START, WIRE_DONE, WIRE_FAIL,
+                                            WIRE_CANCELLED, WIRE_RELEASE };
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    struct om_uuid id = running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    char other[WIRE_TOKEN_BYTES];
+    memcpy(other, token, sizeof(other));
+    other[WIRE_TOKEN_BYTES - 1]++;
+    for (size_t i = 0; i < OM_COUNT(types); i++) {
+        bench_say(&bench, BENCH_WORKER, types[i], other);
+        bench_expect(&bench, BENCH_WORKER, WIRE_STALE);
+    }
+    cr_assert_not(bench_commit(&bench, OM_OK));
+    cr_expect_eq(bench_get_state(&bench, &id), STATE_RUNNING);
+
+    struct om_buf list = { 0 };
+    bench_hold(&list, other);
+    struct wire_msg beat = { 0 };
+    WIRE_SET(&beat, held, om_buf_str(&list));
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_BEAT, &beat, NULL);
+    struct rec_iter stale =
+        rec_iter(bench_expect(&bench, BENCH_WORKER, WIRE_BEAT_ACK)->stale);
+    struct om_str bytes;
+    cr_assert(rec_next_str(&stale, &bytes));
+    cr_expect_eq(memcmp(bytes.data, other, sizeof(other)), 0);
+    om_buf_finish(&list);
+    bench_finish(&bench);
+}
+
+Test(lease, of_one_role_is_of_no_use_to_another)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    bench_hello(&bench, BENCH_OTHER, "billing", "b1");
+    bench_say(&bench, BENCH_OTHER, WIRE_DONE, token);
+    bench_expect(&bench, BENCH_OTHER, WIRE_STALE);
+    bench_finish(&bench);
+}
+
+Test(lease, that_ended_is_acknowledged_each_time_its_worker_says_so)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    bench_expect_nothing(&bench); // not yet durable
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_expect(&bench, BENCH_WORKER, WIRE_DONE_ACK);
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    bench_expect(&bench, BENCH_WORKER, WIRE_DONE_ACK);
+    cr_assert_not(bench_commit(&bench, OM_OK), "it was committed twice");
+    bench_finish(&bench);
+}
+
+Test(lease, given_back_unstarted_costs_no_attempt)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    bench_say(&bench, BENCH_WORKER, WIRE_RELEASE, token);
+    cr_expect_eq(next_mark(&bench).kind, MARK_RELEASE);
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 2);
+    cr_expect_eq(bench_expect(&bench, BENCH_WORKER, WIRE_JOB)->attempt, 1);
+    bench_finish(&bench);
+}
+
+Test(lease, not_started_goes_back_when_its_worker_says_bye)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    bench_submitted(&bench, "omni.inference");
+    bench_take_job(&bench, BENCH_WORKER, token);
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_BYE, &(struct wire_msg){ 0 },
+               NULL);
+    cr_expect_eq(core_stats(bench.core).ready, 1);
+    cr_expect_eq(core_stats(bench.core).leased, 0);
+    bench_finish(&bench);
+}
+
+// ---- failure
+
+Test(lease, ends_with_a_retry_after_a_backoff_until_the_attempts_are_used_up)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    for (int64_t attempt = 1; attempt < 3; attempt++) {
+        bench_say(&bench, BENCH_WORKER, WIRE_FAIL, token);
+        struct change_mark mark = next_mark(&bench);
+        cr_expect_eq(mark.kind, MARK_FAIL);
+        cr_expect_leq(mark.due_ms - bench.now.wall_ms, 1000 << (attempt - 1));
+        cr_expect_gt(mark.due_ms, bench.now.wall_ms);
+        bench_find(&bench, BENCH_WORKER, WIRE_DONE_ACK);
+        next_attempt(&bench, attempt + 1, token);
+    }
+    bench_say(&bench, BENCH_WORKER, WIRE_FAIL, token);
+    bench_settle(&bench);
+    cr_expect_eq(core_stats(bench.core).failed, 1);
+    bench_finish(&bench);
+}
+
+Test(lease, ends_at_once_with_a_failure_that_may_not_be_retried)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    struct wire_msg fail = { 0 };
+    WIRE_SET(&fail, token, ((struct om_str){ token, sizeof(token) }));
+    WIRE_SET(&fail, code, OM_LIT("column_missing"));
+    WIRE_SET(&fail, retryable, false);
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_FAIL, &fail, NULL);
+    bench_settle(&bench);
+    cr_expect_eq(core_stats(bench.core).failed, 1);
+    bench_finish(&bench);
+}
+
+Test(lease, is_retried_when_its_worker_says)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    struct wire_msg fail = { 0 };
+    WIRE_SET(&fail, token, ((struct om_str){ token, sizeof(token) }));
+    WIRE_SET(&fail, code, OM_LIT("unavailable"));
+    WIRE_SET(&fail, retry_ms, 77777);
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_FAIL, &fail, NULL);
+    cr_expect_eq(next_mark(&bench).due_ms, bench.now.wall_ms + 77777);
+    bench_finish(&bench);
+}
+
+Test(lease, lost_three_times_fails_the_job)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    for (int64_t lost = 1; lost <= 3; lost++) {
+        bench_pass(&bench, 10000); // the worker is silent
+        bench_settle(&bench);
+        if (lost < 3)
+            next_attempt(&bench, lost + 1, token);
+    }
+    cr_expect_eq(core_stats(bench.core).lost, 3);
+    cr_expect_eq(core_stats(bench.core).failed, 1);
+    bench_finish(&bench);
+}
+
+Test(lease, ends_at_its_hard_limit_which_counts_from_the_start)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token); // 60 s by the queue's table
+    bench_settle(&bench);
+    bench_pass_beating(&bench, BENCH_WORKER, token, 59 * 1000);
+    cr_expect_eq(core_stats(bench.core).leased, 1);
+    bench_pass(&bench, 1000);
+    bench_expect(&bench, BENCH_WORKER, WIRE_CANCEL_JOB);
+    struct change_mark mark = next_mark(&bench);
+    cr_expect_eq(mark.kind, MARK_FAIL);
+    bench_say(&bench, BENCH_WORKER, WIRE_CANCELLED, token);
+    bench_expect(&bench, BENCH_WORKER, WIRE_STALE);
+    bench_finish(&bench);
+}
+
+// ---- a restart of the broker, or of the worker
+
+// What the store has of a job that was running when the broker died.
+static struct stored_task
+stored_running(struct bench *bench, struct om_buf *header, struct wire_token *token)
+{
+    struct om_uuid id = bench_task(bench, 1);
+    struct wire_msg msg = { 0 };
+    struct om_uuid tenant;
+    cr_assert_eq(om_typeid_decode(OM_ID_TENANT, BENCH_TENANT, &tenant), OM_OK);
+    WIRE_SET(&msg, id, OM_LIT("m"));
+    WIRE_SET(&msg, task, bench_task_text(&id));
+    WIRE_SET(&msg, queue, OM_LIT("omni.training"));
+    WIRE_SET(&msg, kind, OM_LIT("train"));
+    wire_encode(WIRE_SUBMIT, &msg, header);
+    *token = (struct wire_token){ id, 1, 7, 3 };
+    return (struct stored_task){ .seq = 5,
+                                 .id = id,
+                                 .tenant = tenant,
+                                 .queue = OM_LIT("omni.training"),
+                                 .kind = OM_LIT("train"),
+                                 .header = om_buf_str(header),
+                                 .created_ms = 1,
+                                 .attempts = 1,
+                                 .started_ms = 2,
+                                 .leased = true,
+                                 .token = *token,
+                                 .node = OM_LIT("w1#1") };
+}
+
+// A broker that has just started and loaded it.
+static struct om_uuid
+restarted(struct bench *bench, char token[WIRE_TOKEN_BYTES])
+{
+    struct core_conf conf = core_conf_default();
+    struct om_buf header = { 0 };
+    struct wire_token lease;
+    conf.epoch = 8;
+    *bench = (struct bench){ .now = { 1000, INT64_C(1800000000000) } };
+    bench->core = core_create(&conf);
+    struct stored_task stored = stored_running(bench, &header, &lease);
+    cr_assert_eq(core_load_task(bench->core, &stored), OM_OK);
+    core_serve(bench->core, bench->now);
+    om_buf_finish(&header);
+    wire_token_encode(&lease, token);
+    bench_hello(bench, BENCH_CLIENT, "ingest", "i1");
+    return stored.id;
+}
+
+static void
+hello_holding(struct bench *bench, int64_t incarnation, const char *token)
+{
+    struct om_buf list = { 0 };
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, role, OM_LIT("inference"));
+    WIRE_SET(&msg, node, OM_LIT("w1"));
+    WIRE_SET(&msg, incarnation, incarnation);
+    if (token) {
+        bench_hold(&list, token);
+        WIRE_SET(&msg, held, om_buf_str(&list));
+    }
+    bench_send(bench, BENCH_WORKER, &bench_local, WIRE_HELLO, &msg, NULL);
+    bench_expect(bench, BENCH_WORKER, WIRE_WELCOME);
+    om_buf_finish(&list);
+}
+
+Test(lease, goes_on_over_a_restart_of_the_broker_if_its_worker_comes_back)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    struct om_uuid id = restarted(&bench, token);
+    bench_pass(&bench, 29 * 1000);
+    hello_holding(&bench, 1, token);
+    bench_pass_beating(&bench, BENCH_WORKER, token, 60 * 1000);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    cr_expect_eq(bench_get_state(&bench, &id), STATE_RUNNING);
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    bench_settle(&bench);
+    cr_expect_eq(core_stats(bench.core).completed, 1);
+    bench_finish(&bench);
+}
+
+Test(lease, lost_over_a_restart_of_the_broker_does_not_count)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    restarted(&bench, token);
+    bench_pass(&bench, 30 * 1000);
+    cr_expect_eq(next_mark(&bench).kind, MARK_RELEASE);
+    cr_expect_eq(core_stats(bench.core).ready, 1);
+    bench_finish(&bench);
+}
+
+Test(lease, of_a_worker_that_started_anew_is_lost_at_once)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    restarted(&bench, token);
+    hello_holding(&bench, 2, NULL);
+    cr_expect_eq(core_stats(bench.core).leased, 0);
+    bench_finish(&bench);
+
+    running(&bench, "omni.training", token);
+    bench_settle(&bench);
+    hello_holding(&bench, 2, NULL);
+    cr_expect_eq(next_mark(&bench).kind, MARK_LOST);
+    bench_finish(&bench);
+}
+
+Test(lease, held_by_a_returning_worker_but_not_current_is_stale)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    restarted(&bench, token);
+    token[20]++; // another epoch
+    hello_holding(&bench, 1, token);
+    bench_expect(&bench, BENCH_WORKER, WIRE_STALE);
+    bench_finish(&bench);
+}
