@@ -5,7 +5,13 @@
 
 #include "print.h"
 
-enum { CELL_MAX = 200, COLUMNS_MAX = 12, BAR_CELLS = 30, LINE_BYTES = 256 };
+enum {
+    CELL_MAX = 200,
+    CELL_WIDTH_MAX = 48,
+    COLUMNS_MAX = 12,
+    BAR_CELLS = 30,
+    LINE_BYTES = 256
+};
 
 // ---- one value
 
@@ -72,6 +78,28 @@ width(const char *text)
     return count;
 }
 
+// What is wider than a cell of a table may be ends with dots.
+static void
+shorten(char *text)
+{
+    int count = 0;
+    for (char *at = text; *at; at++) {
+        count += (*at & 0xc0) != 0x80;
+        if (count == CELL_WIDTH_MAX && at[1]) {
+            strcpy(at, "…");
+            return;
+        }
+    }
+}
+
+// A field of a row of a table.
+static void
+format_cell(json_t *item, const struct print_column *column, char out[CELL_MAX])
+{
+    format_value(json_object_get(item, column->key), column->as, out);
+    shorten(out);
+}
+
 static void
 print_padded(const char *text, int room, bool last)
 {
@@ -95,8 +123,7 @@ print_table(json_t *items, const struct print_column *columns, const char *inden
     for (; columns[count].key && count < COLUMNS_MAX; count++) {
         widths[count] = width(columns[count].title);
         json_array_foreach (items, index, item) {
-            format_value(json_object_get(item, columns[count].key), columns[count].as,
-                         cell);
+            format_cell(item, &columns[count], cell);
             int own = width(cell);
             widths[count] = own > widths[count] ? own : widths[count];
         }
@@ -108,7 +135,7 @@ print_table(json_t *items, const struct print_column *columns, const char *inden
     json_array_foreach (items, index, item) {
         printf("%s", indent);
         for (int i = 0; i < count; i++) {
-            format_value(json_object_get(item, columns[i].key), columns[i].as, cell);
+            format_cell(item, &columns[i], cell);
             print_padded(cell, widths[i], i == count - 1);
         }
         printf("\n");
