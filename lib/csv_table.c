@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "csv_table.h"
+#include "utf8.h"
 
 enum {
     PIECE_BYTES = 16 * 1024, // given to libcsv at once
@@ -111,27 +112,14 @@ fail(struct om_csv *self, enum om_rc rc, const char *format, ...)
     va_end(args);
 }
 
-// The size of the UTF-8 character at `at`; 0 if it is not valid or cannot be shown.
+// The size of the character at `at`; 0 if it is not valid or moves the terminal's cursor.
 static size_t
-character(const unsigned char *at, size_t size)
+character(const char *at, size_t left)
 {
-    static const uint32_t smallest[] = { 0, 0x20, 0x80, 0x800, 0x10000 };
-    size_t length = at[0] < 0x80       ? 1
-                    : at[0] >> 5 == 6  ? 2
-                    : at[0] >> 4 == 14 ? 3
-                    : at[0] >> 3 == 30 ? 4
-                                       : 0;
-    if (length == 0 || length > size)
-        return 0;
-    uint32_t code = length == 1 ? at[0] : at[0] & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if (at[i] >> 6 != 2)
-            return 0;
-        code = code << 6 | (at[i] & 0x3fu);
-    }
-    bool shown = code >= smallest[length] && code <= 0x10ffff && code >> 11 != 0x1b &&
-                 !(code >= 0x7f && code < 0xa0);
-    return shown ? length : 0;
+    unsigned char first = (unsigned char)at[0];
+    bool control = first < 0x20 || first == 0x7f ||
+                   (first == 0xc2 && left > 1 && (unsigned char)at[1] < 0xa0);
+    return control ? 0 : om_utf8_size(at, left);
 }
 
 struct shown {
@@ -145,7 +133,7 @@ show(const char *data, size_t size)
     struct shown shown;
     size_t used = 0, at = 0;
     for (int n = 0; at < size && n < SHOWN_CHARS; n++) {
-        size_t length = character((const unsigned char *)data + at, size - at);
+        size_t length = character(data + at, size - at);
         if (length)
             memcpy(shown.text + used, data + at, length);
         else

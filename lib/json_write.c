@@ -3,26 +3,12 @@
 #include <stdlib.h>
 
 #include "json.h"
+#include "utf8.h"
 
 void
 om_json_put(struct om_buf *buf, const char *text)
 {
     om_buf_put(buf, text, strlen(text));
-}
-
-// The size of the UTF-8 sequence at `at`, or 0 if it is not a valid one (RFC 3629).
-static size_t
-utf8_size(const unsigned char *at, size_t left)
-{
-    size_t size = at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-    if (at[0] > 0xf4 || size == 0 || size > left)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-    bool outside = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
-    return overlong || outside ? 0 : size;
 }
 
 void
@@ -33,7 +19,7 @@ om_json_put_str(struct om_buf *buf, struct om_str text)
     om_json_put(buf, "\"");
     while (i < text.size) {
         unsigned char c = bytes[i];
-        size_t size = c < 0x80 ? 1 : utf8_size(bytes + i, text.size - i);
+        size_t size = om_utf8_size(text.data + i, text.size - i);
         if (size > 0 && c >= 0x20 && c != '"' && c != '\\') {
             i += size;
             continue;

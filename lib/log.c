@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "utf8.h"
 
 enum { LINE_MAX_BYTES = 4096, VALUE_MAX_BYTES = 1024 };
 
@@ -18,10 +19,22 @@ static _Thread_local char trace_id[40], request_id[48];
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
+// The end of a line is kept free for what closes it: a quote, the mark of a cut, a brace.
+enum { END_BYTES = 16 };
+
 struct line {
     size_t size;
+    bool cut;
     char text[LINE_MAX_BYTES];
 };
+
+static bool
+has_room(struct line *line, size_t size)
+{
+    bool room = line->size + size <= LINE_MAX_BYTES - END_BYTES;
+    line->cut |= !room;
+    return room;
+}
 
 void
 om_log_init(const char *service)
@@ -43,52 +56,33 @@ om_log_context(const char *trace, const char *request)
     snprintf(request_id, sizeof(request_id), "%s", request ? request : "");
 }
 
-// Room is kept for what must end the line.
 static void
 put(struct line *line, const char *text, size_t size)
 {
-    size_t room = LINE_MAX_BYTES - 8 - line->size;
-    size = size < room ? size : room;
     memcpy(line->text + line->size, text, size);
     line->size += size;
-}
-
-// The length of the valid UTF-8 sequence at `at`, or 0.
-static size_t
-utf8_length(const unsigned char *at, size_t size)
-{
-    size_t length = at[0] < 0x80       ? 1
-                    : at[0] >> 5 == 6  ? 2
-                    : at[0] >> 4 == 14 ? 3
-                    : at[0] >> 3 == 30 ? 4
-                                       : 0;
-    if (length == 0 || length > size || (length == 2 && at[0] < 0xc2))
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if (at[i] >> 6 != 2)
-            return 0;
-    return length;
 }
 
 static void
 put_quoted(struct line *line, struct om_str value)
 {
     size_t size = value.size < VALUE_MAX_BYTES ? value.size : VALUE_MAX_BYTES;
+    line->cut |= size < value.size;
     put(line, "\"", 1);
     for (size_t i = 0; i < size;) {
-        const unsigned char *at = (const unsigned char *)value.data + i;
-        size_t length = utf8_length(at, size - i);
-        if (length == 0 || *at < 0x20 || *at == '"' || *at == '\\' || *at == 0x7f) {
-            char escape[8];
-            int n = *at == '"' || *at == '\\'
-                        ? snprintf(escape, sizeof(escape), "\\%c", *at)
-                        : snprintf(escape, sizeof(escape), "\\u%04x", *at);
-            put(line, escape, (size_t)n);
-            i++;
-        } else {
-            put(line, (const char *)at, length);
-            i += length;
-        }
+        const char *at = value.data + i;
+        unsigned char first = (unsigned char)*at;
+        size_t length = om_utf8_size(at, value.size - i);
+        char escape[8] = "";
+        if (first == '"' || first == '\\')
+            snprintf(escape, sizeof(escape), "\\%c", first);
+        else if (length == 0 || first < 0x20 || first == 0x7f)
+            snprintf(escape, sizeof(escape), "\\u%04x", first);
+        size_t shown = *escape ? strlen(escape) : length;
+        if (!has_room(line, shown))
+            break;
+        put(line, *escape ? escape : at, shown);
+        i += *escape ? 1 : length;
     }
     put(line, "\"", 1);
 }
@@ -120,6 +114,8 @@ static void
 put_field(struct line *line, const struct om_log_field *field)
 {
     char number[32];
+    if (!has_room(line, strlen(field->key) + 8 + sizeof(number)))
+        return;
     put_key(line, field->key);
     if (field->type == OM_LOG_STR) {
         put_quoted(line, field->str);
@@ -140,6 +136,7 @@ om_log_write(enum om_log_level level, const char *message,
         return;
     struct line line;
     line.size = 0;
+    line.cut = false;
     char now[OM_CLOCK_TEXT_MAX];
     om_clock_format(om_clock_wall_ms(), now);
     if (config.json)
@@ -152,8 +149,9 @@ om_log_write(enum om_log_level level, const char *message,
     put_text(&line, "request_id", request_id);
     for (; fields->key; fields++)
         put_field(&line, fields);
-    memcpy(line.text + line.size, config.json ? "}\n" : "\n", 2);
-    line.size += config.json ? 2 : 1;
+    if (line.cut)
+        put(&line, config.json ? ",\"cut\":true" : " cut=true", config.json ? 11 : 9);
+    put(&line, config.json ? "}\n" : "\n", config.json ? 2 : 1);
     // One write a line, so that lines of several processes do not mix. A log that cannot
     // be written has nobody to tell.
     ssize_t ignored = write(STDERR_FILENO, line.text, line.size);

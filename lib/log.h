@@ -32,6 +32,7 @@ void om_log_init(const char *service);
 // Ids in every further line of this thread, until changed; copied, "" or NULL for none.
 void om_log_context(const char *trace_id, const char *request_id);
 
-// Longer lines are cut, control bytes and invalid UTF-8 are escaped.
+// Values beyond 1 KiB and lines beyond 4 KiB are cut and marked "cut"; control bytes and
+// invalid UTF-8 are escaped.
 void om_log_write(enum om_log_level level, const char *message,
                   const struct om_log_field *fields);
