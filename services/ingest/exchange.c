@@ -162,7 +162,8 @@ put_parameters(struct exchange *x, const struct om_http_request *request,
     if (x->route->param)
         put_member(out, type, om_str(x->route->param), x->params[0]);
     for (size_t i = 0; i < request->query_count; i++)
-        put_member(out, type, request->query[i].name, request->query[i].value);
+        if (request->query[i].value.size > 0) // "?after=" is as if it were not there
+            put_member(out, type, request->query[i].name, request->query[i].value);
     om_json_put(out, "}");
 }
 

@@ -21,8 +21,7 @@ on_reply(void *context, const struct om_answer *answer)
 static void
 call(struct exchange *x)
 {
-    bool effect = x->route->flags & ROUTE_MUTATES;
-    exchange_call(x, x->route->op, effect, x->record, 0, on_reply);
+    exchange_call(x, x->route->op, true, x->record, 0, on_reply);
 }
 
 static void

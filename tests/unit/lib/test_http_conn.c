@@ -367,6 +367,24 @@ Test(http_conn, keeps_the_connection_as_the_version_and_the_client_say)
     }
 }
 
+Test(http_conn, closes_when_its_owner_wants_to)
+{
+    struct peer peer;
+    peer_init(&peer);
+    peer.fixed = (struct om_http_response){ .status = 204, .close = true };
+    feed_text(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    cr_expect(om_http_conn_done(&peer.conn));
+    cr_expect(!strstr(output(&peer), "content-length"), "204 has no body");
+    peer_finish(&peer);
+
+    peer_init(&peer);
+    peer.env.draining = true;
+    feed_text(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    cr_expect(strstr(output(&peer), "connection: close"));
+    cr_expect(om_http_conn_done(&peer.conn));
+    peer_finish(&peer);
+}
+
 Test(http_conn, gives_fields_segments_and_query_decoded)
 {
     struct peer peer;
