@@ -68,6 +68,10 @@ struct om_worker_conf {
     void *(*slot_open)(void *context);
     void (*slot_close)(void *context, void *slot);
 
+    // May be NULL. The job's outcome is on disk, and the job is about to be forgotten.
+    // Called by the control thread.
+    void (*acknowledged)(void *context, const struct om_job *job);
+
     // May be NULL. Called by the control thread; returns when to be called next (mono
     // ms).
     int64_t (*tick)(void *context, int64_t now_ms);

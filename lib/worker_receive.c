@@ -76,8 +76,11 @@ static void
 on_done_ack(struct om_worker *self, struct om_str token)
 {
     struct work *work = worker_find(self, token);
-    if (work && work->state == WORK_FINISHED)
-        worker_forget(self, work);
+    if (!work || work->state != WORK_FINISHED)
+        return;
+    if (self->conf.acknowledged)
+        self->conf.acknowledged(self->conf.context, &work->job);
+    worker_forget(self, work);
 }
 
 static void
