@@ -164,8 +164,11 @@ error_of(const char *key)
 static void
 add_setting(const char *name, const char *scheme, const char *rest)
 {
+    char folder[sizeof(here.folder)] = "";
+    if (rest)
+        memcpy(folder, here.folder, sizeof(folder));
     snprintf(here.settings[here.count], sizeof(here.settings[0]), "%s=%s%s%s", name,
-             scheme, rest ? here.folder : "", rest ? rest : "");
+             scheme, folder, rest ? rest : "");
     here.list[here.count] = here.settings[here.count];
     here.count++;
 }

@@ -1,8 +1,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "id.h"
-#include "keys.h"
+#include "ingest.h"
 #include "scope.h"
 
 Test(keys, takes_only_what_could_be_a_key_out_of_the_header)
@@ -123,4 +124,23 @@ Test(keys, reads_identitys_answer_and_ignores_scopes_of_a_newer_one)
     reply.tenant = OM_LIT("ten_nonsense");
     cr_expect_not(keys_decode(&reply, &caller));
     om_buf_finish(&scopes);
+}
+
+Test(keys, are_served_for_half_a_minute_without_identity)
+{
+    int64_t now_ms = om_clock_mono_ms();
+    static const struct {
+        int64_t began_ms, feed_ms;
+        bool hold;
+    } cases[] = { { 0, 0, true },
+                  { -31000, 0, false },
+                  { -90000, -1000, true },
+                  { -90000, -29000, true },
+                  { -90000, -31000, false } };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        struct edge edge = { .began_ms = now_ms + cases[i].began_ms,
+                             .feed_ms =
+                                 cases[i].feed_ms ? now_ms + cases[i].feed_ms : 0 };
+        cr_expect_eq(edge_keys_hold(&edge), cases[i].hold, "case %zu", i);
+    }
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -140,16 +141,22 @@ wait_for(sem_t *sem)
     cr_assert_eq(sem_timedwait(sem, &deadline), 0, "it did not happen");
 }
 
-static int
-connect_to(const struct server *server)
+static void
+connect_with(int fd, const struct server *server)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval limit = { .tv_sec = WAIT_S };
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)server->port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static int
+connect_to(const struct server *server)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    connect_with(fd, server);
     return fd;
 }
 
@@ -328,6 +335,25 @@ Test(http_loop, lets_further_connections_wait_when_it_has_enough)
     cr_expect(strstr(receive(three, "/3"), "200 OK"));
     close(two);
     close(three);
+    server_stop(&server);
+}
+
+Test(http_loop, takes_connections_again_when_there_are_descriptors_again)
+{
+    struct server server;
+    struct rlimit limit, none;
+    server_start(&server, (struct om_http_conf){ 0 });
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){ (rlim_t)fd + 1, limit.rlim_max }; // the next one is too many
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    connect_with(fd, &server);
+    send_get(fd, "/late");
+    struct pollfd waiting = { fd, POLLIN, 0 };
+    cr_expect_eq(poll(&waiting, 1, 150), 0, "it has no descriptor to answer on");
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_expect(strstr(receive(fd, "/late"), "200 OK"));
+    close(fd);
     server_stop(&server);
 }
 
