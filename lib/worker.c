@@ -11,6 +11,7 @@ enum {
     DEFAULT_CREDIT = 64,
     CANCEL_BEFORE_END_MS = 1000,
     EXTRA_FDS = 4,
+    ROUND_MS = 5,
 };
 
 // The leases this worker holds, for HELLO: the broker goes on with them.
@@ -308,9 +309,9 @@ work_once(struct om_worker *self)
     if (self->drain_end_ms)
         drain(self, now_ms);
 
-    // Without slots one piece a round, so that cancels and beats are not kept waiting.
+    // Without slots no longer than ROUND_MS, so that cancels and beats are not kept waiting.
     bool more = start_one(self, now_ms);
-    while (more && self->conf.slots)
+    while (more && (self->conf.slots || om_clock_mono_ms() - now_ms < ROUND_MS))
         more = start_one(self, now_ms);
     worker_grant_credit(self);
 
