@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "grant.h"
@@ -12,6 +13,9 @@
 // The path of a unix socket has 108 bytes; "/broker" and the like come behind the
 // folder's.
 enum { SOCKETS_DIR_MAX = 90, LOCK_TEXT_MAX = 1024 };
+
+// With less, one database or another could not be opened.
+enum { FREE_MIN_MIB = 16 };
 
 static enum om_rc
 refuse(char *why, size_t why_size, const char *what, const char *path)
@@ -141,6 +145,22 @@ lock(struct home *self, char *why, size_t why_size)
 }
 
 static enum om_rc
+check_space(const struct home *self, char *why, size_t why_size)
+{
+    struct statvfs disk;
+    if (statvfs(self->dir, &disk) != 0)
+        return refuse(why, why_size, "look at", self->dir);
+    unsigned long long free_mib = (unsigned long long)disk.f_bavail * disk.f_frsize >> 20;
+    if (free_mib >= FREE_MIN_MIB)
+        return OM_OK;
+    snprintf(why, why_size,
+             "only %llu MiB are free on the disk of %s, and Omni needs %d to start: free "
+             "some",
+             free_mib, self->dir, FREE_MIN_MIB);
+    return OM_ENOSPACE;
+}
+
+static enum om_rc
 fill(const struct home *self, char *why, size_t why_size)
 {
     char path[PATH_MAX + 16];
@@ -158,7 +178,9 @@ home_open(struct home *out, const char *dir, char *why, size_t why_size)
     out->lock_fd = -1;
     if (!make_dirs(dir) || !realpath(dir, out->dir))
         return refuse(why, why_size, "make the data folder", dir);
-    enum om_rc rc = lock(out, why, why_size);
+    enum om_rc rc = check_space(out, why, why_size);
+    if (rc == OM_OK)
+        rc = lock(out, why, why_size);
     if (rc == OM_OK)
         rc = choose_sockets(out, why, why_size);
     if (rc == OM_OK)

@@ -192,6 +192,9 @@ sync_folder(const char *path)
 enum om_rc
 om_secret_create(const char *path, char *why, size_t why_size)
 {
+    // Asked first: a full disk must not keep a program from a secret that is there.
+    if (access(path, F_OK) == 0)
+        return OM_EDUP;
     char *temporary;
     uint8_t random[8];
     char suffix[17];

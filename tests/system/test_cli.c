@@ -1,0 +1,150 @@
+// The command line against a whole Omni: what it prints, and how it ends.
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "omni.h"
+
+static struct omni omni;
+static char out[256 * 1024];
+
+// Run `omni ARGUMENTS` for the data folder; its standard output is in `out`. Returns the
+// exit status.
+static int
+run(const char *arguments)
+{
+    char command[1024];
+    snprintf(command, sizeof(command), "OMNI_DATA=%s %s/omni %s", omni.dir, OMNI_BIN_DIR,
+             arguments);
+    FILE *pipe = popen(command, "r");
+    cr_assert(pipe);
+    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// Run it with --json and read a text field of the answer.
+static const char *
+run_json(const char *arguments, const char *field)
+{
+    static char text[256];
+    char command[900];
+    snprintf(command, sizeof(command), "%s --json", arguments);
+    cr_assert_eq(run(command), EXIT_DONE, "%s: %s", command, out);
+    json_t *answer = json_loads(out, 0, NULL);
+    cr_assert(answer, "%s: no JSON: %s", command, out);
+    const char *value = json_string_value(json_object_get(answer, field));
+    snprintf(text, sizeof(text), "%s", value ? value : "");
+    json_decref(answer);
+    return text;
+}
+
+static void
+begin(void)
+{
+    omni_open(&omni);
+}
+
+static void
+end(void)
+{
+    omni_close(&omni);
+}
+
+TestSuite(cli, .init = begin, .fini = end, .timeout = 120);
+
+Test(cli, a_file_is_uploaded_trained_on_and_deleted)
+{
+    char command[256], file[64];
+    const char *id = run_json(
+        "files upload " OMNI_SOURCE_DIR "/examples/airline-passengers.csv", "id");
+    snprintf(file, sizeof(file), "%s", id);
+    cr_assert_eq(strncmp(file, "file_", 5), 0);
+    snprintf(command, sizeof(command), "train %s --target passengers --name sales --wait",
+             file);
+    cr_assert_eq(run(command), EXIT_DONE, "%s", out);
+    cr_assert(strstr(out, "complete") && strstr(out, "result.model_id"), "%s", out);
+    cr_assert_eq(run("models list"), EXIT_DONE);
+    cr_assert(strstr(out, "sales"), "%s", out);
+    cr_assert_eq(run("tasks list --status complete"), EXIT_DONE);
+    cr_assert(strstr(out, "train"), "%s", out);
+    snprintf(command, sizeof(command), "files delete %s", file);
+    cr_assert_eq(run(command), EXIT_DONE);
+    cr_assert_eq(run("files list"), EXIT_DONE);
+    cr_assert(strstr(out, "there are none"), "%s", out);
+    omni_stop(&omni);
+}
+
+Test(cli, a_series_is_forecast_from_words_and_from_a_file)
+{
+    cr_assert_eq(run("predict seasonal-naive --series 1,2,3,1,2,3 --period 3 --steps 2"),
+                 EXIT_DONE);
+    cr_assert(strstr(out, "FORECAST") && strstr(out, "seasonal-naive"), "%s", out);
+    cr_assert_eq(run("predict seasonal-naive --column passengers --file " OMNI_SOURCE_DIR
+                     "/examples/airline-passengers.csv"),
+                 EXIT_DONE);
+    cr_assert(strstr(out, "\n  12 "), "%s", out);
+    cr_assert_eq(run("predict seasonal-naive --column none --file " OMNI_SOURCE_DIR
+                     "/examples/airline-passengers.csv"),
+                 EXIT_USAGE);
+    omni_stop(&omni);
+}
+
+Test(cli, keys_schedules_usage_and_audit_have_their_commands)
+{
+    char command[256];
+    snprintf(command, sizeof(command), "keys revoke %s",
+             run_json("keys create laptop --scopes predict --days 1", "id"));
+    cr_assert_eq(run(command), EXIT_DONE);
+    cr_assert_eq(run("keys list"), EXIT_DONE);
+    cr_assert(strstr(out, "laptop"), "%s", out);
+    snprintf(command, sizeof(command), "schedules delete %s",
+             run_json("schedules create '0 4 * * *' nightly report '{\"a\":1}'", "id"));
+    cr_assert_eq(run("schedules list"), EXIT_DONE);
+    cr_assert(strstr(out, "0 4 * * *"), "%s", out);
+    cr_assert_eq(run(command), EXIT_DONE);
+    cr_assert_eq(run("usage --from 2026-01-01"), EXIT_DONE);
+    cr_assert_eq(run("audit list"), EXIT_DONE);
+    cr_assert(strstr(out, "keys.create"), "%s", out);
+    cr_assert_eq(run("audit verify"), EXIT_DONE);
+    cr_assert(strstr(out, "yes"), "%s", out);
+    omni_stop(&omni);
+}
+
+Test(cli, a_job_is_submitted_waited_for_and_cancelled)
+{
+    char command[256], task[64];
+    const char *id = run_json("submit reports build '{\"a\":1}'", "task_id");
+    snprintf(task, sizeof(task), "%s", id);
+    snprintf(command, sizeof(command), "tasks wait %s --timeout 1", task);
+    cr_assert_eq(run(command), EXIT_REFUSED, "it waited for a worker: %s", out);
+    snprintf(command, sizeof(command), "tasks cancel %s", task);
+    cr_assert_eq(run(command), EXIT_DONE);
+    snprintf(command, sizeof(command), "tasks wait %s --timeout 20", task);
+    cr_assert_eq(run(command), EXIT_REFUSED, "a cancelled task did not complete");
+    omni_stop(&omni);
+}
+
+Test(cli, the_exit_status_says_what_kind_of_failure_it_was)
+{
+    cr_expect_eq(run("tasks get task_nonsense"), EXIT_REFUSED);
+    cr_expect_eq(run("tasks list --key omni_live_wrong"), EXIT_REFUSED);
+    cr_expect_eq(run("tasks list --url http://127.0.0.1:1 --key x"), EXIT_UNREACHABLE);
+    cr_expect_eq(run("submit a b '{'"), EXIT_USAGE);
+    cr_expect_eq(run("train nothing.csv --target x"), EXIT_USAGE);
+    cr_expect_eq(run("train nothing.csv"), EXIT_USAGE);
+    cr_expect_eq(run("predict seasonal-naive"), EXIT_USAGE);
+    cr_expect_eq(run("predict seasonal-naive --series 1,x"), EXIT_USAGE);
+    omni_stop(&omni);
+    cr_expect_eq(run("tasks list"), EXIT_USAGE, "nothing runs on the folder any more");
+}
+
+Test(cli, the_demo_shows_all_of_it_and_leaves_nothing_behind)
+{
+    cr_assert_eq(run("demo"), EXIT_DONE, "%s", out);
+    static const char *const words[] = { "file_", "model_",  "MASE",   "custom_model",
+                                         "chain", "1960-12", "Stopped" };
+    for (size_t i = 0; i < OM_COUNT(words); i++)
+        cr_expect(strstr(out, words[i]), "no %s in: %s", words[i], out);
+    omni_stop(&omni);
+}
