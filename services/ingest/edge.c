@@ -228,10 +228,10 @@ on_refuse(void *context, const struct om_http_request *request, const char *reas
     struct error_text error = error_of_status(response->status);
     error.message = om_str(reason);
     om_id_text(OM_ID_REQUEST, 0, self->refused_id);
-    om_buf_reset(&self->out);
-    error_write(&self->out, &error, self->refused_id);
+    om_buf_reset(&self->refusal);
+    error_write(&self->refusal, &error, self->refused_id);
     response->content_type = OM_LIT("application/json");
-    response->body = om_buf_str(&self->out);
+    response->body = om_buf_str(&self->refusal);
     om_http_response_field(response, "x-request-id", om_str(self->refused_id));
     atomic_fetch_add_explicit(
         &self->ingest->answered[INGEST_ROUTES_MAX - 1][response->status / 100], 1,
@@ -435,6 +435,7 @@ edge_destroy(struct edge **self_p)
     om_client_destroy(&self->client);
     keys_finish(&self->keys);
     om_buf_finish(&self->out);
+    om_buf_finish(&self->refusal);
     while (self->idle) {
         struct exchange *next = self->idle->next;
         om_arena_finish(&self->idle->arena);

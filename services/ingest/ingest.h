@@ -66,7 +66,10 @@ struct edge {
     struct exchange *idle; // exchanges to use again
     struct exchange *busy; // exchanges in use
     atomic_bool stopping;
-    struct om_buf out; // the body of the response being made
+    struct om_buf out; // the body of the response being made; empty between two
+    // The body of a refusal: the loop sends it after on_refuse() returned, so nobody is
+    // there to empty `out` again.
+    struct om_buf refusal;
 };
 
 // Thread `number` of the process. Takes listen_fd. NULL with the reason in `why`.

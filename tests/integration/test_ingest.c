@@ -345,6 +345,17 @@ Test(ingest, answers_what_is_wrong_with_a_body)
     }
 }
 
+// A refusal has no exchange; what it said must not be in front of somebody's next answer.
+Test(ingest, says_nothing_of_a_refused_request_in_the_next_answer)
+{
+    for (int i = 0; i < 32; i++) { // connections are spread over the edge's threads
+        cr_expect_eq(get("/healthz?a=%zz"), 400);
+        cr_expect_eq(get("/healthz"), 200);
+        cr_assert_str_eq(text_of("status"), "ok", "%.*s", (int)here.text.size,
+                         here.text.data);
+    }
+}
+
 Test(ingest, takes_a_job_shows_it_waits_for_it_and_cancels_it)
 {
     char task[64], path[128];
