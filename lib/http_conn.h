@@ -5,6 +5,7 @@
 // om_http_conn_received, calls om_http_conn_run until there is nothing to do, and sends
 // what is in `out`. Nothing here reads a clock: `now_ms` of the env is the time.
 #pragma once
+#include "http.h"
 #include "http_body.h"
 #include "http_head.h"
 #include "pack.h"

@@ -5,7 +5,7 @@
 // rewriting parse() in http_head.c. Framing is decided here from the checked fields, not
 // by the parser, so that a body can be read in one way only (RFC 9112, 6.3 and 11.2).
 #pragma once
-#include "http.h"
+#include "http_message.h"
 
 // A scan for the end of a head, over bytes that arrive piece by piece.
 struct om_http_scan {

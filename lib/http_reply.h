@@ -1,6 +1,6 @@
 // http_reply.h - a response as bytes.
 #pragma once
-#include "http.h"
+#include "http_message.h"
 #include "pack.h"
 
 // Append status line and fields. Content-Length is there always, unless the status allows

@@ -1,6 +1,6 @@
 // http_target.h - the request target: path and query, percent-decoded (RFC 3986).
 #pragma once
-#include "http.h"
+#include "http_message.h"
 
 // Decode "%XX" in `text` to `out`, which has room for text.size bytes; '+' becomes a
 // space if `form` is set. False: a bad escape, or a byte that is zero or a control

@@ -208,15 +208,31 @@ step_line(struct om_multipart *self, char c)
     return OM_MULTIPART_MORE;
 }
 
-// Bytes of a part up to the next delimiter. The delimiter's only CR is its first byte, so
-// a match that fails can only begin again at the byte where it failed.
+// How many bytes at the start of `input` are surely not part of a delimiter. Its only CR
+// is its first byte, so one that the input cuts off begins at a CR.
+static size_t
+plain_size(const struct om_multipart *self, struct om_str input)
+{
+    const char *end = input.data + input.size;
+    const char *at =
+        memmem(input.data, input.size, self->delimiter, self->delimiter_size);
+    if (at)
+        return (size_t)(at - input.data);
+    size_t tail =
+        input.size < self->delimiter_size - 1 ? input.size : self->delimiter_size - 1;
+    for (at = end - tail; (at = memchr(at, '\r', (size_t)(end - at))); at++)
+        if (memcmp(at, self->delimiter, (size_t)(end - at)) == 0)
+            return (size_t)(at - input.data);
+    return input.size;
+}
+
+// Bytes of a part up to the next delimiter. A match that fails in a later piece can only
+// begin again at the byte where it failed.
 static enum om_multipart_event
 take_data(struct om_multipart *self, struct om_str *input, struct om_str *data)
 {
     if (self->matched == 0) {
-        const char *at = memchr(input->data, '\r', input->size);
-        *data =
-            (struct om_str){ input->data, at ? (size_t)(at - input->data) : input->size };
+        *data = (struct om_str){ input->data, plain_size(self, *input) };
         skip(input, data->size);
         if (data->size > 0)
             return OM_MULTIPART_DATA;

@@ -2,7 +2,7 @@
 // the OpenAPI document are made from this table, so no route can forget them.
 #pragma once
 #include "http.h"
-#include "ops.h"
+#include "records.h"
 #include "scope.h"
 
 struct exchange;
@@ -86,63 +86,3 @@ void show_health(struct exchange *x);
 void show_ready(struct exchange *x);
 void show_openapi(struct exchange *x);
 void show_metrics(struct exchange *x);
-
-// ---- records of routes without an operation of their own
-
-#define TASK_CREATE(F, M)                                                                \
-    F(M, STR, queue, REQUIRED, 1, 64, NULL, "a queue of your own: [a-z][a-z0-9_-]*")     \
-    F(M, STR, kind, REQUIRED, 1, 64, NULL, "kind of job, for the worker")                \
-    F(M, MAP, payload, OPTIONAL, 0, 1000, NULL, "given to the worker as JSON")           \
-    F(M, I64, priority, OPTIONAL, 0, 9, NULL, "0 is served first; 5 if absent")          \
-    F(M, I64, max_attempts, OPTIONAL, 1, 100, NULL, "3 if absent")
-REC_DECLARE(task_create, TASK_CREATE);
-
-#define TASK_QUERY(F, M)                                                                 \
-    F(M, STR, id, REQUIRED, 1, 48, NULL, "task id")                                      \
-    F(M, I64, wait, OPTIONAL, 0, 60, NULL, "seconds to wait for the task to end")
-REC_DECLARE(task_query, TASK_QUERY);
-
-#define TASK_LIST_QUERY(F, M)                                                            \
-    LIST_REQUEST(F, M)                                                                   \
-    F(M, STR, status, OPTIONAL, 1, 16, NULL, "only tasks of this status")
-REC_DECLARE(task_list_query, TASK_LIST_QUERY);
-
-#define TASK_ACCEPTED(F, M)                                                              \
-    F(M, STR, task_id, REQUIRED, 1, 48, NULL, "task id")                                 \
-    F(M, STR, status, REQUIRED, 1, 16, NULL, "of the task")                              \
-    F(M, STR, check_url, REQUIRED, 1, 128, NULL, "where to ask for its result")
-REC_DECLARE(task_accepted, TASK_ACCEPTED);
-
-#define TASK_ERROR(F, M)                                                                 \
-    F(M, STR, code, REQUIRED, 1, 64, NULL, "why it failed")                              \
-    F(M, STR, message, REQUIRED, 0, 1024, NULL, "why it failed, for people")
-REC_DECLARE(task_error, TASK_ERROR);
-
-// As the document shows a task; task.c writes it. `error` is one such object or null.
-#define TASK_ITEM(F, M)                                                                  \
-    F(M, STR, id, REQUIRED, 1, 48, NULL, "task id")                                      \
-    F(M, STR, object, REQUIRED, 4, 4, NULL, "always task")                               \
-    F(M, STR, queue, REQUIRED, 1, 64, NULL, "queue")                                     \
-    F(M, STR, kind, REQUIRED, 0, 64, NULL, "kind of job")                                \
-    F(M, STR, status, REQUIRED, 1, 16, NULL,                                             \
-      "submitted, scheduled, running, retrying, complete, failed, cancelled or expired") \
-    F(M, F64, progress, REQUIRED, 0, 1, NULL, "share done")                              \
-    F(M, MAP, detail, REQUIRED, 0, 64, NULL, "what the worker says of its progress")     \
-    F(M, MAP, result, OPTIONAL, 0, 1000, NULL, "of a complete task, else null")          \
-    F(M, MAP, error, OPTIONAL, 0, 2, NULL,                                               \
-      "code and message of a failed task, else null")                                    \
-    F(M, I64, attempts, REQUIRED, 0, 1e9, NULL, "attempts started")                      \
-    F(M, BOOL, cancel_requested, REQUIRED, 0, 1, NULL, "a cancel is under way")          \
-    F(M, I64, created_at, REQUIRED, 0, 9e12, NULL, "s since 1970")                       \
-    F(M, I64, started_at, OPTIONAL, 0, 9e12, NULL, "s since 1970, or null")              \
-    F(M, I64, finished_at, OPTIONAL, 0, 9e12, NULL, "s since 1970, or null")
-REC_DECLARE(task_item, TASK_ITEM);
-
-#define TASK_PAGE(F, M) PAGE_REPLY(F, M, &task_item_rec)
-REC_DECLARE(task_page, TASK_PAGE);
-
-#define BLOB_WRITTEN(F, M)                                                               \
-    F(M, STR, ref, REQUIRED, 1, 128, NULL, "its reference")                              \
-    F(M, I64, bytes, REQUIRED, 0, 9e15, NULL, "its size")                                \
-    F(M, STR, sha256, REQUIRED, 64, 64, NULL, "checksum of its bytes, hexadecimal")
-REC_DECLARE(blob_written, BLOB_WRITTEN);
