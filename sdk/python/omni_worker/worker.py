@@ -43,6 +43,9 @@ class Worker:
         endpoint = endpoint or os.environ.get("OMNI_BROKER_WORK")
         if not endpoint:
             raise ValueError("no endpoint given, and OMNI_BROKER_WORK is not set")
+        api_key = api_key or os.environ.get("OMNI_API_KEY") or None
+        if role == "tenant" and not api_key:
+            raise ValueError("no api_key given, and OMNI_API_KEY is not set")
         if not 1 <= slots <= _SLOTS_MAX:
             raise ValueError(f"slots must be 1 to {_SLOTS_MAX}")
         if drain_s < 0 or cancel_grace_s < 0:
@@ -51,7 +54,7 @@ class Worker:
             endpoint=endpoint,
             node=(node or f"{platform.node()}-{os.getpid()}")[:64],
             role=role,
-            api_key=api_key or os.environ.get("OMNI_API_KEY"),
+            api_key=api_key,
             keys=keys or os.environ.get("OMNI_KEYS"),
             broker_key=broker_key,
             slots=slots,

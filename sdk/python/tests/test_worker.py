@@ -19,22 +19,24 @@ def handler(job, payload):
 
 class Making(unittest.TestCase):
     def test_settings_that_cannot_be_are_refused(self):
-        os.environ.pop("OMNI_BROKER_WORK", None)
-        for settings in ({}, {"endpoint": "ipc://x", "slots": 0},
-                         {"endpoint": "ipc://x", "slots": 257},
-                         {"endpoint": "ipc://x", "drain_s": -1}):
+        for name in ("OMNI_BROKER_WORK", "OMNI_API_KEY"):
+            os.environ.pop(name, None)
+        for settings in ({"api_key": "k"}, {"endpoint": "ipc://x"},
+                         {"endpoint": "ipc://x", "api_key": "k", "slots": 0},
+                         {"endpoint": "ipc://x", "api_key": "k", "slots": 257},
+                         {"endpoint": "ipc://x", "api_key": "k", "drain_s": -1}):
             with self.subTest(settings), self.assertRaises(ValueError):
                 Worker(**settings)
 
     def test_endpoints_that_cannot_be_used_are_refused(self):
         for endpoint in ("http://x", "tcp://127.0.0.1:1", "ipc://" + "x" * 108):
-            worker = Worker(endpoint)
+            worker = Worker(endpoint, api_key="k")
             worker.task("k")(handler)
             with self.subTest(endpoint), self.assertRaises(WorkerError):
                 worker.run()
 
     def test_a_kind_has_one_handler_a_queue(self):
-        worker = Worker("ipc://x")
+        worker = Worker("ipc://x", api_key="k")
         worker.task("k", queue="a")(handler)
         worker.task("k", queue="b")(handler)
         with self.assertRaises(ValueError):
@@ -42,7 +44,7 @@ class Making(unittest.TestCase):
 
     def test_a_worker_without_tasks_does_not_run(self):
         with self.assertRaises(WorkerError):
-            Worker("ipc://x").run()
+            Worker("ipc://x", api_key="k").run()
 
 
 class Processes(unittest.TestCase):
@@ -74,7 +76,7 @@ class Processes(unittest.TestCase):
         script.write_text(
             f"import sys; sys.path.insert(0, {str(support.HERE.parent)!r})\n"
             "from omni_worker import Worker\n"
-            f"worker = Worker('ipc://{self.folder}/work')\n"
+            f"worker = Worker('ipc://{self.folder}/work', api_key='k')\n"
             "@worker.task('k')\n"
             "def handler(job, payload): pass\n"
             "worker.run()\n")
