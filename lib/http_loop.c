@@ -99,8 +99,10 @@ take_slot(struct om_http_loop *loop, struct client *client)
     if (loop->free_slot == 0) {
         if (loop->slot_count == loop->slot_capacity) {
             size_t capacity = loop->slot_capacity ? 2 * loop->slot_capacity : 64;
+            if (capacity >> OM_HTTP_SLOT_BITS)
+                return false;
             struct slot *slots = reallocarray(loop->slots, capacity, sizeof(*slots));
-            if (!slots || capacity >> OM_HTTP_SLOT_BITS)
+            if (!slots)
                 return false;
             loop->slots = slots;
             loop->slot_capacity = capacity;
@@ -307,6 +309,9 @@ static void
 serve(struct client *client)
 {
     client->serving = true;
+    // A body that was held back fills the window, and no event tells of the rest of it:
+    // what was resumed makes room before the socket is read.
+    om_http_conn_run(&client->conn);
     enum moved received = MOVED_SOME, sent = MOVED_SOME;
     for (int round = 0; received == MOVED_SOME || sent == MOVED_SOME; round++) {
         if (round == ROUNDS_MAX)

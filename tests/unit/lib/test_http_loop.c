@@ -17,13 +17,15 @@
 
 enum { WAIT_S = 20, BIG = 8 << 20 };
 
-// A server in a thread of its own. "/park" waits for peer_wake(), "/big" is 8 MiB,
-// "/count" says how many connections there are, anything else is answered with its path.
+// A server in a thread of its own. "/park" waits for server_wake() with its answer, "/hold"
+// with its body, "/big" is 8 MiB, "/count" says how many connections there are, anything
+// else is answered with its path.
 struct server {
     struct om_http_loop *loop;
     pthread_t thread;
     int port, wake_fd;
     uint64_t parked, stale; // handles: to be answered, and of who left
+    uint64_t held;          // of the request whose body waits; 0: none
     char *big;
     sem_t parked_sem, gone_sem;
     atomic_int late_answers;
@@ -40,8 +42,12 @@ answer_text(struct server *server, uint64_t handle, const char *text)
 static void
 on_head(void *context, struct om_http_request *request)
 {
-    (void)context;
-    (void)request;
+    struct server *server = context;
+    if (!om_str_eq(request->path, OM_LIT("/hold")))
+        return;
+    server->held = request->handle;
+    om_http_pause(server->loop, request->handle);
+    sem_post(&server->parked_sem);
 }
 
 static void
@@ -82,6 +88,11 @@ on_wake(void *context)
     uint64_t count;
     if (read(server->wake_fd, &count, sizeof(count)) <= 0)
         return;
+    if (server->held) {
+        om_http_resume(server->loop, server->held);
+        server->held = 0;
+        return;
+    }
     if (server->stale)
         answer_text(server, server->stale, "stale");
     answer_text(server, server->parked, "woken");
@@ -261,6 +272,29 @@ Test(http_loop, answers_408_to_a_slow_body)
     send_text(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
     cr_expect(strstr(receive(fd, NULL), "408 Request Timeout"));
     wait_for(&server.gone_sem);
+    close(fd);
+    server_stop(&server);
+}
+
+// All of the body has come when it is wanted, more than is kept before: no event tells of
+// the rest.
+Test(http_loop, reads_the_rest_of_a_body_that_was_held_back)
+{
+    enum { BODY = 200 * 1000 };
+    struct server server;
+    server_start(&server, (struct om_http_conf){ .body_ms = WAIT_S * 2 * 1000 });
+    int fd = connect_to(&server);
+    char *body = calloc(1, BODY);
+    send_text(fd, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    wait_for(&server.parked_sem);
+    cr_assert_eq(send(fd, body, BODY, MSG_NOSIGNAL), BODY);
+    free(body);
+    int other = connect_to(&server); // by its answer the body was looked at
+    send_get(other, "/one");
+    receive(other, "/one");
+    server_wake(&server);
+    cr_expect(strstr(receive(fd, "/hold"), "200 OK"));
+    close(other);
     close(fd);
     server_stop(&server);
 }
