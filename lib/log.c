@@ -104,7 +104,7 @@ put_key(struct line *line, const char *key)
 static void
 put_text(struct line *line, const char *key, const char *value)
 {
-    if (value && *value) {
+    if (value && *value && has_room(line, strlen(key) + 8)) {
         put_key(line, key);
         put_quoted(line, om_str(value));
     }

@@ -125,6 +125,20 @@ Test(log, line_stays_whole_json_however_long_its_values_are)
         }
 }
 
+Test(log, line_stays_whole_json_when_its_message_fills_it)
+{
+    char message[1001];
+    memset(message, '\x01', sizeof(message) - 1); // each is written as six bytes
+    message[sizeof(message) - 1] = '\0';
+    capture("json", "info");
+    om_log_context("0af7651916cd43dd8448eb211c80319c", "req_1");
+    om_log(OM_INFO, message, LOG_I("n", 1));
+    json_t *line = end_as_json();
+    cr_expect_leq(strlen(lines), 4096);
+    cr_expect(json_is_true(json_object_get(line, "cut")));
+    json_decref(line);
+}
+
 Test(log, number_that_json_has_not_is_zero)
 {
     capture("json", "info");
