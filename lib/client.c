@@ -69,6 +69,7 @@ om_client_create(const struct om_link_conf *conf, struct om_client **out,
                  const char **why)
 {
     *out = NULL;
+    *why = "not enough memory";
     struct om_client *self = calloc(1, sizeof(*self));
     if (!self)
         return OM_EINTERNAL;
@@ -143,17 +144,19 @@ set_id(struct pending *one, struct wire_msg *msg)
 }
 
 uint64_t
-om_client_send(struct om_client *self, enum wire_type type, struct wire_msg *msg,
-               struct om_str payload, int64_t timeout_ms, om_answer_fn *fn, void *context)
+om_client_send(struct om_client *self, enum wire_type type,
+               const struct wire_msg *request, struct om_str payload, int64_t timeout_ms,
+               om_answer_fn *fn, void *context)
 {
+    struct wire_msg msg = *request;
     struct pending *one =
         om_client_pending(self) < PENDING_MAX ? calloc(1, sizeof(*one)) : NULL;
     if (!one)
         return 0;
-    set_id(one, msg);
-    if (type == WIRE_CALL || type == WIRE_WATCH)
-        WIRE_SET(msg, ttl_ms, WIRE_HAS(msg, ttl_ms) ? msg->ttl_ms : timeout_ms);
-    wire_encode(type, msg, &one->header);
+    set_id(one, &msg);
+    if ((type == WIRE_CALL || type == WIRE_WATCH) && !WIRE_HAS(&msg, ttl_ms))
+        WIRE_SET(&msg, ttl_ms, timeout_ms);
+    wire_encode(type, &msg, &one->header);
     one->has_payload = payload.data != NULL;
     om_buf_put(&one->payload, payload.data, payload.size);
 
@@ -270,14 +273,17 @@ keep_answer(void *context, const struct om_answer *answer)
     om_buf_reset(&self->answer_payload);
     rec_encode(&wire_msg_rec, answer->msg, &self->answer_header);
     om_buf_put(&self->answer_payload, answer->payload.data, answer->payload.size);
-    if (wire_decode(om_buf_str(&self->answer_header), &self->answer_msg) != OM_OK)
+    if (self->answer_payload.failed ||
+        wire_decode(om_buf_str(&self->answer_header), &self->answer_msg) != OM_OK) {
+        self->answer.rc = OM_EINTERNAL; // no memory to keep it in
         return;
+    }
     self->answer.msg = &self->answer_msg;
     self->answer.payload = om_buf_str(&self->answer_payload);
 }
 
 struct om_answer
-om_client_request(struct om_client *self, enum wire_type type, struct wire_msg *msg,
+om_client_request(struct om_client *self, enum wire_type type, const struct wire_msg *msg,
                   struct om_str payload, int64_t timeout_ms)
 {
     self->waiting = true;

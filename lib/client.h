@@ -32,9 +32,9 @@ struct om_link *om_client_link(struct om_client *self);
 // Send a request and have its answer given to `fn`. `msg` needs no id; payload and
 // strings are copied. Returns a number for om_client_forget(), or 0: too many requests
 // are waiting for answers, and fn is not called.
-uint64_t om_client_send(struct om_client *self, enum wire_type type, struct wire_msg *msg,
-                        struct om_str payload, int64_t timeout_ms, om_answer_fn *fn,
-                        void *context);
+uint64_t om_client_send(struct om_client *self, enum wire_type type,
+                        const struct wire_msg *msg, struct om_str payload,
+                        int64_t timeout_ms, om_answer_fn *fn, void *context);
 
 // The answer is not wanted any more; fn will not be called. A call is cancelled.
 void om_client_forget(struct om_client *self, uint64_t number);
@@ -49,7 +49,7 @@ size_t om_client_pending(const struct om_client *self);
 
 // Send a request and wait for its answer, which is borrowed until the next request.
 struct om_answer om_client_request(struct om_client *self, enum wire_type type,
-                                   struct wire_msg *msg, struct om_str payload,
+                                   const struct wire_msg *msg, struct om_str payload,
                                    int64_t timeout_ms);
 
 // Call an operation for a tenant (text, e.g. "ten_…") and wait. The reply's strings are

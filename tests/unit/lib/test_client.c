@@ -113,6 +113,20 @@ Test(client, gets_the_answer_of_its_request)
     close_client(&f);
 }
 
+Test(client, gives_each_request_its_own_id_though_its_header_is_used_again)
+{
+    struct fixture f;
+    open_client(&f);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, queue, om_str("echo"));
+    WIRE_SET(&msg, kind, om_str("echo"));
+    for (int i = 0; i < 2; i++)
+        cr_expect(om_client_send(f.client, WIRE_CALL, &msg, OM_LIT("{}"), 5000,
+                                 count_answer, &f));
+    cr_expect_eq(om_client_pending(f.client), 2);
+    close_client(&f);
+}
+
 Test(client, learns_why_a_request_was_refused)
 {
     struct fixture f;
