@@ -25,8 +25,8 @@ struct om_link {
     bool connected, open;
     int64_t incarnation;
     int64_t heartbeat_ms, sent_ms, hello_ms, remake_ms, remake_wait_ms;
-    int64_t
-        unanswered_ms; // when something was sent after the last that was heard; 0: never
+    // When something was sent after the last that was heard; 0: nothing was.
+    int64_t unanswered_ms;
     char refusal[256];
 
     zmq_msg_t header, payload; // of the frame given out last
@@ -69,14 +69,30 @@ set_int(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof(value));
 }
 
+static void
+close_socket(struct om_link *self)
+{
+    if (self->socket) {
+        zmq_socket_monitor(self->socket, NULL, 0);
+        zmq_close(self->socket);
+    }
+    if (self->monitor)
+        zmq_close(self->monitor);
+    self->socket = self->monitor = NULL;
+    self->connected = false;
+}
+
 // Make and connect the socket. A failure here is one of this process's own limits and is
 // tried again by the tick.
 static void
 open_socket(struct om_link *self)
 {
     self->socket = zmq_socket(self->context, ZMQ_DEALER);
-    if (!self->socket)
+    self->monitor = zmq_socket(self->context, ZMQ_PAIR);
+    if (!self->socket || !self->monitor) {
+        close_socket(self);
         return;
+    }
     set_int(self->socket, ZMQ_LINGER, LINGER_MS);
     set_int(self->socket, ZMQ_IMMEDIATE, 1);
     set_int(self->socket, ZMQ_RECONNECT_IVL, 10);
@@ -92,30 +108,20 @@ open_socket(struct om_link *self)
     }
     char name[64];
     snprintf(name, sizeof(name), "inproc://monitor-%p", self->socket);
-    zmq_socket_monitor(self->socket, name,
-                       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
-    self->monitor = zmq_socket(self->context, ZMQ_PAIR);
     set_int(self->monitor, ZMQ_LINGER, 0);
-    zmq_connect(self->monitor, name);
-    zmq_connect(self->socket, self->conf.endpoint);
-}
-
-static void
-close_socket(struct om_link *self)
-{
-    if (self->socket) {
-        zmq_socket_monitor(self->socket, NULL, 0);
-        zmq_close(self->monitor);
-        zmq_close(self->socket);
-    }
-    self->socket = self->monitor = NULL;
-    self->connected = false;
+    // Without the monitor nobody would learn that the socket is connected.
+    int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+    if (zmq_socket_monitor(self->socket, name, events) != 0 ||
+        zmq_connect(self->monitor, name) != 0 ||
+        zmq_connect(self->socket, self->conf.endpoint) != 0)
+        close_socket(self);
 }
 
 enum om_rc
 om_link_create(const struct om_link_conf *conf, struct om_link **out, const char **why)
 {
     *out = NULL;
+    *why = "not enough memory";
     struct om_link *self = calloc(1, sizeof(*self));
     if (!self)
         return OM_EINTERNAL;
