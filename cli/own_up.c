@@ -69,7 +69,7 @@ launch(struct own_up *self, int *out_fd)
     self->pid = fork();
     if (self->pid == 0)
         become(self->dir, parent, pipe_fds[1], log_fd);
-    running_pid = self->pid;
+    running_pid = self->pid > 0 ? self->pid : 0; // kill(-1) would signal everybody
     close(log_fd);
     close(pipe_fds[1]);
     *out_fd = pipe_fds[0];
