@@ -297,10 +297,11 @@ serve(struct broker *self)
 static void
 finish_commit(struct broker *self)
 {
-    int64_t deadline_ms = om_clock_mono_ms() + STOP_MS;
-    while (!committer_is_free(self->committer) && om_clock_mono_ms() < deadline_ms) {
+    int64_t deadline_ms = om_clock_mono_ms() + STOP_MS, left_ms = STOP_MS;
+    for (; !committer_is_free(self->committer) && left_ms > 0;
+         left_ms = deadline_ms - om_clock_mono_ms()) {
         struct pollfd wake = { self->wake_fd, POLLIN, 0 };
-        poll(&wake, 1, (int)(deadline_ms - om_clock_mono_ms()));
+        poll(&wake, 1, (int)left_ms);
         eventfd_t ignored;
         eventfd_read(self->wake_fd, &ignored);
         take_results(self);

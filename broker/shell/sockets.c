@@ -18,6 +18,7 @@ enum {
     HEARTBEAT_MS = 5000, // of ZMTP, so that dead tcp peers are noticed
     ROUTING_ID = 5,      // of a peer that has chosen none: a zero and a number
     ENDPOINT_MAX = 256,
+    DROPS_MAX = 256, // messages of a wrong shape in a row: others have their turn
 };
 
 struct sockets {
@@ -305,8 +306,9 @@ sockets_receive(struct sockets *self, size_t index, struct sockets_message *out)
     zmq_msg_init(&id);
     zmq_msg_init(&payload);
     bool found = false;
-    for (int frames; !found; self->dropped += !found) {
-        frames = receive_frames(socket->router, &id, &self->header, &payload);
+    int drops = 0;
+    for (; !found && drops < DROPS_MAX; drops += !found) {
+        int frames = receive_frames(socket->router, &id, &self->header, &payload);
         if (frames < 0)
             break;
         out->conn = frames > 2 ? 0 : conn_number(index, &id);
@@ -321,6 +323,7 @@ sockets_receive(struct sockets *self, size_t index, struct sockets_message *out)
             (struct om_str){ zmq_msg_data(&self->header), zmq_msg_size(&self->header) };
         found = true;
     }
+    self->dropped += (uint64_t)drops;
     zmq_msg_close(&id);
     zmq_msg_close(&payload);
     return found;

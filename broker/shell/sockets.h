@@ -40,8 +40,9 @@ struct sockets_message {
     struct payload *payload; // NULL: none; the caller's
 };
 
-// The next message of socket `index`; false when there is none. A message of another
-// shape than [header] or [header][payload] is dropped and counted.
+// The next message of socket `index`; false when there is none, or none among the next
+// few hundred. A message of another shape than [header] or [header][payload] is dropped
+// and counted.
 bool sockets_receive(struct sockets *self, size_t index, struct sockets_message *out);
 
 uint64_t sockets_dropped(const struct sockets *self);

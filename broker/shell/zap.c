@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,10 @@ receive(void *socket, struct request *out)
     int more = 1;
     while (more) {
         struct frame *frame = &out->frames[out->count < FRAME_COUNT ? out->count : 0];
-        int size = zmq_recv(socket, frame->data, sizeof(frame->data), 0);
+        int size;
+        do
+            size = zmq_recv(socket, frame->data, sizeof(frame->data), 0);
+        while (size < 0 && errno == EINTR);
         if (size < 0)
             return false;
         frame->size =
