@@ -92,8 +92,8 @@ write_task(struct sqlite_store *self, struct change *change)
 static int
 write_mark(struct sqlite_store *self, const struct change_mark *mark)
 {
-    // The epoch makes the number rise over restarts too.
-    int64_t n = (int64_t)self->base.epoch << 32 | self->marks++;
+    // The epoch makes the number rise over restarts too; 2^40 marks are a start's.
+    int64_t n = (int64_t)((uint64_t)self->base.epoch << 40 | self->marks++);
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_MARK];
     sqlite3_bind_int64(stmt, 1, mark->task_seq);
     sqlite3_bind_int64(stmt, 2, n);
