@@ -10,13 +10,13 @@
 //
 //   #define ID_REQUEST(F, M)  F(M, STR, id, REQUIRED, 1, 48, NULL, "id of the object")
 //
-//   column    meaning
-//   type      one of REC_TYPE_LIST
-//   name      member of the struct and key in the map
-//   presence  REQUIRED, OPTIONAL, or INTERNAL: optional, and never read from or shown to
-//   HTTP low,high  I64, F64: range of the value; STR, BIN: of the size in bytes; lists:
-//   of the count item      for RECS the record type of its items, else NULL doc what it
-//   means, for the references and the OpenAPI document
+//   column     meaning
+//   type       one of REC_TYPE_LIST
+//   name       member of the struct and key in the map
+//   presence   REQUIRED, OPTIONAL, or INTERNAL: optional, and not for HTTP
+//   low, high  range of a number; of the size in bytes of STR, BIN; of a list's count
+//   item       for RECS the record type of its items, else NULL
+//   doc        what it means, for the references and the OpenAPI document
 #pragma once
 #include "pack.h"
 #include "rc.h"

@@ -264,8 +264,8 @@ const struct wire_info *wire_find(int64_t number);
 
 // Read a header.
 //   OM_EPROTO       not a map of known fields of the right types and sizes
-//   OM_EUNSUPPORTED a version or type this side does not know; `out->id` is set if it had
-//   one OM_EINVAL       a field the type requires is missing
+//   OM_EUNSUPPORTED an unknown version or type; `out->id` is set if it had one
+//   OM_EINVAL       a field the type requires is missing
 OM_MUST_CHECK enum om_rc wire_decode(struct om_str header, struct wire_msg *out);
 
 // Append the header of `msg` to `buf`, with version and `type`. Fields the type does not

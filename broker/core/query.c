@@ -7,8 +7,8 @@
 
 // A read under way. Its answer finds its way by ids: whoever asked may be gone by then.
 struct query {
-    struct query *prev,
-        *next; // in the list of those to hand out, then of those under way
+    // In the list of those to hand out, then of those under way.
+    struct query *prev, *next;
     struct read *read;
     enum query_kind kind;
     struct asker asker;

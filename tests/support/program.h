@@ -8,8 +8,8 @@
 struct program {
     pid_t pid;  // 0: not running
     int log_fd; // its stderr
-    char
-        log[16 * 1024]; // what it said, as far as program_wait() or _expect_log() read it
+    // What it said, as far as program_wait() or program_expect_log() read it.
+    char log[16 * 1024];
     size_t log_size;
 };
 
