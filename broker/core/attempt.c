@@ -48,6 +48,9 @@ add_lease_mark(struct core *self, struct task *task)
                         lease->node.text, (long long)lease->incarnation);
     mark->token = lease->token;
     mark->node = commit_copy(self, (struct om_str){ node, (size_t)size });
+    task->lease_mark = commit_slot(self);
+    if (!(lease->waiting & WAIT_COMMIT))
+        commit_lazily(self);
 }
 
 bool
@@ -185,8 +188,11 @@ attempt_release(struct core *self, struct lease *lease)
     struct task *task = task_of(lease);
     lease_end(self, lease, 0);
     task->attempts--;
-    commit_group(self, EFFECT_NONE, 1);
-    task_mark(self, task, MARK_RELEASE);
+    if (!commit_withdraw(self, task->lease_mark)) {
+        commit_group(self, EFFECT_NONE, 1);
+        task_mark(self, task, MARK_RELEASE);
+        commit_lazily(self);
+    }
     task_place(self, task);
 }
 

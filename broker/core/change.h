@@ -7,6 +7,7 @@
 #include "wire.h"
 
 enum change_kind {
+    CHANGE_NONE,   // withdrawn: nothing to write
     CHANGE_TASK,   // a new task
     CHANGE_MARK,   // something happened to an open task
     CHANGE_RESULT, // a task ended

@@ -16,6 +16,9 @@ struct chunk {
 struct pending {
     struct batch batch; // first: the caller holds a pointer to it
     struct pending *next;
+    size_t hurried;   // groups that somebody waits for
+    int64_t began_ms; // mono clock
+    bool taken;       // it has gone out, and stays as it is
     struct group *groups, **groups_end;
     struct chunk *chunks;
 };
@@ -67,6 +70,8 @@ pending_reset(struct pending *self)
         free(chunk);
     }
     self->batch.count = 0;
+    self->hurried = 0;
+    self->taken = false;
     self->next = NULL;
     self->groups = NULL;
     self->groups_end = &self->groups;
@@ -86,6 +91,7 @@ begin_batch(struct core *self)
         pending_reset(pending);
     }
     pending->batch.id = ++self->last_batch;
+    pending->began_ms = self->now.mono_ms;
     if (self->newest)
         self->newest->next = pending;
     else
@@ -103,6 +109,7 @@ append_group(struct core *self, enum effect effect)
     *group = (struct group){ .effect = effect, .first = pending->batch.count };
     *pending->groups_end = group;
     pending->groups_end = &group->next;
+    pending->hurried++;
     return group;
 }
 
@@ -125,6 +132,29 @@ commit_add(struct core *self, enum change_kind kind)
     *change = (struct change){ .kind = kind };
     group->count++;
     return change;
+}
+
+void
+commit_lazily(struct core *self)
+{
+    self->newest->hurried--;
+}
+
+struct change_slot
+commit_slot(const struct core *self)
+{
+    const struct batch *batch = &self->newest->batch;
+    return (struct change_slot){ batch->id, batch->count - 1 };
+}
+
+bool
+commit_withdraw(struct core *self, struct change_slot slot)
+{
+    struct pending *pending = self->newest;
+    if (!pending || pending->taken || pending->batch.id != slot.batch)
+        return false;
+    pending->batch.changes[slot.index].kind = CHANGE_NONE;
+    return true;
 }
 
 struct om_str
@@ -155,11 +185,13 @@ commit_congested(const struct core *self)
 }
 
 int64_t
-commit_retry_at(const struct core *self)
+commit_due(const struct core *self)
 {
-    return self->oldest && !self->batch_out && self->retry_commit_ms
-               ? self->retry_commit_ms
-               : INT64_MAX;
+    if (!self->oldest || self->batch_out)
+        return INT64_MAX;
+    int64_t lazy_ms =
+        self->oldest->hurried ? 0 : self->oldest->began_ms + self->conf.lazy_ms;
+    return lazy_ms > self->retry_commit_ms ? lazy_ms : self->retry_commit_ms;
 }
 
 // Events are numbered when their batch goes out, so that a refused submit leaves no gap.
@@ -182,9 +214,9 @@ take_numbers_back(struct core *self, const struct batch *batch)
 struct batch *
 core_take_batch(struct core *self)
 {
-    if (!self->oldest || self->batch_out || self->now.mono_ms < self->retry_commit_ms)
+    if (self->now.mono_ms < commit_due(self))
         return NULL;
-    self->batch_out = true;
+    self->batch_out = self->oldest->taken = true;
     self->retry_commit_ms = 0;
     number_events(self, &self->oldest->batch);
     return &self->oldest->batch;

@@ -41,6 +41,15 @@ struct group *commit_group(struct core *self, enum effect effect, size_t count);
 // One more change of the group begun last.
 struct change *commit_add(struct core *self, enum change_kind kind);
 
+// The group begun last may wait a little for others: nobody is kept waiting by it.
+void commit_lazily(struct core *self);
+
+// Where the change added last stands.
+struct change_slot commit_slot(const struct core *self);
+
+// Have a change not written, if its batch has not gone out yet. Was it in time?
+bool commit_withdraw(struct core *self, struct change_slot slot);
+
 // A copy of `text` that lives as long as the batch of the group begun last.
 struct om_str commit_copy(struct core *self, struct om_str text);
 
@@ -53,7 +62,8 @@ bool commit_congested(const struct core *self);
 // The oldest batch, which was out, ended with `rc`.
 void commit_done(struct core *self, enum om_rc rc);
 
-// When a failed commit is to be tried again, on the mono clock; INT64_MAX for no such.
-int64_t commit_retry_at(const struct core *self);
+// When to look for a batch again, on the mono clock, if there is none now: a failed
+// commit is to be tried again, or what may wait has waited. INT64_MAX for no such.
+int64_t commit_due(const struct core *self);
 
 void commit_destroy_all(struct core *self);

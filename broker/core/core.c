@@ -62,6 +62,7 @@ core_conf_default(void)
         .lease_short_ms = 10 * 1000,
         .lease_long_ms = 30 * 1000,
         .retry_base_ms = 1000,
+        .lazy_ms = 20,
         .retry_cap_ms = 5 * 60 * 1000,
         .max_attempts = 3,
         .max_lost = 3,
@@ -287,7 +288,7 @@ core_next_timer(const struct core *self)
 {
     int64_t next_ms = timers_next(&self->mono);
     int64_t wall_ms = timers_next(&self->wall);
-    int64_t retry_ms = commit_retry_at(self);
+    int64_t retry_ms = commit_due(self);
     if (retry_ms < next_ms)
         next_ms = retry_ms;
     if (wall_ms == INT64_MAX)

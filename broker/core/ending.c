@@ -48,6 +48,9 @@ acknowledge(struct core *self, struct task *task, struct group *group, core_conn
 void
 task_end(struct core *self, struct task *task, struct ending *ending)
 {
+    // The result says all that the mark of the attempt would, and no RETRY follows.
+    if (ending->state == STATE_SUCCEEDED)
+        commit_withdraw(self, task->lease_mark);
     size_t count = 1 + events_count(ending->usage) + events_count(ending->events);
     struct group *group = commit_group(self, EFFECT_END, count);
     group->task = task;

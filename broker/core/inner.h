@@ -204,6 +204,12 @@ struct tenant_state {
     UT_hash_handle hh;
 };
 
+// Where a change stands, while its batch has not gone out.
+struct change_slot {
+    int64_t batch;
+    size_t index;
+};
+
 struct task {
     struct om_uuid id;
     int64_t seq;
@@ -232,6 +238,7 @@ struct task {
     bool cached;             // `payload` counts in the cache
     struct asker asker;      // of SUBMIT or RETRY
     struct lease lease;
+    struct change_slot lease_mark; // of the last attempt
     struct item item;
     struct timer backoff; // mono clock
     struct timer wall;    // due or expiry, wall clock

@@ -178,6 +178,8 @@ static int
 write_change(struct sqlite_store *self, struct change *change)
 {
     switch (change->kind) {
+    case CHANGE_NONE:
+        return SQLITE_DONE;
     case CHANGE_TASK:
         return write_task(self, change);
     case CHANGE_MARK:

@@ -1,4 +1,5 @@
 #include "disk.h"
+#include "judge.h"
 
 struct disk *
 disk_create(struct sim *sim)
@@ -144,7 +145,8 @@ judge_success(struct disk *self, const struct batch *batch, const struct disk_ta
         return;
     }
     memcpy(&result, bytes.data, sizeof(result));
-    if (memcmp(&result.token, &task->row.token, sizeof(result.token)) != 0)
+    const struct wire_token *newest = judge_newest_lease(self->sim->judge, task);
+    if (memcmp(&result.token, newest, sizeof(result.token)) != 0)
         sim_fail(self->sim, "a result under an older lease was committed");
     char id[128], text[OM_TYPEID_MAX];
     om_typeid_encode(OM_ID_TASK, &task->row.id, text);
@@ -231,6 +233,8 @@ disk_commit(struct disk *self, struct batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         struct change *change = &batch->changes[i];
         switch (change->kind) {
+        case CHANGE_NONE:
+            break;
         case CHANGE_TASK:
             commit_task(self, change);
             break;

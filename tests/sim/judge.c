@@ -54,9 +54,8 @@ token_in(const struct wire_token *list, size_t count, const struct wire_token *t
     return false;
 }
 
-// The newest lease of the task: of this broker's, or else on the disk.
-static const struct wire_token *
-newest_lease(const struct judge *self, const struct disk_task *task)
+const struct wire_token *
+judge_newest_lease(const struct judge *self, const struct disk_task *task)
 {
     for (size_t i = self->granted_count; i > 0; i--)
         if (om_uuid_eq(&self->granted[i - 1].task, &task->row.id))
@@ -81,7 +80,7 @@ judge_received(struct judge *self, int actor, const struct wire_msg *msg)
     const struct disk_task *task = disk_find(self->sim->disk, &token.task);
     if (msg->type != WIRE_START || !task || !self->welcome[actor])
         return;
-    const struct wire_token *newest = newest_lease(self, task);
+    const struct wire_token *newest = judge_newest_lease(self, task);
     bool finished = token_in(self->finished, self->finished_count, &token);
     if (memcmp(newest, &token, sizeof(token)) != 0 && !finished)
         self->waits_for_stale = actor;

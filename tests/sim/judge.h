@@ -10,6 +10,10 @@ void judge_destroy(struct judge **self_p);
 void judge_received(struct judge *self, int actor, const struct wire_msg *msg);
 void judge_answered(struct judge *self);
 
+// The newest lease of the task: of this broker's, or else on the disk.
+const struct wire_token *judge_newest_lease(const struct judge *self,
+                                            const struct disk_task *task);
+
 // The broker has started.
 void judge_started(struct judge *self);
 

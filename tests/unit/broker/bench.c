@@ -14,10 +14,18 @@ bench_init_conf(struct bench *self, const struct core_conf *conf)
     core_serve(self->core, self->now);
 }
 
+struct core_conf
+bench_conf(void)
+{
+    struct core_conf conf = core_conf_default();
+    conf.lazy_ms = 0; // each change is seen when it is made
+    return conf;
+}
+
 void
 bench_init(struct bench *self)
 {
-    struct core_conf conf = core_conf_default();
+    struct core_conf conf = bench_conf();
     bench_init_conf(self, &conf);
 }
 

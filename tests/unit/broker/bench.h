@@ -21,6 +21,9 @@ extern const struct core_peer bench_nobody; // a stranger
 #define BENCH_TENANT   bench_tenant(1)
 #define BENCH_STRANGER bench_tenant(2)
 
+// The defaults, but no change waits for company.
+struct core_conf bench_conf(void);
+
 void bench_init(struct bench *self);
 void bench_init_conf(struct bench *self, const struct core_conf *conf);
 void bench_finish(struct bench *self);

@@ -207,7 +207,7 @@ Test(call, meters_usage_under_an_id_that_never_comes_again)
 Test(call, of_one_tenant_does_not_take_all_the_room)
 {
     struct bench bench;
-    struct core_conf conf = core_conf_default();
+    struct core_conf conf = bench_conf();
     conf.max_calls = 8;
     bench_init_conf(&bench, &conf);
     bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");

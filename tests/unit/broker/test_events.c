@@ -169,7 +169,7 @@ Test(events, that_fail_are_halved_and_a_single_one_is_set_aside_after_three_time
 Test(events, of_other_topics_only_are_looked_for_once)
 {
     struct bench bench;
-    struct core_conf conf = core_conf_default();
+    struct core_conf conf = bench_conf();
     bench = (struct bench){ .now = { 1000, 1000000 } };
     bench.core = core_create(&conf);
     core_load_shard(bench.core, 1, 20);

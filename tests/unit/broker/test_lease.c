@@ -300,7 +300,7 @@ stored_running(struct bench *bench, struct om_buf *header, struct wire_token *to
 static struct om_uuid
 restarted(struct bench *bench, char token[WIRE_TOKEN_BYTES])
 {
-    struct core_conf conf = core_conf_default();
+    struct core_conf conf = bench_conf();
     struct om_buf header = { 0 };
     struct wire_token lease;
     conf.epoch = 8;
@@ -383,5 +383,58 @@ Test(lease, held_by_a_returning_worker_but_not_current_is_stale)
     token[20]++; // another epoch
     hello_holding(&bench, 1, token);
     bench_expect(&bench, BENCH_WORKER, WIRE_STALE);
+    bench_finish(&bench);
+}
+
+// How many changes of a kind the next batch has; it is committed.
+static size_t
+count_next(struct bench *bench, enum change_kind kind)
+{
+    struct batch *batch = core_take_batch(bench->core);
+    cr_assert(batch, "nothing is committed");
+    size_t count = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        count += batch->changes[i].kind == kind;
+    core_committed(bench->core, bench->now, &batch, OM_OK);
+    return count;
+}
+
+static void
+open_lazy(struct bench *bench, char token[WIRE_TOKEN_BYTES])
+{
+    struct core_conf conf = core_conf_default();
+    bench_init_conf(bench, &conf);
+    bench_hello(bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(bench, BENCH_WORKER, "omni.inference", 1);
+    bench_submitted(bench, "omni.inference");
+    bench_take_job(bench, BENCH_WORKER, token);
+}
+
+Test(lease, of_a_short_job_is_committed_with_the_next_batch_or_a_little_later_alone)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    open_lazy(&bench, token);
+    cr_assert_null(core_take_batch(bench.core));
+    cr_expect_eq(core_next_timer(bench.core), bench.now.mono_ms + 20);
+    bench_pass(&bench, 20);
+    cr_expect_eq(count_next(&bench, CHANGE_MARK), 1);
+    bench_finish(&bench);
+
+    open_lazy(&bench, token);
+    bench_submit(&bench, "own", "x");
+    cr_expect_eq(count_next(&bench, CHANGE_MARK), 1);
+    bench_finish(&bench);
+}
+
+Test(lease, is_not_written_when_the_result_comes_first)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    open_lazy(&bench, token);
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    cr_expect_eq(count_next(&bench, CHANGE_MARK), 0);
+    bench_expect(&bench, BENCH_WORKER, WIRE_DONE_ACK);
     bench_finish(&bench);
 }

@@ -75,7 +75,7 @@ fake_hash(struct om_str bytes, uint8_t out[32])
 static int64_t
 ask_identity(struct bench *bench)
 {
-    struct core_conf conf = core_conf_default();
+    struct core_conf conf = bench_conf();
     conf.sha256 = fake_hash;
     bench_init_conf(bench, &conf);
     bench_hello(bench, BENCH_OTHER, "identity", "id1");

@@ -34,7 +34,7 @@ expect_reject(struct bench *bench, const char *code)
 static void
 open_bench(struct bench *bench, const struct core_conf *conf)
 {
-    struct core_conf defaults = core_conf_default();
+    struct core_conf defaults = bench_conf();
     bench_init_conf(bench, conf ? conf : &defaults);
     bench_hello(bench, BENCH_CLIENT, "ingest", "i1");
 }
@@ -93,7 +93,7 @@ Test(submit, refuses_when_there_is_no_room)
 {
     struct bench bench;
     struct om_uuid id;
-    struct core_conf conf = core_conf_default();
+    struct core_conf conf = bench_conf();
     conf.max_open_per_tenant = 1;
     open_bench(&bench, &conf);
     bench_submitted(&bench, "own");
