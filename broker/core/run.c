@@ -88,6 +88,7 @@ move_cursor(struct core *self, struct run *run, core_conn conn, size_t extra)
     group->token = run->lease.token;
     struct change *change = commit_add(self, CHANGE_CURSOR);
     change->cursor = (struct change_cursor){ run->subscription, run->shard, run->last };
+    commit_lazily(self); // an event that comes again is applied once
     run->state = RUN_COMMITTING;
     lease_end(self, &run->lease, conn);
     return group;
