@@ -359,6 +359,7 @@ om_link_recv(struct om_link *self, struct om_frame *out)
         if (wire_decode(header, &self->msg) != OM_OK || handle_own(self))
             continue;
         out->msg = &self->msg;
+        out->header = header;
         out->payload =
             (struct om_str){ zmq_msg_data(&self->payload), zmq_msg_size(&self->payload) };
         return true;

@@ -30,6 +30,7 @@ struct om_link_conf {
 // A received message; borrowed from the link until its next om_link_recv().
 struct om_frame {
     const struct wire_msg *msg;
+    struct om_str header; // what `msg` was decoded from
     struct om_str payload;
 };
 

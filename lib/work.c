@@ -12,7 +12,7 @@ work_create(const struct om_frame *frame, size_t queue, int64_t now_ms)
     if (!self)
         return NULL;
     pthread_mutex_init(&self->lock, NULL);
-    rec_encode(&wire_msg_rec, frame->msg, &self->header);
+    om_buf_put(&self->header, frame->header.data, frame->header.size);
     om_buf_put(&self->payload, frame->payload.data, frame->payload.size);
     if (self->header.failed || self->payload.failed ||
         wire_decode(om_buf_str(&self->header), &self->msg) != OM_OK) {

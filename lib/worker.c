@@ -225,7 +225,8 @@ start_one(struct om_worker *self, int64_t now_ms)
         return false;
     self->credits[work->queue].waiting--;
     work->state = WORK_RUNNING;
-    if (!work_is_call(work))
+    // Without slots the outcome follows at once and says that it was started.
+    if (slot && !work_is_call(work))
         worker_send_token(self, WIRE_START, work);
     if (slot) {
         self->busy++;
@@ -309,7 +310,8 @@ work_once(struct om_worker *self)
     if (self->drain_end_ms)
         drain(self, now_ms);
 
-    // Without slots no longer than ROUND_MS, so that cancels and beats are not kept waiting.
+    // Without slots no longer than ROUND_MS, so that cancels and beats are not kept
+    // waiting.
     bool more = start_one(self, now_ms);
     while (more && (self->conf.slots || om_clock_mono_ms() - now_ms < ROUND_MS))
         more = start_one(self, now_ms);

@@ -62,6 +62,7 @@ core_conf_default(void)
         .lease_short_ms = 10 * 1000,
         .lease_long_ms = 30 * 1000,
         .retry_base_ms = 1000,
+        .gather_ms = 25,
         .lazy_ms = 20,
         .retry_cap_ms = 5 * 60 * 1000,
         .max_attempts = 3,

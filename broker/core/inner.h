@@ -282,7 +282,15 @@ struct call {
 
 // ---- events (events.c)
 
-enum run_state { RUN_IDLE, RUN_WAITING, RUN_READING, RUN_LEASED, RUN_COMMITTING, RUN_BACKOFF };
+enum run_state {
+    RUN_IDLE,
+    RUN_WAITING,
+    RUN_READING,
+    RUN_LEASED,
+    RUN_COMMITTING,
+    RUN_BACKOFF,
+    RUN_GATHERING, // for more events, so that a run has many
+};
 
 // What a subscriber has of a shard's events, and the run it is being sent.
 struct run {

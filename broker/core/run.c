@@ -34,6 +34,22 @@ on_backoff(struct core *self, struct timer *timer)
     wake(self, TIMER_OWNER(timer, struct run, backoff));
 }
 
+// Wait a little for more events: a run of many costs the subscriber one commit, as a run
+// of one does.
+static void
+gather(struct core *self, struct run *run)
+{
+    bool full = run->newest - run->cursor >= WIRE_EVENT_RUN_MAX;
+    if (full || run->newest <= run->cursor || self->conf.gather_ms == 0) {
+        timer_stop(&self->mono, &run->backoff);
+        wake(self, run);
+    } else if (run->state != RUN_GATHERING) {
+        run->state = RUN_GATHERING;
+        timer_set(&self->mono, &run->backoff, self->now.mono_ms + self->conf.gather_ms,
+                  on_backoff);
+    }
+}
+
 static void
 wait_and_wake(struct core *self, struct run *run, int64_t delay_ms)
 {
@@ -110,7 +126,7 @@ run_cursor_durable(struct core *self, struct group *group, struct change *change
     run->strikes = 0;
     run->limit =
         run->limit * 2 < WIRE_EVENT_RUN_MAX ? run->limit * 2 : WIRE_EVENT_RUN_MAX;
-    wake(self, run);
+    gather(self, run);
 }
 
 // The only event of the run stays in the log under another topic, and the cursor passes
@@ -262,8 +278,8 @@ run_event_durable(struct core *self, const struct change_event *event)
             continue;
         struct run *run = &self->runs[i][event->shard];
         run->newest = event->seq;
-        if (run->state == RUN_IDLE)
-            wake(self, run);
+        if (run->state == RUN_IDLE || run->state == RUN_GATHERING)
+            gather(self, run);
     }
 }
 

@@ -18,7 +18,7 @@ struct core_conf
 bench_conf(void)
 {
     struct core_conf conf = core_conf_default();
-    conf.lazy_ms = 0; // each change is seen when it is made
+    conf.gather_ms = conf.lazy_ms = 0; // each change is seen when it is made
     return conf;
 }
 

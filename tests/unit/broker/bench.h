@@ -21,7 +21,7 @@ extern const struct core_peer bench_nobody; // a stranger
 #define BENCH_TENANT   bench_tenant(1)
 #define BENCH_STRANGER bench_tenant(2)
 
-// The defaults, but no change waits for company.
+// The defaults, but no change and no event waits for company.
 struct core_conf bench_conf(void);
 
 void bench_init(struct bench *self);

@@ -166,6 +166,41 @@ Test(events, that_fail_are_halved_and_a_single_one_is_set_aside_after_three_time
     bench_finish(&bench);
 }
 
+Test(events, wait_a_little_for_others_so_that_a_run_has_many)
+{
+    struct bench bench;
+    struct core_conf conf = core_conf_default();
+    bench_init_conf(&bench, &conf);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "billing", "b1");
+    bench_credit(&bench, BENCH_WORKER, "omni.billing.events", 4);
+    publish(&bench, 2);
+    cr_assert_null(core_next_read(bench.core));
+    bench_pass(&bench, conf.gather_ms - 1);
+    cr_assert_null(core_next_read(bench.core));
+    publish(&bench, 1); // does not make the first wait longer
+    bench_pass(&bench, 1);
+    answer_run(&bench, 3, 3);
+    bench_find(&bench, BENCH_WORKER, WIRE_JOB);
+    bench_finish(&bench);
+}
+
+Test(events, do_not_wait_when_there_is_a_whole_run_of_them)
+{
+    struct bench bench;
+    struct core_conf conf = core_conf_default();
+    bench_init_conf(&bench, &conf);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "billing", "b1");
+    bench_credit(&bench, BENCH_WORKER, "omni.billing.events", 4);
+    for (int i = 0; i < WIRE_EVENT_RUN_MAX / 64; i++)
+        publish(&bench, 64);
+    struct read *read = core_next_read(bench.core);
+    cr_assert(read);
+    core_read_done(bench.core, bench.now, &read);
+    bench_finish(&bench);
+}
+
 Test(events, of_other_topics_only_are_looked_for_once)
 {
     struct bench bench;
