@@ -162,6 +162,20 @@ handle(void *context, struct om_job *job)
     om_log_context(NULL, NULL);
 }
 
+struct om_str
+om_call_copy(const struct om_call *call, struct om_str text)
+{
+    return (struct om_str){ om_arena_strdup(call->job->arena, text), text.size };
+}
+
+struct om_str
+om_call_id(const struct om_call *call, const char *prefix, struct om_uuid id)
+{
+    char text[OM_TYPEID_MAX];
+    size_t size = om_typeid_encode(prefix, &id, text);
+    return om_call_copy(call, (struct om_str){ text, size });
+}
+
 struct om_client *
 om_call_client(const struct om_call *call)
 {

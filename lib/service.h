@@ -93,5 +93,10 @@ struct om_service {
 // exit status: 0, or a code of sysexits.h.
 int om_service_main(const struct om_service *service, int argc, char **argv);
 
+// A copy of `text`, or the text of an id, that lives as long as the call.
+struct om_str om_call_copy(const struct om_call *call, struct om_str text);
+struct om_str om_call_id(const struct om_call *call, const char *prefix,
+                         struct om_uuid id);
+
 // A client for calls made while handling: the slot's own, or without slots the service's.
 struct om_client *om_call_client(const struct om_call *call);

@@ -1,12 +1,9 @@
 #include "billing.h"
+#include "subscriber.h"
 
 const struct om_migration billing_schema[] = {
     { 1, "usage",
-      // How far each shard's event log has been applied.
-      "CREATE TABLE shard_cursor ("
-      "  shard INTEGER PRIMARY KEY,"
-      "  seq BIGINT NOT NULL"
-      ");"
+      OM_SUBSCRIBER_TABLE
       "CREATE TABLE usage_event ("
       "  tenant BLOB NOT NULL,"
       "  id TEXT NOT NULL,"

@@ -1,12 +1,9 @@
 #include "compliance.h"
+#include "subscriber.h"
 
 const struct om_migration compliance_schema[] = {
     { 1, "audit log",
-      // How far each shard's event log has been applied.
-      "CREATE TABLE shard_cursor ("
-      "  shard INTEGER PRIMARY KEY,"
-      "  seq BIGINT NOT NULL"
-      ");"
+      OM_SUBSCRIBER_TABLE
       "CREATE TABLE audit_log ("
       "  tenant BLOB NOT NULL,"
       "  seq BIGINT NOT NULL,"

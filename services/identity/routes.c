@@ -31,27 +31,13 @@ OM_SQL(change_last, "SELECT max(seq) FROM key_change");
 // ---- values of replies
 
 static struct om_str
-copy_str(struct om_call *call, struct om_str text)
-{
-    return (struct om_str){ om_arena_strdup(call->job->arena, text), text.size };
-}
-
-static struct om_str
-id_text(struct om_call *call, const char *prefix, struct om_uuid id)
-{
-    char text[OM_TYPEID_MAX];
-    om_typeid_encode(prefix, &id, text);
-    return copy_str(call, om_str(text));
-}
-
-static struct om_str
 scope_names(struct om_call *call, uint64_t mask)
 {
     if (mask & SCOPE_BIT(ALL))
         mask |= SCOPES_OWNER;
     struct om_buf buf = { 0 };
     scopes_encode(mask, &buf);
-    struct om_str names = copy_str(call, om_buf_str(&buf));
+    struct om_str names = om_call_copy(call, om_buf_str(&buf));
     om_buf_finish(&buf);
     return names;
 }
@@ -60,10 +46,10 @@ scope_names(struct om_call *call, uint64_t mask)
 static void
 read_key(struct om_call *call, struct om_rows *rows, struct key_item *out)
 {
-    REC_SET(out, key_item, id, id_text(call, OM_ID_KEY, om_row_uuid(rows, 0)));
+    REC_SET(out, key_item, id, om_call_id(call, OM_ID_KEY, om_row_uuid(rows, 0)));
     REC_SET(out, key_item, object, OM_LIT("api_key"));
-    REC_SET(out, key_item, name, copy_str(call, om_row_str(rows, 1)));
-    REC_SET(out, key_item, prefix, copy_str(call, om_row_str(rows, 2)));
+    REC_SET(out, key_item, name, om_call_copy(call, om_row_str(rows, 1)));
+    REC_SET(out, key_item, prefix, om_call_copy(call, om_row_str(rows, 2)));
     REC_SET(out, key_item, scopes, scope_names(call, (uint64_t)om_row_i64(rows, 3)));
     REC_SET(out, key_item, created_ms, om_row_i64(rows, 4));
     if (!om_row_is_null(rows, 5))
@@ -111,10 +97,11 @@ on_key_resolve(void *context, struct om_call *call, const void *message, void *a
         if (reply->expires_ms <= om_clock_wall_ms())
             return om_job_fail(call->job, OM_EAUTH, NULL, "this API key has expired");
     }
-    REC_SET(reply, key_resolve_reply, id, id_text(call, OM_ID_KEY, om_row_uuid(rows, 0)));
+    REC_SET(reply, key_resolve_reply, id,
+            om_call_id(call, OM_ID_KEY, om_row_uuid(rows, 0)));
     REC_SET(reply, key_resolve_reply, tenant,
-            id_text(call, OM_ID_TENANT, om_row_uuid(rows, 1)));
-    REC_SET(reply, key_resolve_reply, name, copy_str(call, om_row_str(rows, 2)));
+            om_call_id(call, OM_ID_TENANT, om_row_uuid(rows, 1)));
+    REC_SET(reply, key_resolve_reply, name, om_call_copy(call, om_row_str(rows, 2)));
     REC_SET(reply, key_resolve_reply, scopes,
             scope_names(call, (uint64_t)om_row_i64(rows, 3)));
     return om_db_commit(&txn);
@@ -160,7 +147,7 @@ refuse_repeat(struct om_call *call, struct om_txn *txn)
         call->job, OM_ECONFLICT, NULL,
         "this request made key %s before; a key is shown only once: if you "
         "did not get it, revoke it and make another",
-        id_text(call, OM_ID_KEY, om_row_uuid(rows, 0)).data);
+        om_call_id(call, OM_ID_KEY, om_row_uuid(rows, 0)).data);
 }
 
 static enum om_rc
@@ -202,7 +189,7 @@ on_key_create(void *context, struct om_call *call, const void *message, void *an
     rc = find_key(call, txn, id, reply);
     if (rc)
         return rc;
-    REC_SET(reply, key_item, key, copy_str(call, om_str(text)));
+    REC_SET(reply, key_item, key, om_call_copy(call, om_str(text)));
     return om_db_commit(&txn);
 }
 

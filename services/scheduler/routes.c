@@ -28,36 +28,23 @@ OM_SQL(schedule_remove, "UPDATE schedule SET deleted_ms = $1, next_ms = NULL "
 
 // ---- values of replies
 
-static struct om_str
-copy_str(struct om_call *call, struct om_str text)
-{
-    return (struct om_str){ om_arena_strdup(call->job->arena, text), text.size };
-}
-
-static struct om_str
-id_text(struct om_call *call, const char *prefix, struct om_uuid id)
-{
-    char text[OM_TYPEID_MAX];
-    om_typeid_encode(prefix, &id, text);
-    return copy_str(call, om_str(text));
-}
-
 // A row of SCHEDULE_COLUMNS. schedule_create replies with a schedule_item too.
 static void
 read_schedule(struct om_call *call, struct om_rows *rows, struct schedule_item *out)
 {
-    REC_SET(out, schedule_item, id, id_text(call, OM_ID_SCHEDULE, om_row_uuid(rows, 0)));
+    REC_SET(out, schedule_item, id,
+            om_call_id(call, OM_ID_SCHEDULE, om_row_uuid(rows, 0)));
     REC_SET(out, schedule_item, object, OM_LIT("schedule"));
-    REC_SET(out, schedule_item, cron, copy_str(call, om_row_str(rows, 1)));
-    REC_SET(out, schedule_item, queue, copy_str(call, om_row_str(rows, 2)));
-    REC_SET(out, schedule_item, kind, copy_str(call, om_row_str(rows, 3)));
-    REC_SET(out, schedule_item, misfire, copy_str(call, om_row_str(rows, 4)));
+    REC_SET(out, schedule_item, cron, om_call_copy(call, om_row_str(rows, 1)));
+    REC_SET(out, schedule_item, queue, om_call_copy(call, om_row_str(rows, 2)));
+    REC_SET(out, schedule_item, kind, om_call_copy(call, om_row_str(rows, 3)));
+    REC_SET(out, schedule_item, misfire, om_call_copy(call, om_row_str(rows, 4)));
     if (!om_row_is_null(rows, 5))
         REC_SET(out, schedule_item, next_ms, om_row_i64(rows, 5));
     if (!om_row_is_null(rows, 6)) {
         REC_SET(out, schedule_item, last_ms, om_row_i64(rows, 6));
         REC_SET(out, schedule_item, last_task,
-                id_text(call, OM_ID_TASK, om_row_uuid(rows, 7)));
+                om_call_id(call, OM_ID_TASK, om_row_uuid(rows, 7)));
     }
     REC_SET(out, schedule_item, created_at, om_row_i64(rows, 8) / 1000);
 }

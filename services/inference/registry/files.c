@@ -24,12 +24,12 @@ no_such_file(struct om_call *call)
 static void
 read_file(struct om_call *call, struct om_rows *rows, struct file_item *out)
 {
-    REC_SET(out, file_item, id, registry_id(call, OM_ID_FILE, om_row_uuid(rows, 0)));
+    REC_SET(out, file_item, id, om_call_id(call, OM_ID_FILE, om_row_uuid(rows, 0)));
     REC_SET(out, file_item, object, OM_LIT("file"));
-    REC_SET(out, file_item, purpose, registry_copy(call, om_row_str(rows, 1)));
-    REC_SET(out, file_item, filename, registry_copy(call, om_row_str(rows, 2)));
+    REC_SET(out, file_item, purpose, om_call_copy(call, om_row_str(rows, 1)));
+    REC_SET(out, file_item, filename, om_call_copy(call, om_row_str(rows, 2)));
     REC_SET(out, file_item, bytes, om_row_i64(rows, 3));
-    REC_SET(out, file_item, sha256, registry_copy(call, om_row_str(rows, 4)));
+    REC_SET(out, file_item, sha256, om_call_copy(call, om_row_str(rows, 4)));
     REC_SET(out, file_item, blob, registry_blob(call, om_row_uuid(rows, 5)));
     REC_SET(out, file_item, created_at, om_row_i64(rows, 6) / 1000);
 }

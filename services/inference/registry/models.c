@@ -23,19 +23,18 @@ OM_SQL(model_list, "SELECT " MODEL_COLUMNS " FROM model WHERE tenant = $1 AND id
 static void
 read_model(struct om_call *call, struct om_rows *rows, struct model_item *out)
 {
-    REC_SET(out, model_item, id, registry_id(call, OM_ID_MODEL, om_row_uuid(rows, 0)));
+    REC_SET(out, model_item, id, om_call_id(call, OM_ID_MODEL, om_row_uuid(rows, 0)));
     REC_SET(out, model_item, object, OM_LIT("model"));
-    REC_SET(out, model_item, name, registry_copy(call, om_row_str(rows, 1)));
+    REC_SET(out, model_item, name, om_call_copy(call, om_row_str(rows, 1)));
     REC_SET(out, model_item, version, om_row_i64(rows, 2));
-    REC_SET(out, model_item, model_type, registry_copy(call, om_row_str(rows, 3)));
-    REC_SET(out, model_item, task_id,
-            registry_id(call, OM_ID_TASK, om_row_uuid(rows, 4)));
+    REC_SET(out, model_item, model_type, om_call_copy(call, om_row_str(rows, 3)));
+    REC_SET(out, model_item, task_id, om_call_id(call, OM_ID_TASK, om_row_uuid(rows, 4)));
     if (!om_row_is_null(rows, 5))
         REC_SET(out, model_item, training_file,
-                registry_id(call, OM_ID_FILE, om_row_uuid(rows, 5)));
-    REC_SET(out, model_item, metrics, registry_copy(call, om_row_str(rows, 6)));
+                om_call_id(call, OM_ID_FILE, om_row_uuid(rows, 5)));
+    REC_SET(out, model_item, metrics, om_call_copy(call, om_row_str(rows, 6)));
     REC_SET(out, model_item, bytes, om_row_i64(rows, 7));
-    REC_SET(out, model_item, sha256, registry_copy(call, om_row_str(rows, 8)));
+    REC_SET(out, model_item, sha256, om_call_copy(call, om_row_str(rows, 8)));
     REC_SET(out, model_item, blob, registry_blob(call, om_row_uuid(rows, 9)));
     REC_SET(out, model_item, created_at, om_row_i64(rows, 10) / 1000);
 }

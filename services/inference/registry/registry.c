@@ -1,26 +1,12 @@
 #include "registry.h"
 
 struct om_str
-registry_copy(struct om_call *call, struct om_str text)
-{
-    return (struct om_str){ om_arena_strdup(call->job->arena, text), text.size };
-}
-
-struct om_str
-registry_id(struct om_call *call, const char *prefix, struct om_uuid id)
-{
-    char text[OM_TYPEID_MAX];
-    om_typeid_encode(prefix, &id, text);
-    return registry_copy(call, om_str(text));
-}
-
-struct om_str
 registry_blob(struct om_call *call, struct om_uuid id)
 {
     char text[OM_BLOB_REF_MAX];
     struct om_blob_ref ref = { ROLE_REGISTRY, call->tenant_id, id };
     om_blob_ref_text(&ref, text);
-    return registry_copy(call, om_str(text));
+    return om_call_copy(call, om_str(text));
 }
 
 enum om_rc

@@ -33,10 +33,6 @@ int64_t registry_sweep(void *self, int64_t now_ms);
 
 // ---- what the handlers share
 
-// A copy in the arena of the call.
-struct om_str registry_copy(struct om_call *call, struct om_str text);
-struct om_str registry_id(struct om_call *call, const char *prefix, struct om_uuid id);
-
 // The reference's text, in the arena of the call.
 struct om_str registry_blob(struct om_call *call, struct om_uuid id);
 
