@@ -189,8 +189,9 @@ commit_due(const struct core *self)
 {
     if (!self->oldest || self->batch_out)
         return INT64_MAX;
-    int64_t lazy_ms =
-        self->oldest->hurried ? 0 : self->oldest->began_ms + self->conf.lazy_ms;
+    // A batch that another one stands behind is full.
+    bool now = self->oldest->hurried > 0 || self->oldest->next;
+    int64_t lazy_ms = now ? 0 : self->oldest->began_ms + self->conf.lazy_ms;
     return lazy_ms > self->retry_commit_ms ? lazy_ms : self->retry_commit_ms;
 }
 

@@ -428,6 +428,28 @@ Test(lease, of_a_short_job_is_committed_with_the_next_batch_or_a_little_later_al
     bench_finish(&bench);
 }
 
+Test(lease, of_a_short_job_waits_no_more_when_its_batch_is_full)
+{
+    struct bench bench;
+    struct core_conf conf = core_conf_default();
+    bench_init_conf(&bench, &conf);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    for (int i = 0; i <= BATCH_MAX; i++) {
+        bench.now.wall_ms++; // each id is another
+        bench_submitted(&bench, "omni.inference");
+    }
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", BATCH_MAX);
+    cr_expect_null(core_take_batch(bench.core));
+    struct wire_msg more = { 0 };
+    WIRE_SET(&more, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&more, limit, BATCH_MAX + 1);
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_CREDIT, &more, NULL);
+    cr_expect_eq(count_next(&bench, CHANGE_MARK), BATCH_MAX);
+    cr_expect_null(core_take_batch(bench.core));
+    bench_finish(&bench);
+}
+
 Test(lease, is_not_written_when_the_result_comes_first)
 {
     struct bench bench;
