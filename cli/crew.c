@@ -97,6 +97,9 @@ static void
 start(struct child *child, int64_t now_ms)
 {
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    // By its name the broker knows that it takes the place of one that is dead, and gives
+    // what that one held to a worker at once, not when its leases end.
+    setenv("OMNI_NODE", child->member->name, 1);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)

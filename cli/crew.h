@@ -2,8 +2,9 @@
 // order.
 //
 // A child dies with the process that started it, however that ends, and gets no signal
-// from the terminal: it stops when the crew is stopped. One thread; the caller blocks
-// SIGCHLD and calls crew_tick() when it comes.
+// from the terminal: it stops when the crew is stopped. It has the same OMNI_NODE, its
+// member's name, each time it is started. One thread; the caller blocks SIGCHLD and calls
+// crew_tick() when it comes.
 #pragma once
 #include "base.h"
 
@@ -11,7 +12,7 @@
 enum crew_phase { CREW_EDGE, CREW_SERVICE, CREW_BROKER, CREW_PHASE_COUNT };
 
 struct crew_member {
-    const char *name;    // in logs
+    const char *name;    // in logs, and OMNI_NODE: no two have the same
     const char *program; // beside the binary that runs
     const char *args[8]; // ends with NULL
     enum crew_phase phase;

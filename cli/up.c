@@ -50,7 +50,6 @@ set_environment(const struct up *up)
                  settings[i].rest);
         setenv(settings[i].name, value, 1);
     }
-    unsetenv("OMNI_NODE");
     unsetenv("OMNI_KEYS");
     // The slots of a pool are its threads; BLAS threads of their own would fight them.
     setenv("OPENBLAS_NUM_THREADS", "1", 0);

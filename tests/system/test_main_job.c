@@ -4,10 +4,12 @@
 #include <stdio.h>
 
 #include "accuracy.h"
+#include "clock.h"
 #include "omni.h"
 
 // A few seconds of training, and as many as there can be.
 enum { EPOCHS_SOME = 2000, EPOCHS_MAX = 5000, TRAIN_MS = 120 * 1000 };
+enum { LEASE_MS = 30 * 1000 }; // of a training
 
 static struct omni omni;
 
@@ -136,6 +138,24 @@ Test(main_job, survives_the_death_of_everything)
     omni_kill(&omni);
     omni_start(&omni);
     check_once(task);
+    omni_stop(&omni);
+}
+
+Test(main_job, a_training_whose_process_dies_begins_again_before_its_lease_is_over)
+{
+    char file[64], task[64];
+    omni_upload(&omni, 132, file);
+    omni_train(&omni, file, EPOCHS_MAX, task);
+    omni_await(&omni, task, "running", TRAIN_MS);
+    int64_t deadline_ms = om_clock_mono_ms() + LEASE_MS / 2;
+    kill(omni_child(&omni, "training"), SIGKILL);
+    do {
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms);
+        omni_pause();
+        omni_ask(&omni, "GET", NULL, "/api/v1/tasks/%s", task);
+    } while (omni_answer() == NULL || omni_number("attempts") < 2);
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/tasks/%s/cancel", task), 202);
+    omni_await(&omni, task, "cancelled", 10000);
     omni_stop(&omni);
 }
 
