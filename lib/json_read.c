@@ -318,14 +318,14 @@ refuse_key(const struct reader *reader, const struct rec *type, const char *key)
         const struct rec_field *field = &type->fields[i];
         if (!is_public(field))
             continue;
-        size_t far = distance(key, field->key);
+        size_t far = distance(key, field->key.data);
         if (far < least) {
             least = far;
             nearest = field;
         }
         if (size < sizeof(list))
             size += (size_t)snprintf(list + size, sizeof(list) - size, "%s%s",
-                                     size ? ", " : "", field->key);
+                                     size ? ", " : "", field->key.data);
     }
     if (nearest)
         return refuse(reader, key, "there is no field \"%.64s\"; did you mean \"%s\"?",
@@ -340,7 +340,7 @@ static const struct rec_field *
 find_field(const struct rec *type, const char *key)
 {
     for (size_t i = 0; i < type->count; i++)
-        if (strcmp(type->fields[i].key, key) == 0)
+        if (strcmp(type->fields[i].key.data, key) == 0)
             return is_public(&type->fields[i]) ? &type->fields[i] : NULL;
     return NULL;
 }

@@ -196,7 +196,7 @@ om_json_put_record(struct om_buf *buf, const struct rec *type, const void *in)
         if (field->presence == REC_INTERNAL || field->type == REC_BIN)
             continue;
         om_json_put(buf, comma);
-        om_json_put_str(buf, om_str(field->key));
+        om_json_put_str(buf, field->key);
         om_json_put(buf, ":");
         put_member(buf, field, (const char *)in + field->offset);
         comma = ",";

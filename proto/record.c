@@ -162,7 +162,7 @@ find_field(const struct rec *type, struct om_str key, size_t *hint)
 {
     for (size_t n = 0; n < type->count; n++) {
         size_t i = *hint + n < type->count ? *hint + n : *hint + n - type->count;
-        if (om_str_eq(om_str(type->fields[i].key), key)) {
+        if (om_str_eq(type->fields[i].key, key)) {
             *hint = i + 1 < type->count ? i + 1 : 0;
             return &type->fields[i];
         }
@@ -282,7 +282,7 @@ rec_encode(const struct rec *type, const void *in, struct om_buf *buf)
     om_pack_map(buf, (size_t)__builtin_popcountll(has));
     for (; has; has &= has - 1) {
         const struct rec_field *field = &type->fields[__builtin_ctzll(has)];
-        om_pack_str(buf, om_str(field->key));
+        om_pack_str(buf, field->key);
         write_member(field, (const char *)in + field->offset, buf);
     }
 }

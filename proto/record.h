@@ -56,7 +56,7 @@ struct rec;
 
 struct rec_field {
     const char *name; // member of the struct
-    const char *key;  // key in the map
+    struct om_str key; // key in the map; a zero follows
     enum rec_field_type type;
     enum rec_presence presence;
     double low, high;
@@ -88,8 +88,8 @@ struct rec {
 // The table itself; stands in one .c file.
 // clang-format off
 #define REC_ROW(M, type, name, presence, low, high, item, doc)                            \
-    { #name, #name, REC_##type, REC_##presence, low, high, item, doc,                     \
-      offsetof(struct M, name) },
+    { #name, { #name, sizeof(#name) - 1 }, REC_##type, REC_##presence, low, high, item,   \
+      doc, offsetof(struct M, name) },
 #define REC_DEFINE(NAME, FIELDS)                                                          \
     static const struct rec_field NAME##_fields[] = { FIELDS(REC_ROW, NAME) };            \
     _Static_assert(OM_COUNT(NAME##_fields) <= REC_FIELDS_MAX, "the mask is 64 bits");     \

@@ -35,46 +35,43 @@ om_uuid_is_zero(const struct om_uuid *id)
 size_t
 om_typeid_encode(const char *prefix, const struct om_uuid *id, char out[OM_TYPEID_MAX])
 {
-    size_t size = strlen(prefix);
-    memcpy(out, prefix, size);
-    out[size++] = '_';
-    for (int i = 0; i < 26; i++) {
-        int bit = 5 * i - 2; // of the first of five bits, counted from the left
-        unsigned window = bit < 0 ? id->bytes[0] : (unsigned)id->bytes[bit / 8] << 8;
-        if (bit >= 0 && bit / 8 < 15)
-            window |= id->bytes[bit / 8 + 1];
-        unsigned value = bit < 0 ? window >> 5 : window >> (11 - bit % 8);
-        out[size++] = alphabet[value & (bit < 0 ? 7 : 31)];
-    }
-    out[size] = '\0';
-    return size;
+    unsigned __int128 bits = 0;
+    for (int i = 0; i < 16; i++)
+        bits = bits << 8 | id->bytes[i];
+    size_t head = strlen(prefix);
+    memcpy(out, prefix, head);
+    out[head++] = '_';
+    for (size_t i = 26; i > 0; i--, bits >>= 5)
+        out[head + i - 1] = alphabet[bits & 31];
+    out[head + 26] = '\0';
+    return head + 26;
 }
 
-static int
-digit(char c)
-{
-    const char *at = c ? strchr(alphabet, c) : NULL;
-    return at ? (int)(at - alphabet) : -1;
-}
+// The value of a character of the alphabet plus one; 0 for any other.
+static const uint8_t digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,
+    ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14,
+    ['e'] = 15, ['f'] = 16, ['g'] = 17, ['h'] = 18, ['j'] = 19, ['k'] = 20, ['m'] = 21,
+    ['n'] = 22, ['p'] = 23, ['q'] = 24, ['r'] = 25, ['s'] = 26, ['t'] = 27, ['v'] = 28,
+    ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
+};
 
 enum om_rc
 om_typeid_decode(const char *prefix, struct om_str text, struct om_uuid *out)
 {
     size_t head = strlen(prefix) + 1;
     if (!text.data || text.size != head + 26 || text.data[head - 1] != '_' ||
-        memcmp(text.data, prefix, head - 1) != 0)
+        memcmp(text.data, prefix, head - 1) != 0 || text.data[head] > '7')
         return OM_EINVAL;
 
-    struct om_uuid id = { 0 };
-    for (int i = 0; i < 26; i++) {
-        int value = digit(text.data[head + (size_t)i]);
-        if (value < 0 || (i == 0 && value > 7))
+    unsigned __int128 bits = 0;
+    for (size_t i = head; i < text.size; i++) {
+        unsigned digit = digits[(uint8_t)text.data[i]];
+        if (digit == 0)
             return OM_EINVAL;
-        int bit = 5 * i - 2;
-        for (int b = 0; b < 5; b++)
-            if (bit + b >= 0 && value >> (4 - b) & 1)
-                id.bytes[(bit + b) / 8] |= (uint8_t)(0x80 >> ((bit + b) % 8));
+        bits = bits << 5 | (digit - 1);
     }
-    *out = id;
+    for (int i = 15; i >= 0; i--, bits >>= 8)
+        out->bytes[i] = (uint8_t)bits;
     return OM_OK;
 }

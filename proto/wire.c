@@ -8,12 +8,11 @@ REC_DEFINE(wire_task, WIRE_TASK_FIELDS);
 
 // In the header presence is decided by the message, so each field is optional here.
 static const struct rec_field header_fields[] = {
-#define HEADER_ROW(M, type, name, key, low, high, item, doc)                             \
-    {                                                                                    \
-        #name,        key, REC_##type,                                                   \
-        REC_OPTIONAL, low, high,                                                         \
-        item,         doc, offsetof(struct M, name)                                      \
-    },
+// clang-format off
+#define HEADER_ROW(M, type, name, key, low, high, item, doc)                              \
+    { #name, { key, sizeof(key) - 1 }, REC_##type, REC_OPTIONAL, low, high, item, doc,    \
+      offsetof(struct M, name) },
+// clang-format on
     WIRE_FIELDS(HEADER_ROW, wire_msg)
 #undef HEADER_ROW
 };

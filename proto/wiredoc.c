@@ -29,7 +29,7 @@ print_keys(uint64_t mask)
     if (!mask)
         printf("–");
     for (const char *comma = ""; mask; mask &= mask - 1, comma = ", ")
-        printf("%s`%s`", comma, wire_msg_rec.fields[__builtin_ctzll(mask)].key);
+        printf("%s`%s`", comma, wire_msg_rec.fields[__builtin_ctzll(mask)].key.data);
 }
 
 static void
@@ -55,7 +55,7 @@ print_record(const struct rec *type, bool header)
            header ? "name" : "presence");
     for (size_t i = 0; i < type->count; i++) {
         const struct rec_field *field = &type->fields[i];
-        printf("| `%s` | %s%s%s | %s | %.15g–%.15g | %s |\n", field->key,
+        printf("| `%s` | %s%s%s | %s | %.15g–%.15g | %s |\n", field->key.data,
                type_texts[field->type], field->item ? " of " : "",
                field->item ? field->item->name : "",
                header ? field->name : presences[field->presence], field->low, field->high,

@@ -138,7 +138,7 @@ put_member(struct om_buf *out, const struct rec *type, struct om_str name,
 {
     const struct rec_field *field = NULL;
     for (size_t i = 0; i < type->count; i++)
-        if (om_str_eq(name, om_str(type->fields[i].key)))
+        if (om_str_eq(name, type->fields[i].key))
             field = &type->fields[i];
     om_json_put(out, out->size > 1 ? "," : "");
     om_json_put_str(out, name);

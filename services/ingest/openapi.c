@@ -88,7 +88,7 @@ put_schema(struct om_buf *out, const struct rec *type)
         if (!is_shown(&type->fields[i]))
             continue;
         om_json_put(out, comma);
-        om_json_put_str(out, om_str(type->fields[i].key));
+        om_json_put_str(out, type->fields[i].key);
         om_json_put(out, ":");
         put_field(out, &type->fields[i]);
         comma = ",";
@@ -99,7 +99,7 @@ put_schema(struct om_buf *out, const struct rec *type)
         if (!is_shown(&type->fields[i]) || type->fields[i].presence != REC_REQUIRED)
             continue;
         om_json_put(out, comma);
-        om_json_put_str(out, om_str(type->fields[i].key));
+        om_json_put_str(out, type->fields[i].key);
         comma = ",";
     }
     om_json_put(out, "]}");
@@ -188,8 +188,8 @@ put_parameters(struct om_buf *out, const struct route *route)
                       "path", NULL);
     for (size_t i = 0; type && !(route->flags & ROUTE_BODY) && i < type->count; i++) {
         const struct rec_field *field = &type->fields[i];
-        if (is_shown(field) && (!route->param || strcmp(route->param, field->key) != 0))
-            put_parameter(out, &comma, om_str(field->key), "query", field);
+        if (is_shown(field) && (!route->param || strcmp(route->param, field->key.data) != 0))
+            put_parameter(out, &comma, field->key, "query", field);
     }
     om_json_put(out, "]");
 }

@@ -372,8 +372,8 @@ Test(ingest, takes_a_job_shows_it_waits_for_it_and_cancels_it)
     cr_expect_str_eq(text_of("queue"), "mine");
     cr_expect(json_is_null(json_object_get(here.body, "error")));
     for (size_t i = 0; i < task_item_rec.count; i++)
-        cr_expect(json_object_get(here.body, task_item_rec.fields[i].key), "no %s",
-                  task_item_rec.fields[i].key);
+        cr_expect(json_object_get(here.body, task_item_rec.fields[i].key.data), "no %s",
+                  task_item_rec.fields[i].key.data);
     cr_expect_eq(json_object_size(here.body), task_item_rec.count, "not in the document");
 
     snprintf(path, sizeof(path), "/api/v1/tasks/%s?wait=1", task);

@@ -75,7 +75,7 @@ has_its_param(const struct route *route, const char *name)
         return;
     bool found = false;
     for (size_t i = 0; i < route_request(route)->count; i++)
-        found |= strcmp(route_request(route)->fields[i].key, route->param) == 0;
+        found |= strcmp(route_request(route)->fields[i].key.data, route->param) == 0;
     cr_expect(found, "%s: no field %s", name, route->param);
 }
 

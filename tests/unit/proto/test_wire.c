@@ -114,7 +114,8 @@ Test(wire, numbers_and_keys_are_unique)
     }
     for (size_t i = 0; i < wire_msg_rec.count; i++)
         for (size_t j = 0; j < i; j++)
-            cr_expect_str_neq(wire_msg_rec.fields[i].key, wire_msg_rec.fields[j].key);
+            cr_expect_str_neq(wire_msg_rec.fields[i].key.data,
+                              wire_msg_rec.fields[j].key.data);
     static const int64_t none[] = { -1, 0, 8, 255, 256, INT64_MAX, INT64_MIN };
     for (size_t i = 0; i < OM_COUNT(none); i++)
         cr_expect_null(wire_find(none[i]));
