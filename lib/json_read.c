@@ -329,7 +329,7 @@ refuse_key(const struct reader *reader, const struct rec *type, const char *key)
     }
     if (nearest)
         return refuse(reader, key, "there is no field \"%.64s\"; did you mean \"%s\"?",
-                      key, nearest->key);
+                      key, nearest->key.data);
     if (size == 0)
         return refuse(reader, key, "there is no field \"%.64s\"; none is expected", key);
     return refuse(reader, key, "there is no field \"%.64s\"; the fields are %s", key,
