@@ -17,6 +17,7 @@ enum {
     TOTAL_MS = 15 * 60 * 1000,
     STALL_BYTES = 1000, // a second, on average over
     STALL_S = 20,
+    ASK_BYTES = 1 << 20, // an upload from here on asks first whether it is wanted
     ANSWER_MAX = 4096,
 };
 
@@ -167,6 +168,8 @@ try_once(struct transfer *self)
     self->failed =
         ftruncate(self->fd, self->upload >= 0 ? self->upload : 0) ? OM_EDB : OM_OK;
     struct curl_slist *headers = curl_slist_append(NULL, bearer);
+    if (headers && self->upload < ASK_BYTES)
+        headers = curl_slist_append(headers, "Expect:"); // curl would ask, and wait
     self->curl = curl_easy_init();
     if (!self->curl || !headers)
         abort();
