@@ -527,6 +527,50 @@ Test(ingest, moves_blobs_for_who_has_a_grant_and_for_nobody_else)
     cr_expect_eq(ask(read), 401, "a key is no grant");
 }
 
+Test(ingest, serves_the_blob_store_of_a_worker_on_another_machine)
+{
+    char why[256], path[128], token[OM_GRANT_MAX];
+    struct om_secret secret;
+    struct om_blob_store *store;
+    struct om_blob_info info;
+    OM_AUTO(om_buf_finish) struct om_buf read = { 0 };
+    snprintf(path, sizeof(path), "%s/secret", here.folder);
+    cr_assert_eq(om_secret_load(path, &secret, why, sizeof(why)), OM_OK, "%s", why);
+    cr_assert_eq(om_blob_store_create(here.url, &store, why, sizeof(why)), OM_OK, "%s",
+                 why);
+    struct om_grant grant = { .tenant = { { 1, 2, 3 } },
+                              .task = "task_1",
+                              .expires_ms = om_clock_wall_ms() + 60000,
+                              .rights = OM_GRANT_READ | OM_GRANT_WRITE };
+    struct om_blob_ref small = om_blob_ref_new(ROLE_REGISTRY, &grant.tenant);
+    struct om_blob_ref large = om_blob_ref_new(ROLE_REGISTRY, &grant.tenant);
+    struct om_blob_caller caller = { .grant = { token, 0 } };
+    caller.grant.size = om_grant_mint(&secret, &grant, token);
+    char *bytes = malloc(BIG);
+    cr_assert(bytes);
+    for (size_t i = 0; i < BIG; i++)
+        bytes[i] = (char)(i * 31 >> 3);
+
+    cr_expect_eq(om_blob_put(store, &caller, &small, OM_LIT("x"), &info), OM_OK);
+    cr_expect_eq(om_blob_put(store, &caller, &small, OM_LIT("x"), NULL), OM_OK);
+    cr_expect_eq(om_blob_put(store, &caller, &small, OM_LIT("y"), NULL), OM_EREUSED);
+    cr_expect_eq(
+        om_blob_put(store, &caller, &large, (struct om_str){ bytes, BIG }, &info), OM_OK);
+    cr_expect_eq(om_blob_get(store, &caller, &large, info.sha256, BIG, &read), OM_OK);
+    cr_expect(om_str_eq(om_buf_str(&read), (struct om_str){ bytes, BIG }));
+    struct om_blob_ref none = om_blob_ref_new(ROLE_REGISTRY, &grant.tenant);
+    cr_expect_eq(om_blob_get(store, &caller, &none, NULL, BIG, &read), OM_ENOTFOUND);
+
+    grant.rights = OM_GRANT_READ;
+    caller.grant.size = om_grant_mint(&secret, &grant, token);
+    cr_expect_eq(om_blob_put(store, &caller, &none, (struct om_str){ bytes, BIG }, NULL),
+                 OM_EFORBIDDEN);
+    caller.grant.size--;
+    cr_expect_eq(om_blob_get(store, &caller, &large, NULL, BIG, &read), OM_EAUTH);
+    free(bytes);
+    om_blob_store_destroy(&store);
+}
+
 // ---- what it stands on
 
 Test(ingest, is_not_ready_without_its_broker_and_is_again_with_it)
