@@ -9,7 +9,7 @@
 #include "json.h"
 #include "log.h"
 
-enum { CALL_MS = 10000, TEXT_MAX = 512 };
+enum { CALL_MS = 10000, TEXT_MAX = 512, NUMBER_DIGITS = 18 };
 
 // ---- life
 
@@ -122,13 +122,19 @@ exchange_authorise(struct exchange *x, const struct caller *caller)
 
 // ---- what is asked
 
+// A decimal number that is one in JSON too: no plus, no leading zeros, not too big.
 static bool
 is_number(struct om_str text)
 {
-    for (size_t i = 0; i < text.size; i++)
-        if (!strchr("0123456789+-.eE", text.data[i]) || !text.data[i])
+    size_t at = text.size > 0 && text.data[0] == '-', digits = 0, dots = 0;
+    bool padded = text.size > at + 1 && text.data[at] == '0' && text.data[at + 1] != '.';
+    for (; at < text.size; at++) {
+        bool digit = text.data[at] >= '0' && text.data[at] <= '9';
+        if (!digit && (text.data[at] != '.' || digits == 0 || dots++ > 0))
             return false;
-    return text.size > 0;
+        digits += digit;
+    }
+    return digits > 0 && digits <= NUMBER_DIGITS && !padded && text.data[at - 1] != '.';
 }
 
 // A text from path or query as JSON of the field's type, so that one reader checks all.
@@ -154,17 +160,37 @@ put_member(struct om_buf *out, const struct rec *type, struct om_str name,
         om_json_put_str(out, value);
 }
 
-static void
+// Is a parameter before the one at `at` of the same name?
+static bool
+is_repeated(const struct om_http_request *request, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (om_str_eq(request->query[i].name, request->query[at].name))
+            return true;
+    return false;
+}
+
+// False: refused, and replied.
+static bool
 put_parameters(struct exchange *x, const struct om_http_request *request,
                const struct rec *type, struct om_buf *out)
 {
     om_json_put(out, "{");
     if (x->route->param)
         put_member(out, type, om_str(x->route->param), x->params[0]);
-    for (size_t i = 0; i < request->query_count; i++)
-        if (request->query[i].value.size > 0) // "?after=" is as if it were not there
-            put_member(out, type, request->query[i].name, request->query[i].value);
+    for (size_t i = 0; i < request->query_count; i++) {
+        const struct om_http_field *one = &request->query[i];
+        if (is_repeated(request, i)) {
+            char name[64];
+            snprintf(name, sizeof(name), "%.*s", (int)one->name.size, one->name.data);
+            exchange_fail(x, OM_EINVAL, name, "\"%s\" must be given once", name);
+            return false;
+        }
+        if (one->value.size > 0) // "?after=" is as if it were not there
+            put_member(out, type, one->name, one->value);
+    }
     om_json_put(out, "}");
+    return true;
 }
 
 void *
@@ -175,8 +201,8 @@ exchange_read(struct exchange *x, const struct rec *type)
     OM_AUTO(om_buf_finish) struct om_buf text = { 0 };
     if (x->route->flags & ROUTE_BODY)
         om_buf_put(&text, request->body.data, request->body.size);
-    else
-        put_parameters(x, request, type, &text);
+    else if (!put_parameters(x, request, type, &text))
+        return NULL;
     void *record = om_arena_alloc(&x->arena, type->size);
     if (om_json_to_record(type, om_buf_str(&text), &x->arena, record, &error) == OM_OK)
         return record;

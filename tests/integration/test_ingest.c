@@ -345,6 +345,33 @@ Test(ingest, answers_what_is_wrong_with_a_body)
     }
 }
 
+Test(ingest, names_the_parameter_that_is_wrong)
+{
+    static const struct {
+        const char *path, *param, *words;
+    } cases[] = {
+        { "/api/v1/tasks?limit=0", "limit", "1 to 100" },
+        { "/api/v1/tasks?limit=5&limit=6", "limit", "once" },
+        { "/api/v1/tasks?after=&after=", "after", "once" },
+        { "/api/v1/tasks?limit=007", "limit", "an integer" },
+        { "/api/v1/tasks?limit=+7", "limit", "an integer" },
+        { "/api/v1/tasks?limit=1.", "limit", "an integer" },
+        { "/api/v1/tasks?limit=.1", "limit", "an integer" },
+        { "/api/v1/tasks?limit=-", "limit", "an integer" },
+        { "/api/v1/tasks?limit=1.5", "limit", "an integer" },
+        { "/api/v1/tasks?limit=1e999", "limit", "an integer" },
+        { "/api/v1/tasks?limit=99999999999999999999", "limit", "an integer" },
+        { "/api/v1/tasks?bogus=1", "bogus", "no field" },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        cr_expect_eq(get(cases[i].path), 400, "%s: %ld", cases[i].path, here.status);
+        cr_expect_str_eq(error_of("param"), cases[i].param, "%s", cases[i].path);
+        cr_expect(strstr(error_of("message"), cases[i].words), "%s: %s", cases[i].path,
+                  error_of("message"));
+    }
+    cr_expect_eq(get("/api/v1/tasks?limit=10"), 200);
+}
+
 // A refusal has no exchange; what it said must not be in front of somebody's next answer.
 Test(ingest, says_nothing_of_a_refused_request_in_the_next_answer)
 {
