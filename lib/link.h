@@ -35,7 +35,7 @@ struct om_frame {
 };
 
 // OM_EINVAL if the endpoint or the keys cannot be used, OM_EINTERNAL without memory; *why
-// (static text) says so. The strings of `conf` are borrowed for as long as the link lives.
+// (static text) says so. The strings of `conf` are borrowed while the link lives.
 OM_MUST_CHECK enum om_rc om_link_create(const struct om_link_conf *conf,
                                         struct om_link **out, const char **why);
 

@@ -55,7 +55,7 @@ enum {
 struct rec;
 
 struct rec_field {
-    const char *name; // member of the struct
+    const char *name;  // member of the struct
     struct om_str key; // key in the map; a zero follows
     enum rec_field_type type;
     enum rec_presence presence;

@@ -42,7 +42,7 @@ struct core_conf {
     int64_t lease_short_ms, lease_long_ms;
     int64_t retry_base_ms, retry_cap_ms;
     int64_t gather_ms; // events wait this long for others of their shard
-    int64_t lazy_ms; // what nobody waits for is committed after this at the latest
+    int64_t lazy_ms;   // what nobody waits for is committed after this at the latest
     int64_t max_attempts, max_lost; // defaults of a job
     size_t max_open_tasks;          // in all; SUBMIT beyond it: OM_EFULL
     size_t max_open_per_tenant;

@@ -36,7 +36,7 @@ struct sqlite_store {
     // The committing thread's.
     sqlite3 *writer;
     sqlite3_stmt *writes[WRITER_COUNT];
-    bool broken; // the outcome of a write is unknown: nothing can be written any more
+    bool broken;    // the outcome of a write is unknown: nothing can be written any more
     uint64_t marks; // written since the start
     int wal_frames, checkpoint_at;
     struct sqlite_sweep sweep;

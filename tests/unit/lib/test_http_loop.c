@@ -17,9 +17,9 @@
 
 enum { WAIT_S = 20, BIG = 8 << 20 };
 
-// A server in a thread of its own. "/park" waits for server_wake() with its answer, "/hold"
-// with its body, "/big" is 8 MiB, "/count" says how many connections there are, anything
-// else is answered with its path.
+// A server in a thread of its own. "/park" waits for server_wake() with its answer,
+// "/hold" with its body, "/big" is 8 MiB, "/count" says how many connections there are,
+// anything else is answered with its path.
 struct server {
     struct om_http_loop *loop;
     pthread_t thread;
