@@ -12,10 +12,10 @@
 //   PUT {base}/internal/blobs/{ref}  Content-Length, the bytes; 200 with the JSON object
 //                                    {"ref":…,"bytes":…,"sha256":"64 hexadecimal digits"}
 //   Authorization: Bearer <grant> on both (grant.h). The tenant of the grant must be the
-//   reference's and the right READ or WRITE; a grant of a task ends with the task.
-//   Errors: 400 no reference, 401 no valid grant, 403 not what it grants, 404, 413 too
-//   large, 422 the reference exists with other bytes, 5xx: tried again. The client makes
-//   the reference, so a repeated PUT is harmless.
+//   reference's and the right READ or WRITE; a grant holds until it expires. Errors:
+//   400 no reference, 401 no valid grant, 403 not what it grants, 404, 413 too large,
+//   422 the reference exists with other bytes, 5xx: tried again. The client makes the
+//   reference, so a repeated PUT is harmless.
 //
 // A store may be used from any thread; a writer, reader or walk belongs to one.
 #pragma once
