@@ -8,7 +8,7 @@
 #include "clock.h"
 #include "id.h"
 
-enum { PENDING_MAX = 65536, NODE_MAX = 64 };
+enum { PENDING_MAX = 65536, NODE_MAX = 64, EXPIRE_MAX = 256 };
 
 struct pending {
     uint64_t number;
@@ -216,32 +216,45 @@ deliver(struct om_client *self, const struct om_frame *frame)
     fn(context, &answer);
 }
 
+// Tell the request of this number, if it is still there, that its time is over.
+static void
+expire_one(struct om_client *self, uint64_t number)
+{
+    struct pending *one = NULL;
+    HASH_FIND(by_number, self->by_number, &number, sizeof(number), one);
+    if (!one)
+        return;
+    struct om_answer answer = {
+        om_link_is_open(self->link) ? OM_ETIMEOUT : OM_EUNAVAILABLE, NULL, { 0 }
+    };
+    om_answer_fn *fn = one->fn;
+    void *context = one->context;
+    drop(self, one);
+    fn(context, &answer);
+}
+
+// A function called here may send and forget, so what is due is noted by number first.
 static void
 expire(struct om_client *self, int64_t now_ms)
 {
     if (now_ms < self->next_deadline_ms)
         return;
-    self->next_deadline_ms = INT64_MAX;
-    // A function called here may send; what it adds has a later deadline and a new
-    // number.
-    struct pending *one, *next;
-    for (one = self->by_number; one; one = next) {
-        next = one->by_number.next;
-        if (one->deadline_ms > now_ms) {
-            if (one->deadline_ms < self->next_deadline_ms)
-                self->next_deadline_ms = one->deadline_ms;
-            continue;
+    uint64_t numbers[EXPIRE_MAX];
+    size_t count;
+    do {
+        count = 0;
+        self->next_deadline_ms = INT64_MAX;
+        for (struct pending *one = self->by_number; one; one = one->by_number.next) {
+            if (one->deadline_ms > now_ms) {
+                if (one->deadline_ms < self->next_deadline_ms)
+                    self->next_deadline_ms = one->deadline_ms;
+            } else if (count < EXPIRE_MAX) {
+                numbers[count++] = one->number;
+            }
         }
-        struct om_answer answer = {
-            om_link_is_open(self->link) ? OM_ETIMEOUT : OM_EUNAVAILABLE, NULL, { 0 }
-        };
-        om_answer_fn *fn = one->fn;
-        void *context = one->context;
-        drop(self, one);
-        fn(context, &answer);
-        // The function may have dropped others, so start over.
-        next = self->by_number;
-    }
+        for (size_t i = 0; i < count; i++)
+            expire_one(self, numbers[i]);
+    } while (count == EXPIRE_MAX);
 }
 
 int64_t

@@ -15,7 +15,8 @@ struct om_answer {
     struct om_str payload;
 };
 
-// Called once, or for WATCH once an EVENT until the one with `drain`. It may send.
+// Called once, or for WATCH once an EVENT until the one with `drain`. It may send and
+// forget, and must not destroy the client.
 typedef void om_answer_fn(void *context, const struct om_answer *answer);
 
 // A session of its own, beside those of the process's worker and other clients: conf->node

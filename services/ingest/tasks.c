@@ -403,8 +403,12 @@ task_submit(struct exchange *x)
         return;
     }
     OM_AUTO(om_buf_finish) struct om_buf payload = { 0 };
-    if (!job->payload.data || !om_json_put_msgpack(&payload, job->payload))
+    if (!job->payload.data) {
         om_json_put(&payload, "{}");
+    } else if (!om_json_put_msgpack(&payload, job->payload)) {
+        exchange_fail(x, OM_EINVAL, "payload", "\"payload\" cannot be kept as JSON");
+        return;
+    }
     struct wire_msg msg = exchange_msg(x, true, traceparent);
     WIRE_SET(&msg, queue, job->queue);
     WIRE_SET(&msg, kind, job->kind);

@@ -176,6 +176,18 @@ Test(client, is_told_that_there_is_no_broker)
     om_client_destroy(&f.client);
 }
 
+Test(client, tells_many_requests_that_their_time_is_over)
+{
+    struct fixture f;
+    open_client(&f);
+    broker_close(&f.broker);
+    for (int i = 0; i < 1000; i++)
+        cr_assert(submit(&f, 50 + i % 100));
+    expect_answers(&f, 1000);
+    cr_expect_eq(om_client_pending(f.client), 0);
+    om_client_destroy(&f.client);
+}
+
 Test(client, hears_of_a_watched_task_until_the_last_event)
 {
     struct fixture f;
