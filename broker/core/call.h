@@ -3,7 +3,26 @@
 // Nothing of a call is stored but the usage and events its answer carries. Every call
 // ends with one REPLY or ERROR, at its deadline at the latest.
 #pragma once
-#include "inner.h"
+#include "fair.h"
+
+struct call {
+    int64_t number;
+    struct asker asker;
+    enum role from;
+    bool internal; // the broker's own: the look-up of a worker's key
+    bool has_tenant;
+    struct session *caller; // NULL: nobody waits any more
+    struct session *worker; // NULL: waiting
+    struct share *share;
+    struct om_str header; // as it came; owned
+    struct payload *payload;
+    int64_t deadline_ms;
+    struct item item;
+    struct timer timer;
+    struct call *made_prev, *made_next;
+    struct call *taken_prev, *taken_next;
+    UT_hash_handle hh;
+};
 
 // Pass the next waiting call of the queue to the session of `credit`; false if none
 // waits.

@@ -32,7 +32,7 @@ struct change_task {
     struct om_uuid id, tenant;
     struct om_str queue, kind;
     int64_t created_ms;
-    struct om_str header; // the SUBMIT's header as an encoded wire_msg: options, hash, trace
+    struct om_str header; // the SUBMIT as an encoded wire_msg: options, hash, trace
     struct payload *payload;
 };
 
@@ -81,8 +81,8 @@ struct change {
     };
 
     // Set by the store for CHANGE_TASK: the id was stored before, under `known_seq`, with
-    // `known_hash` (zero if none); nothing was inserted. Marks and results of the same batch
-    // that name the refused seq are left out.
+    // `known_hash` (zero if none); nothing was inserted. Marks and results of the same
+    // batch that name the refused seq are left out.
     bool duplicate;
     bool known_foreign; // it is another tenant's: the submit must be refused
     int64_t known_seq;

@@ -1,7 +1,7 @@
 #include "commit.h"
-#include "events.h"
 #include "lease.h"
 #include "out.h"
+#include "run.h"
 #include "task.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
@@ -233,8 +233,10 @@ make_durable(struct core *self, struct pending *pending)
     };
     struct batch *batch = &pending->batch;
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->changes[i].kind == CHANGE_EVENT)
+        if (batch->changes[i].kind == CHANGE_EVENT) {
+            self->stats.events++;
             run_event_durable(self, &batch->changes[i].event);
+        }
     for (struct group *group = pending->groups; group; group = group->next) {
         if (functions[group->effect])
             functions[group->effect](self, group, &batch->changes[group->first]);

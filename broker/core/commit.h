@@ -35,6 +35,12 @@ struct group {
     struct out *send; // goes out when the group is durable; owned
 };
 
+// Where a change stands, while its batch has not gone out.
+struct change_slot {
+    int64_t batch;
+    size_t index;
+};
+
 // Begin a group of `count` changes (at most BATCH_MAX), which commit_add() then adds.
 struct group *commit_group(struct core *self, enum effect effect, size_t count);
 

@@ -5,6 +5,7 @@
 #include "out.h"
 #include "query.h"
 #include "queue.h"
+#include "run.h"
 #include "session.h"
 #include "task.h"
 
@@ -127,14 +128,14 @@ core_load_shard(struct core *self, uint8_t shard, int64_t seq)
 {
     self->shards[shard] = seq;
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
-        self->runs[i][shard].newest = seq;
+        run_at(self, i, shard)->newest = seq;
 }
 
 void
 core_load_cursor(struct core *self, unsigned subscription, uint8_t shard, int64_t seq)
 {
     if (subscription < SUBSCRIPTION_COUNT)
-        self->runs[subscription][shard].cursor = seq;
+        run_at(self, subscription, shard)->cursor = seq;
 }
 
 void

@@ -46,8 +46,8 @@ struct core_conf {
     int64_t max_attempts, max_lost; // defaults of a job
     size_t max_open_tasks;          // in all; SUBMIT beyond it: OM_EFULL
     size_t max_open_per_tenant;
-    size_t max_calls;               // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
-    size_t payload_cache_bytes;     // payloads of waiting jobs kept in memory
+    size_t max_calls;           // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
+    size_t payload_cache_bytes; // payloads of waiting jobs kept in memory
 
     // SHA-256, brought by the caller so that the core has no cryptography. Without it no
     // tenant's worker can open a session.
@@ -66,12 +66,14 @@ void core_destroy(struct core **self_p);
 // ---- loading, before the first message
 
 // An open task. Its lease, if it has one, counts anew from core_serve().
-OM_MUST_CHECK enum om_rc core_load_task(struct core *self, const struct stored_task *task);
+OM_MUST_CHECK enum om_rc core_load_task(struct core *self,
+                                        const struct stored_task *task);
 
 // The newest seq of all tasks; the newest event of a shard; a subscriber's cursor.
 void core_load_task_seq(struct core *self, int64_t seq);
 void core_load_shard(struct core *self, uint8_t shard, int64_t seq);
-void core_load_cursor(struct core *self, unsigned subscription, uint8_t shard, int64_t seq);
+void core_load_cursor(struct core *self, unsigned subscription, uint8_t shard,
+                      int64_t seq);
 
 // Loading is over: start serving.
 void core_serve(struct core *self, struct core_now now);

@@ -6,6 +6,36 @@
 #pragma once
 #include "inner.h"
 
+// Something that waits in a flow: a task or a call.
+struct item {
+    struct item *prev, *next;
+    struct flow *flow; // NULL while it does not wait
+};
+
+// What of one tenant waits in one band.
+struct flow {
+    struct flow *prev, *next; // in its band's ring, while something waits
+    struct item *items;
+    struct share *share;
+    struct band *band;
+    int deficit;
+};
+
+struct band {
+    struct flow *ring;
+};
+
+// One tenant's part of a queue.
+struct share {
+    struct om_uuid tenant;
+    struct queue_state *queue;
+    size_t refs;      // tasks and calls that count in it
+    size_t in_flight; // leases and calls at workers
+    size_t waiting_calls;
+    struct flow calls, jobs[BANDS];
+    UT_hash_handle hh;
+};
+
 // Put an item at the end of a flow.
 void fair_push(struct flow *flow, struct item *item);
 

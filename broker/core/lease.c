@@ -1,7 +1,8 @@
 #include "lease.h"
-#include "events.h"
 #include "out.h"
 #include "queue.h"
+#include "run.h"
+#include "session.h"
 #include "task.h"
 
 bool

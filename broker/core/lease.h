@@ -5,6 +5,57 @@
 #pragma once
 #include "inner.h"
 
+enum lease_wait { WAIT_COMMIT = 1, WAIT_PAYLOAD = 2 };
+
+// Why an attempt ended without a result.
+struct failure {
+    struct om_str code, text;
+    bool retryable, cancelled;
+    int64_t retry_ms; // -1: the broker chooses
+    struct om_str usage;
+    core_conn conn; // who waits for DONE_ACK; 0: nobody
+};
+
+// What a lease is on. `done` and what follows end the lease.
+struct lease_kind {
+    void (*send)(struct core *self, struct lease *lease);
+    void (*started)(struct core *self, struct lease *lease);
+    void (*progress)(struct core *self, struct lease *lease,
+                     const struct wire_held *held);
+    void (*done)(struct core *self, struct lease *lease, const struct input *in);
+    void (*fail)(struct core *self, struct lease *lease, const struct failure *failure);
+    void (*release)(struct core *self, struct lease *lease);
+    void (*lost)(struct core *self, struct lease *lease);
+};
+
+struct lease {
+    const struct lease_kind *kind;
+    struct wire_token token;
+    bool active;
+    bool started; // the handler runs
+    bool cancel;  // its worker shall stop
+    bool claimed; // a worker has spoken of it to this broker, or got it from this broker
+    unsigned waiting; // lease_wait: what must come before JOB is sent
+    struct queue_state *queue;
+    struct share *share;     // where it counts as in flight; NULL for a run
+    struct session *session; // NULL: of a worker that is not connected
+    struct credit *credit;   // reserved, until JOB is sent
+    struct label node;
+    int64_t incarnation;
+    int64_t lease_ms, hard_ms;
+    int64_t expires_ms, hard_at_ms; // mono clock
+    struct timer timer;
+    struct lease *prev, *next; // in its session's list or the core's list of orphans
+};
+
+// A lease that ended by its worker's word: the word said again gets DONE_ACK again.
+struct recent {
+    struct wire_token token;
+    bool durable;
+    core_conn conn; // who said it last
+    UT_hash_handle hh;
+};
+
 // Give work to the session of `credit`. The caller has set kind, queue, share and
 // hard_ms, sets `waiting`, and calls lease_ready() for each thing that has come (0: for
 // none).

@@ -2,6 +2,14 @@
 #pragma once
 #include "inner.h"
 
+struct out {
+    struct out *next;
+    core_conn conn;
+    struct payload *payload;
+    size_t size;
+    char header[];
+};
+
 // Encode a message; the caller owns it until it gives it to out_push(), commit_after() or
 // a group. Takes a reference of `payload` (NULL: none).
 struct out *out_encode(struct core *self, core_conn conn, enum wire_type type,

@@ -11,7 +11,8 @@ struct payload {
     void (*release)(struct payload *self); // called when the last reference goes
 };
 
-// A copy of `bytes` in memory of its own, with one reference; NULL when there is no memory.
+// A copy of `bytes` in memory of its own, with one reference; NULL when there is no
+// memory.
 struct payload *payload_copy(struct om_str bytes);
 
 // One more reference; NULL stays NULL. Returns its argument.

@@ -1,9 +1,20 @@
 #include "query.h"
-#include "events.h"
 #include "out.h"
+#include "run.h"
 #include "session.h"
 #include "task.h"
 #include "watch.h"
+
+// A read's purpose.
+enum query_kind {
+    QUERY_GET,
+    QUERY_LIST,
+    QUERY_CANCEL,
+    QUERY_RETRY,
+    QUERY_WATCH,
+    QUERY_PAYLOAD,
+    QUERY_RUN,
+};
 
 // A read under way. Its answer finds its way by ids: whoever asked may be gone by then.
 struct query {

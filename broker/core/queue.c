@@ -1,8 +1,8 @@
 #include "queue.h"
 #include "call.h"
 #include "commit.h"
-#include "events.h"
 #include "out.h"
+#include "run.h"
 #include "session.h"
 #include "task.h"
 

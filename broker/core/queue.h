@@ -1,6 +1,39 @@
 // queue.h - queues, who may take from them, and the hand-out of work to credit.
 #pragma once
-#include "inner.h"
+#include "fair.h"
+
+struct queue_key {
+    struct om_uuid owner; // zero: the platform
+    char name[64];
+};
+
+struct queue_state {
+    struct queue_key key;
+    const struct queue_info *info; // NULL: a tenant's
+    enum queue_class class;
+    int64_t hard_ms;
+    size_t refs; // shares and credits
+    struct share *shares;
+    struct band calls, jobs[BANDS];
+    struct run *runs;      // event runs that wait for credit
+    struct credit *takers; // every session's credit
+    struct credit *open;   // those with some left, next taker first
+    bool dirty;
+    struct queue_state *prev, *next; // in the core's list of queues to look at
+    UT_hash_handle hh;
+};
+
+// How many jobs a session may be sent from a queue.
+struct credit {
+    struct session *session;
+    struct queue_state *queue;
+    int64_t limit, sent;
+    int64_t reserved; // picked, and not yet sent
+    bool is_open;
+    struct credit *session_prev, *session_next;
+    struct credit *queue_prev, *queue_next;
+    struct credit *open_prev, *open_next;
+};
 
 // The queue `name` of the platform, or of `tenant`; made if it is new. NULL if a tenant
 // may not have a queue of that name, or the platform has none such.

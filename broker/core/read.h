@@ -7,7 +7,7 @@ enum read_kind {
     READ_TASK,    // one task by (tenant, id), with its result
     READ_LIST,    // a tenant's tasks, newest first
     READ_PAYLOAD, // the payload a task was submitted with, by seq
-    READ_EVENTS,  // a run of a shard's events of one topic, of at most WIRE_PAYLOAD_MAX bytes
+    READ_EVENTS,  // a run of a shard's events of one topic, within WIRE_PAYLOAD_MAX
 };
 
 // A task as it is stored. Strings live as long as the read (or, while loading, the call).
@@ -49,7 +49,7 @@ struct read {
     struct stored_task *tasks; // TASK: one; LIST: `count`; from malloc()
     size_t count;              // LIST; EVENTS: events in the run
     int64_t last_seq;          // EVENTS: of the run's last event
-    struct payload *payload;   // TASK: result or NULL; PAYLOAD; EVENTS: array of wire_logged
+    struct payload *payload;   // TASK: result or NULL; EVENTS: array of wire_logged
     struct read_block *memory; // what read_keep() holds
 };
 

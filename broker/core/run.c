@@ -1,11 +1,11 @@
 #include <stdio.h>
 
 #include "commit.h"
-#include "events.h"
-#include "lease.h"
 #include "out.h"
 #include "query.h"
 #include "queue.h"
+#include "run.h"
+#include "session.h"
 
 enum { STRIKES_MAX = 9, STRIKES_FAIL = 3, STRIKES_LOST = 1 };
 
@@ -237,7 +237,7 @@ run_lease(struct core *self, const struct wire_token *token)
     bool is_run = bytes[6] == 0 && bytes[8] == 0; // a task's UUID has a version there
     if (!is_run || bytes[14] >= SUBSCRIPTION_COUNT)
         return NULL;
-    return &self->runs[bytes[14]][bytes[15]].lease;
+    return &run_at(self, bytes[14], bytes[15])->lease;
 }
 
 void
@@ -276,7 +276,7 @@ run_event_durable(struct core *self, const struct change_event *event)
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++) {
         if (!om_str_eq(event->topic, om_str(subscriptions[i].topic)))
             continue;
-        struct run *run = &self->runs[i][event->shard];
+        struct run *run = run_at(self, i, event->shard);
         run->newest = event->seq;
         if (run->state == RUN_IDLE || run->state == RUN_GATHERING)
             gather(self, run);
@@ -288,11 +288,12 @@ run_event_durable(struct core *self, const struct change_event *event)
 void
 run_init_all(struct core *self)
 {
+    self->runs = core_alloc(SUBSCRIPTION_COUNT * OM_SHARD_COUNT * sizeof(*self->runs));
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++) {
         const struct queue_info *info = &queues[subscriptions[i].queue];
         struct queue_state *queue = queue_get(self, NULL, om_str(info->name));
         for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++) {
-            struct run *run = &self->runs[i][shard];
+            struct run *run = run_at(self, i, (uint8_t)shard);
             run->subscription = i;
             run->shard = (uint8_t)shard;
             run->limit = WIRE_EVENT_RUN_MAX;
@@ -309,7 +310,7 @@ run_serve_all(struct core *self)
 {
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
         for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++)
-            wake(self, &self->runs[i][shard]);
+            wake(self, run_at(self, i, (uint8_t)shard));
 }
 
 void
@@ -317,5 +318,6 @@ run_destroy_all(struct core *self)
 {
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
         for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++)
-            payload_unref(&self->runs[i][shard].payload);
+            payload_unref(&run_at(self, i, (uint8_t)shard)->payload);
+    free(self->runs);
 }

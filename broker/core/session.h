@@ -2,6 +2,25 @@
 #pragma once
 #include "inner.h"
 
+struct session {
+    core_conn conn;
+    enum role role;
+    struct om_uuid tenant; // of ROLE_TENANT
+    struct label node, hello;
+    int64_t incarnation;
+    bool pending; // its key is being looked up
+    bool suspect; // a send to it failed and it has not spoken since
+    int64_t heard_ms;
+    struct om_buf held; // of its HELLO, while it is pending
+    struct timer timer;
+    size_t credit_count;
+    struct credit *credits;
+    struct lease *leases;
+    struct call *made, *taken; // calls it waits for; calls it works on
+    struct watch *watches;
+    UT_hash_handle hh;
+};
+
 struct session *session_find(const struct core *self, core_conn conn);
 
 // Heard of lately, authenticated, and no send to it failed since?

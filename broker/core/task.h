@@ -3,9 +3,53 @@
 // Memory is ahead of the disk by the batches under way, but nothing is said of a change
 // before it is durable.
 #pragma once
-#include "inner.h"
+#include "commit.h"
+#include "fair.h"
+#include "lease.h"
 
-struct group;
+struct tenant_state {
+    struct om_uuid id;
+    size_t open;
+    struct task *tasks; // in the order of their seq
+    UT_hash_handle hh;
+};
+
+struct task {
+    struct om_uuid id;
+    int64_t seq;
+    struct tenant_state *tenant;
+    struct share *share;
+    enum task_state state;
+    bool committed;         // its SUBMIT, or its REOPEN, is durable
+    enum task_state ending; // its result, which waits for the disk; STATE_NONE: none
+    bool cancel;            // somebody asked to cancel it
+    bool cancel_durable;
+    bool reopened; // not committed for a RETRY
+    uint8_t priority;
+    int64_t created_ms, due_ms, expires_ms, started_ms; // wall clock
+    int64_t finished_ms;
+    int64_t attempts, lost, max_attempts;
+    uint32_t last_attempt; // of its tokens: rises for ever, released or reopened
+    double progress;
+    char *detail, *code, *text; // of the last progress, of the last failure
+    struct om_str header;       // the SUBMIT as stored; owned
+    struct om_str kind;         // in `header`, as traceparent
+    struct om_str traceparent;
+    bool has_hash;
+    uint8_t hash[32];
+    struct payload *payload; // NULL: in the store, unless it is empty
+    bool empty_payload;
+    bool cached;        // `payload` counts in the cache
+    struct asker asker; // of SUBMIT or RETRY
+    struct lease lease;
+    struct change_slot lease_mark; // of the last attempt
+    struct item item;
+    struct timer backoff; // mono clock
+    struct timer wall;    // due or expiry, wall clock
+    struct watch *watches;
+    struct task *prev, *next; // of its tenant
+    UT_hash_handle hh;
+};
 
 void on_submit(struct core *self, const struct input *in);
 

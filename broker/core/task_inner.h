@@ -8,6 +8,7 @@
 #include "out.h"
 #include "query.h"
 #include "queue.h"
+#include "session.h"
 #include "task.h"
 #include "watch.h"
 

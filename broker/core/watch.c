@@ -1,5 +1,6 @@
 #include "watch.h"
 #include "out.h"
+#include "session.h"
 #include "task.h"
 
 static void

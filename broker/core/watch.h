@@ -2,6 +2,16 @@
 #pragma once
 #include "inner.h"
 
+struct watch {
+    struct asker asker;
+    struct session *session;
+    struct task *task;
+    int64_t seq;
+    struct timer timer;
+    struct watch *session_prev, *session_next;
+    struct watch *task_prev, *task_next;
+};
+
 // Tell `asker` of every change of an open task, the state now first, for `ttl_ms`.
 void watch_create(struct core *self, struct session *session, const struct asker *asker,
                   struct task *task, int64_t ttl_ms);
