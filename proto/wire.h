@@ -25,7 +25,7 @@ enum {
 // clang-format off
 // One usage item of DONE, FAIL, CANCELLED or REPLY.
 #define WIRE_USAGE_FIELDS(F, M)                                                           \
-    F(M, STR, meter,    REQUIRED, 1, 64, NULL, "what was used, e.g. compute_ms")          \
+    F(M, STR, meter,    REQUIRED, 1, 64, NULL, "what was used, e.g. compute_ms; those of a tenant's own worker are kept as own.NAME")          \
     F(M, I64, quantity, REQUIRED, 0, 9e15, NULL, "in the meter's base unit")              \
     F(M, STR, subject,  OPTIONAL, 0, 128, NULL, "what used it, e.g. a model's name")
 

@@ -127,7 +127,8 @@ log_answer(struct core *self, const struct call *call, const struct wire_msg *ms
     if (wire_decode(call->header, &asked) != OM_OK)
         asked.traceparent = (struct om_str){ 0 };
     struct events_origin origin = { .tenant = call->share->tenant,
-                                    .traceparent = asked.traceparent };
+                                    .traceparent = asked.traceparent,
+                                    .own_worker = !call->share->queue->info };
     commit_group(self, EFFECT_NONE, count);
     events_add_usage(self, &origin, om_str(prefix), msg->usage);
     events_add(self, &origin, msg->events);

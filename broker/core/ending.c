@@ -25,7 +25,9 @@ static void
 add_events(struct core *self, const struct task *task, struct om_str usage,
            struct om_str events)
 {
-    struct events_origin origin = { task->tenant->id, task->traceparent };
+    struct events_origin origin = { .tenant = task->tenant->id,
+                                    .traceparent = task->traceparent,
+                                    .own_worker = !task->share->queue->info };
     char prefix[OM_TYPEID_MAX + 24];
     size_t size = om_typeid_encode(OM_ID_TASK, &task->id, prefix);
     size += (size_t)snprintf(prefix + size, sizeof(prefix) - size, "/%u",

@@ -49,6 +49,19 @@ events_add(struct core *self, const struct events_origin *origin, struct om_str 
     }
 }
 
+// The item under a name that no meter of the platform has; borrowed from the scratch.
+static struct om_str
+own_item(struct core *self, const struct wire_usage *item)
+{
+    char meter[65];
+    snprintf(meter, sizeof(meter), "own.%.*s", (int)item->meter.size, item->meter.data);
+    struct wire_usage own = *item;
+    own.meter = om_str(meter);
+    om_buf_reset(&self->scratch);
+    rec_encode(&wire_usage_rec, &own, &self->scratch);
+    return om_buf_str(&self->scratch);
+}
+
 void
 events_add_usage(struct core *self, const struct events_origin *origin,
                  struct om_str prefix, struct om_str usage)
@@ -61,6 +74,8 @@ events_add_usage(struct core *self, const struct events_origin *origin,
         char id[160];
         int size = snprintf(id, sizeof(id), "%.*s/%.*s", (int)prefix.size, prefix.data,
                             (int)item.meter.size, item.meter.data);
+        if (origin->own_worker)
+            bytes = own_item(self, &item);
         add(self, origin, OM_LIT("usage"), (struct om_str){ id, (size_t)size }, bytes,
             self->now.wall_ms);
     }
@@ -80,7 +95,8 @@ on_publish(struct core *self, const struct input *in)
         out_error(self, in->conn, msg->id, OM_EUNAVAILABLE, NULL);
         return;
     }
-    struct events_origin origin = { in->tenant, msg->traceparent };
+    struct events_origin origin = { .tenant = in->tenant,
+                                    .traceparent = msg->traceparent };
     struct wire_msg answer = { 0 };
     WIRE_SET(&answer, id, msg->id);
     struct group *group = commit_group(self, EFFECT_NONE, count);

@@ -6,6 +6,7 @@
 struct events_origin {
     struct om_uuid tenant;
     struct om_str traceparent;
+    bool own_worker; // usage: told by a tenant's own worker, not by the platform's
 };
 
 // How many items a list of usage or events has.
@@ -19,7 +20,8 @@ bool events_valid(struct om_str list);
 void events_add(struct core *self, const struct events_origin *origin,
                 struct om_str list);
 
-// Add usage as events of topic "usage" with the ids "<prefix>/<meter>".
+// Add usage as events of topic "usage" with the ids "<prefix>/<meter>". What a tenant's own
+// worker meters is kept apart from the platform's meters: its names begin with "own.".
 void events_add_usage(struct core *self, const struct events_origin *origin,
                       struct om_str prefix, struct om_str usage);
 

@@ -275,7 +275,8 @@ add_submit(struct core *self, struct task *task, const struct input *in)
         .header = commit_copy(self, task->header),
         .payload = payload_ref(in->payload),
     };
-    struct events_origin origin = { in->tenant, in->msg->traceparent };
+    struct events_origin origin = { .tenant = in->tenant,
+                                    .traceparent = in->msg->traceparent };
     events_add(self, &origin, in->msg->events);
 }
 

@@ -1,7 +1,8 @@
 // meter.h - what is metered, once. Pure.
 //
 // Quantities are integers in the meter's base unit. Usage of a meter that is not in the
-// list is kept all the same and reported in the unit "unit".
+// list is kept all the same and reported in the unit "unit"; what a tenant's own workers
+// meter comes from the broker with "own." before its name.
 #pragma once
 #include "base.h"
 

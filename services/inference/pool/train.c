@@ -1,10 +1,17 @@
 // Trains a model on a column of an uploaded file and registers it as a version.
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "dataset.h"
+#include "id.h"
 
-enum { HORIZON_STANDARD = 12 };
+enum {
+    HORIZON_STANDARD = 12,
+    REGISTER_MS = 5 * 60 * 1000, // to outlast a restart of the registry or the broker
+    REGISTER_AGAIN_MS = 1000,
+};
 
 static void
 on_progress(void *ctx, const struct artifact_progress *progress)
@@ -116,6 +123,24 @@ copy(struct om_arena *arena, struct om_str text)
     return (struct om_str){ om_arena_strdup(arena, text), text.size };
 }
 
+// Register the version, and go on asking while nobody answers: the training was dear, and
+// asking twice makes one version.
+static enum om_rc
+register_version(struct om_call *call, const struct model_create_request *create,
+                 struct model_create_reply *made)
+{
+    int64_t until_ms = om_clock_mono_ms() + REGISTER_MS;
+    for (;;) {
+        enum om_rc rc = pool_ask_registry(call, OP_model_create, NULL, create, made);
+        if (!om_rc_info(rc)->retryable || om_job_cancelled(call->job) ||
+            om_clock_mono_ms() >= until_ms)
+            return rc;
+        uint16_t jitter;
+        om_random(&jitter, sizeof(jitter));
+        poll(NULL, 0, REGISTER_AGAIN_MS / 2 + jitter % REGISTER_AGAIN_MS);
+    }
+}
+
 // Make a version of it. A task has one version: what is answered may be that of an
 // attempt whose outcome was lost.
 static enum om_rc
@@ -141,7 +166,7 @@ enrol(struct pool *self, struct om_call *call, const struct train_request *reque
     REC_SET(&create, model_create_request, bytes, info.bytes);
     REC_SET(&create, model_create_request, sha256, om_str(info.sha256));
     REC_SET(&create, model_create_request, blob, om_str(ref));
-    rc = pool_ask_registry(call, OP_model_create, NULL, &create, &made);
+    rc = register_version(call, &create, &made);
     if (rc != OM_OK)
         return rc;
     struct om_arena *arena = call->job->arena;

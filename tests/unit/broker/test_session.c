@@ -209,6 +209,41 @@ Test(session, gives_a_tenants_job_to_that_tenants_worker_only)
     bench_finish(&bench);
 }
 
+Test(session, of_a_tenants_worker_cannot_meter_what_the_platform_meters)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    answer_identity(&bench, ask_identity(&bench), "worker");
+    bench_drop(&bench);
+    bench_credit(&bench, BENCH_WORKER, "own", 1);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_submitted(&bench, "own");
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_take_job(&bench, BENCH_WORKER, token);
+
+    struct om_buf list = { 0 };
+    struct wire_usage item = { 0 };
+    om_pack_array(&list, 1);
+    REC_SET(&item, wire_usage, meter, OM_LIT("ml_inference"));
+    REC_SET(&item, wire_usage, quantity, 3);
+    rec_encode(&wire_usage_rec, &item, &list);
+    struct wire_msg done = { 0 };
+    WIRE_SET(&done, token, ((struct om_str){ token, sizeof(token) }));
+    WIRE_SET(&done, usage, om_buf_str(&list));
+    bench_send(&bench, BENCH_WORKER, &bench_nobody, WIRE_DONE, &done, NULL);
+    om_buf_finish(&list);
+
+    struct batch *batch = core_take_batch(bench.core);
+    cr_assert(batch);
+    cr_assert_eq(batch->changes[1].kind, CHANGE_EVENT);
+    cr_assert_eq(rec_decode(&wire_usage_rec, batch->changes[1].event.body, &item, NULL),
+                 OM_OK);
+    cr_expect(om_str_eq(item.meter, OM_LIT("own.ml_inference")));
+    cr_expect_eq(item.quantity, 3);
+    core_committed(bench.core, bench.now, &batch, OM_OK);
+    bench_finish(&bench);
+}
+
 // ---- being alive
 
 Test(session, takes_a_hello_said_again_for_the_same)
