@@ -19,9 +19,9 @@ struct om_answer {
 // forget, and must not destroy the client.
 typedef void om_answer_fn(void *context, const struct om_answer *answer);
 
-// A session of its own, beside those of the process's worker and other clients: conf->node
-// gets "/" and a number behind it, because a node has one session, and a new one would
-// take the place, and the leases, of the one before.
+// A session of its own, beside those of the process's worker and other clients:
+// conf->node gets "/" and a number behind it, because a node has one session, and a new
+// one would take the place, and the leases, of the one before.
 OM_MUST_CHECK enum om_rc om_client_create(const struct om_link_conf *conf,
                                           struct om_client **out, const char **why);
 

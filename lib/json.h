@@ -37,8 +37,8 @@ OM_MUST_CHECK bool om_json_put_msgpack(struct om_buf *buf, struct om_str value);
 // Append a string in quotes, escaped; bytes that are not UTF-8 become U+FFFD.
 void om_json_put_str(struct om_buf *buf, struct om_str text);
 
-// Append a number in as few digits as read back to the same value; NaN and infinities, which
-// JSON cannot say, become null.
+// Append a number in as few digits as read back to the same value; NaN and infinities,
+// which JSON cannot say, become null.
 void om_json_put_f64(struct om_buf *buf, double value);
 void om_json_put_i64(struct om_buf *buf, int64_t value);
 

@@ -107,8 +107,7 @@ pack_object(const struct reader *reader, const struct rec_field *field,
     const char *key;
     json_t *value;
     om_pack_map(buf, json_object_size(object));
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach ((json_t *)object, key, value) {
         om_pack_str(buf, om_str(key));
         enum om_rc rc = pack_value(reader, field, value, depth + 1, buf);
         if (rc != OM_OK)
@@ -365,8 +364,7 @@ read_object(const struct reader *reader, const struct rec *type, const json_t *o
     const char *key;
     json_t *value;
     memset(out, 0, type->size);
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach ((json_t *)object, key, value) {
         const struct rec_field *field = find_field(type, key);
         if (!field)
             return refuse_key(reader, type, key);

@@ -15,15 +15,17 @@ struct om_log_field {
     double number;
 };
 
+// clang-format off
 #define LOG_S(key, text)  { key, OM_LOG_STR, om_str(text), 0, 0 }
 #define LOG_STR(key, str) { key, OM_LOG_STR, str, 0, 0 }
 #define LOG_I(key, value) { key, OM_LOG_INT, { 0 }, (int64_t)(value), 0 }
 #define LOG_F(key, value) { key, OM_LOG_NUM, { 0 }, 0, value }
+// clang-format on
 
 // om_log(OM_WARN, "cannot connect", LOG_S("endpoint", endpoint), LOG_I("attempt", n));
-#define om_log(level, message, ...)                                                       \
-    om_log_write(level, message,                                                          \
-                 (const struct om_log_field[]){ __VA_ARGS__ __VA_OPT__(, ) { 0 } })
+#define om_log(level, message, ...)                                                      \
+    om_log_write(level, message,                                                         \
+                 (const struct om_log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 
 // Say who logs. Before it, and without it, lines name no service. Reads OMNI_LOG_FORMAT
 // (json, logfmt) and OMNI_LOG_LEVEL (debug, info, warn, error).

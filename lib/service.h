@@ -11,9 +11,9 @@
 // A request being handled.
 struct om_call {
     const struct op_info *op;
-    struct om_str tenant;      // text, "ten_…"; empty for operations of the platform itself
-    struct om_uuid tenant_id;  // the same, decoded
-    struct om_str id;          // a call's message id, a job's task id: the same for a repeat
+    struct om_str tenant; // text, "ten_…"; empty for operations of the platform itself
+    struct om_uuid tenant_id; // the same, decoded
+    struct om_str id; // a call's message id, a job's task id: the same for a repeat
     struct om_str traceparent, grant;
     enum role from;
     struct om_job *job; // progress, usage, arena, om_job_fail()
@@ -46,6 +46,7 @@ struct om_service_conf {
 
 // The rows of the common settings, for a service's table:
 //   static const struct om_setting settings[] = { OM_SERVICE_SETTINGS, {...}, {0} };
+// clang-format off
 #define OM_SERVICE_AT(member) offsetof(struct om_service_conf, member)
 #define OM_SERVICE_SETTINGS                                                               \
     { "OMNI_BROKER", CONF_STR, OM_SERVICE_AT(broker), "ipc://run/broker", 0, 0,           \
@@ -58,6 +59,7 @@ struct om_service_conf {
       "folder of CURVE keys, needed on tcp" },                                            \
     { "OMNI_NODE", CONF_STR, OM_SERVICE_AT(node), "", 0, 0,                               \
       "name of this process in logs and listings" }
+// clang-format on
 
 struct om_service {
     const char *name; // "billing"; the program is omni-billing
@@ -76,15 +78,16 @@ struct om_service {
     // Make the service from its settings; `client` is the control thread's own, to be
     // used in handlers (without slots) and tick. NULL with the reason in `why` if it
     // cannot serve. `stop` takes what `start` made.
-    void *(*start)(const void *conf, struct om_client *client, char *why, size_t why_size);
+    void *(*start)(const void *conf, struct om_client *client, char *why,
+                   size_t why_size);
     void (*stop)(void *self);
 
     // May be NULL. Called by the control thread when due, and when the client has news
     // (om_client_process() has been called before). Returns when to be called next.
     int64_t (*tick)(void *self, int64_t now_ms);
 
-    // May be NULL; not for services with slots. What storage said of its last failure, for
-    // the log: a caller is only told the code.
+    // May be NULL; not for services with slots. What storage said of its last failure,
+    // for the log: a caller is only told the code.
     const char *(*storage_error)(const void *self);
 };
 

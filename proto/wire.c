@@ -12,7 +12,7 @@ static const struct rec_field header_fields[] = {
 #define HEADER_ROW(M, type, name, key, low, high, item, doc)                              \
     { #name, { key, sizeof(key) - 1 }, REC_##type, REC_OPTIONAL, low, high, item, doc,    \
       offsetof(struct M, name) },
-// clang-format on
+    // clang-format on
     WIRE_FIELDS(HEADER_ROW, wire_msg)
 #undef HEADER_ROW
 };

@@ -20,8 +20,9 @@ bool events_valid(struct om_str list);
 void events_add(struct core *self, const struct events_origin *origin,
                 struct om_str list);
 
-// Add usage as events of topic "usage" with the ids "<prefix>/<meter>". What a tenant's own
-// worker meters is kept apart from the platform's meters: its names begin with "own.".
+// Add usage as events of topic "usage" with the ids "<prefix>/<meter>". What a tenant's
+// own worker meters is kept apart from the platform's meters: its names begin with
+// "own.".
 void events_add_usage(struct core *self, const struct events_origin *origin,
                       struct om_str prefix, struct om_str usage);
 

@@ -1,4 +1,5 @@
-// sqlite_sql.h - every statement of the SQLite store, by connection. Private to sqlite*.c.
+// sqlite_sql.h - every statement of the SQLite store, by connection. Private to
+// sqlite*.c.
 #pragma once
 
 // clang-format off

@@ -188,7 +188,8 @@ put_parameters(struct om_buf *out, const struct route *route)
                       "path", NULL);
     for (size_t i = 0; type && !(route->flags & ROUTE_BODY) && i < type->count; i++) {
         const struct rec_field *field = &type->fields[i];
-        if (is_shown(field) && (!route->param || strcmp(route->param, field->key.data) != 0))
+        if (is_shown(field) &&
+            (!route->param || strcmp(route->param, field->key.data) != 0))
             put_parameter(out, &comma, field->key, "query", field);
     }
     om_json_put(out, "]");

@@ -24,7 +24,8 @@ is_whole(const struct route *route, const char *name)
     cr_expect(route->doc && *route->doc, "%s has no doc", name);
     cr_expect(route->on_request || route->op != OP_COUNT, "%s does nothing", name);
     cr_expect(!route->on_body || route->on_request, "%s streams to nobody", name);
-    cr_expect(!(route->flags & ROUTE_BODY) || route_request(route), "%s reads what?", name);
+    cr_expect(!(route->flags & ROUTE_BODY) || route_request(route), "%s reads what?",
+              name);
     cr_expect(!(route->flags & ROUTE_PRIVILEGED) || route->action, "%s", name);
     if (route->op != OP_COUNT)
         cr_expect(ops[route->op].callers & ROLE_BIT(INGEST), "%s may not call", name);
@@ -54,7 +55,7 @@ is_guarded(const struct route *route, const char *name)
     static const char *const open[] = { "/healthz", "/readyz", "/openapi.json" };
     bool public = false;
     for (size_t i = 0; i < OM_COUNT(open); i++)
-        public |= strcmp(open[i], route->pattern) == 0;
+    public |= strcmp(open[i], route->pattern) == 0;
     cr_expect_eq(route->auth == AUTH_NONE, public, "%s", name);
     if (route->auth == AUTH_KEY)
         cr_expect(route->scope > SCOPE_ALL && route->scope < SCOPE_COUNT,
@@ -142,7 +143,8 @@ static json_t *document;
 static void
 is_documented(const struct route *route, const char *name)
 {
-    static const char *const methods[] = { [OM_HTTP_GET] = "get", [OM_HTTP_POST] = "post",
+    static const char *const methods[] = { [OM_HTTP_GET] = "get",
+                                           [OM_HTTP_POST] = "post",
                                            [OM_HTTP_PUT] = "put",
                                            [OM_HTTP_DELETE] = "delete" };
     json_t *path = json_object_get(json_object_get(document, "paths"), route->pattern);
@@ -161,11 +163,11 @@ check_references(const json_t *value)
 {
     const char *key;
     json_t *child;
-    json_object_foreach((json_t *)value, key, child) {
+    json_object_foreach ((json_t *)value, key, child) {
         if (strcmp(key, "$ref") == 0) {
             const char *name = strrchr(json_string_value(child), '/') + 1;
-            json_t *schemas = json_object_get(json_object_get(document, "components"),
-                                              "schemas");
+            json_t *schemas =
+                json_object_get(json_object_get(document, "components"), "schemas");
             cr_expect(json_object_get(schemas, name), "no schema %s", name);
         }
         check_references(child);

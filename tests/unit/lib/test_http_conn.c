@@ -8,8 +8,8 @@
 struct peer {
     struct om_http_env env;
     struct om_http_conn conn;
-    struct om_buf got;    // everything the connection sent
-    struct om_buf stream; // everything on_body was given
+    struct om_buf got;             // everything the connection sent
+    struct om_buf stream;          // everything on_body was given
     struct om_http_response fixed; // used instead, if it has a status
     bool park, stream_all, answer_head, pause, answer_body;
     size_t limit;
@@ -21,10 +21,10 @@ answer(struct peer *peer, const struct om_http_request *request)
 {
     char text[512];
     struct om_str body = request->streamed ? om_buf_str(&peer->stream) : request->body;
-    int size = snprintf(text, sizeof(text), "%s %.*s %.*s",
-                        om_http_method_name(request->method), (int)request->path.size,
-                        request->path.data, (int)(body.size > 200 ? 200 : body.size),
-                        body.data ? body.data : "");
+    int size =
+        snprintf(text, sizeof(text), "%s %.*s %.*s", om_http_method_name(request->method),
+                 (int)request->path.size, request->path.data,
+                 (int)(body.size > 200 ? 200 : body.size), body.data ? body.data : "");
     struct om_http_response response = { .status = 200,
                                          .content_type = OM_LIT("text/plain"),
                                          .body = { text, (size_t)size } };
@@ -167,37 +167,37 @@ static const struct {
     int status;
     const char *bytes;
 } malformed[] = {
-    { 400, "GET / HTTP/1.1\r\n\r\n" },                          // no Host
-    { 400, "GET / HTTP/1.1\r\n" HOST HOST "\r\n" },             // two
+    { 400, "GET / HTTP/1.1\r\n\r\n" },              // no Host
+    { 400, "GET / HTTP/1.1\r\n" HOST HOST "\r\n" }, // two
     { 400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n" },
     { 400, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n" },
     { 400, "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n" },
-    { 400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n" },              // space before colon
+    { 400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n" }, // space before colon
     { 400, "GET / HTTP/1.1\r\n" HOST "X : 1\r\n\r\n" },
     { 400, "GET / HTTP/1.1\r\n" HOST "X\t: 1\r\n\r\n" },
-    { 400, "GET / HTTP/1.1\r\n" HOST ": 1\r\n\r\n" },           // no name
-    { 400, "GET / HTTP/1.1\r\n" HOST "X\r\n\r\n" },             // no colon
-    { 400, "GET / HTTP/1.1\r\n" HOST "X: 1\r\n 2\r\n\r\n" },    // obs-fold
+    { 400, "GET / HTTP/1.1\r\n" HOST ": 1\r\n\r\n" },        // no name
+    { 400, "GET / HTTP/1.1\r\n" HOST "X\r\n\r\n" },          // no colon
+    { 400, "GET / HTTP/1.1\r\n" HOST "X: 1\r\n 2\r\n\r\n" }, // obs-fold
     { 400, "GET / HTTP/1.1\r\n" HOST "X:\r\n\t2\r\n\r\n" },
     { 400, "GET / HTTP/1.1\r\n X: 1\r\n" HOST "\r\n" },
-    { 400, "GET / HTTP/1.1\r\n" HOST "X: a\001b\r\n\r\n" },     // control characters
+    { 400, "GET / HTTP/1.1\r\n" HOST "X: a\001b\r\n\r\n" }, // control characters
     { 400, "GET / HTTP/1.1\r\n" HOST "X: a\177b\r\n\r\n" },
-    { 400, "GET / HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n" },       // bare CR
-    { 400, "GET / HTTP/1.1\n" HOST "\r\n" },                    // bare LF
+    { 400, "GET / HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n" }, // bare CR
+    { 400, "GET / HTTP/1.1\n" HOST "\r\n" },              // bare LF
     { 400, "GET / HTTP/1.1\r\nHost: a\n\r\n" },
     { 400, "GET / HTTP/1.1\r\n" HOST "\n" },
     { 400, "GET / HTTP/1.1\r\n" HOST "A(b): 1\r\n\r\n" },
     { 400, "GET  / HTTP/1.1\r\n" HOST "\r\n\r\n" },
     { 400, "GET / HTTP/1.1 \r\n" HOST "\r\n" },
-    { 400, "GET /\r\n" HOST "\r\n" },                           // HTTP/0.9
+    { 400, "GET /\r\n" HOST "\r\n" }, // HTTP/0.9
     { 400, "GET / HTTPX/1.1\r\n" HOST "\r\n" },
     { 400, "NONSENSE / HTTP/1.1\r\n" HOST "\r\n" },
     { 400, "get / HTTP/1.1\r\n" HOST "\r\n" },
     { 400, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" },
-    { 400, "\026\003\001\002" },                                // a TLS hello
+    { 400, "\026\003\001\002" }, // a TLS hello
     { 505, "GET / HTTP/2.0\r\n" HOST "\r\n" },
     { 505, "GET / HTTP/0.9\r\n" HOST "\r\n" },
-    { 400, "GET a HTTP/1.1\r\n" HOST "\r\n" },                  // targets
+    { 400, "GET a HTTP/1.1\r\n" HOST "\r\n" }, // targets
     { 400, "GET * HTTP/1.1\r\n" HOST "\r\n" },
     { 400, "GET ftp://a/b HTTP/1.1\r\n" HOST "\r\n" },
     { 400, "CONNECT a:1 HTTP/1.1\r\n" HOST "\r\n" },
@@ -211,7 +211,8 @@ static const struct {
     { 400, "GET /1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7 HTTP/1.1\r\n" HOST "\r\n" },
     // lengths
     { 400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na" },
-    { 400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab" },
+    { 400,
+      "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab" },
     { 400, "POST / HTTP/1.1\r\n" HOST "Content-Length: +1\r\n\r\na" },
     { 400, "POST / HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\na" },
     { 400, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1, 1\r\n\r\na" },
@@ -296,7 +297,8 @@ static const char *const wellformed[] = {
     CHUNKED "0\r\n\r\n",
     CHUNKED "3\r\nabc\r\n00\r\n\r\n",
     CHUNKED "1\r\na\r\n2;x=\"y\"\r\nbc\r\n0\r\nTrailer: 1\r\nOther: 2\r\n\r\n",
-    "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: CHUNKED\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\n" HOST
+    "Transfer-Encoding: CHUNKED\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
 };
 
 Test(http_conn, answers_every_wellformed_request_however_it_is_cut)
@@ -310,8 +312,8 @@ Test(http_conn, answers_every_wellformed_request_however_it_is_cut)
             feed(&peer, (struct om_str){ bytes.data + cut, bytes.size - cut }, SIZE_MAX);
             const char *text = output(&peer);
             cr_expect_eq(peer.requests, 1, "%s cut at %zu: %s", bytes.data, cut, text);
-            cr_expect(strstr(text, "HTTP/1.1 200 OK\r\n"), "%s cut at %zu: %s", bytes.data,
-                      cut, text);
+            cr_expect(strstr(text, "HTTP/1.1 200 OK\r\n"), "%s cut at %zu: %s",
+                      bytes.data, cut, text);
             peer_finish(&peer);
         }
     }
@@ -510,7 +512,8 @@ Test(http_conn, streams_a_body_and_holds_it_back_when_paused)
     for (size_t i = 0; i < 200000; i++)
         bytes[i] = (char)('a' + i % 26);
     size_t sent = feed(&peer, (struct om_str){ bytes, 200000 }, 10000);
-    cr_expect_lt(sent, OM_HTTP_INPUT_MAX, "a paused connection takes no more than it holds");
+    cr_expect_lt(sent, OM_HTTP_INPUT_MAX,
+                 "a paused connection takes no more than it holds");
     cr_expect_eq(peer.stream.size, 0);
     cr_expect_eq(om_http_conn_deadline(&peer.conn), INT64_MAX,
                  "nobody is to blame but us");
@@ -531,8 +534,9 @@ Test(http_conn, keeps_the_connection_when_a_small_body_is_not_wanted)
     struct peer peer;
     peer_init(&peer);
     peer.answer_head = true;
-    feed(&peer, OM_LIT("POST /1 HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nabcde"
-                       "GET /2 HTTP/1.1\r\n" HOST "\r\n"),
+    feed(&peer,
+         OM_LIT("POST /1 HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nabcde"
+                "GET /2 HTTP/1.1\r\n" HOST "\r\n"),
          3);
     cr_expect(strstr(output(&peer), "POST /1") && strstr(output(&peer), "GET /2"));
     cr_expect_eq(peer.requests, 0);
@@ -571,7 +575,8 @@ Test(http_conn, gives_every_wait_a_deadline)
     } cases[] = {
         { "", 10000, 0 },
         { "GET / HTT", 10000, 408 },
-        { "GET / HTTP/1.1\r\n" HOST "\r\n", 75000, 0 }, // idle; its own answer is taken off
+        { "GET / HTTP/1.1\r\n" HOST "\r\n", 75000,
+          0 }, // idle; its own answer is taken off
         { "POST / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc", 5000, 408 },
         { CHUNKED "a\r\nabc", 5000, 408 },
     };
@@ -657,7 +662,8 @@ Test(http_conn, tells_a_parked_request_that_its_client_left)
     peer_init(&peer);
     peer.park = true;
     feed_text(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
-    cr_expect_eq(om_http_conn_deadline(&peer.conn), INT64_MAX, "its owner has the deadline");
+    cr_expect_eq(om_http_conn_deadline(&peer.conn), INT64_MAX,
+                 "its owner has the deadline");
     peer.conn.eof = true;
     run(&peer);
     cr_expect_eq(peer.gone, 1);
@@ -760,8 +766,8 @@ Test(http_conn, sends_a_source_piece_by_piece_and_closes_it)
         };
         feed_text(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
         cr_expect(letters.closed);
-        cr_expect_eq(peer.conn.state, cases[i].whole ? OM_HTTP_STATE_HEAD
-                                                     : OM_HTTP_STATE_CLOSING);
+        cr_expect_eq(peer.conn.state,
+                     cases[i].whole ? OM_HTTP_STATE_HEAD : OM_HTTP_STATE_CLOSING);
         const char *body = strstr(output(&peer), "\r\n\r\n") + 4;
         cr_expect_eq(strlen(body), cases[i].given);
         peer_finish(&peer);

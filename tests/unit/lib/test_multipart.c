@@ -59,7 +59,8 @@ static const struct {
     { TYPE, "--XYZ\r\n" PART "--XYZ\r\n--XYZ--", "[a|:--XYZ]." },
     { TYPE,
       "--XYZ\r\ncontent-type: text/csv\r\n"
-      "CONTENT-DISPOSITION:form-data ; filename=\"a \\\"b\\\" c\\d.csv\"; name=file\r\n\r\n"
+      "CONTENT-DISPOSITION:form-data ; filename=\"a \\\"b\\\" c\\d.csv\"; "
+      "name=file\r\n\r\n"
       "1,2\r\n--XYZ--",
       "[file|a \"b\" c\\d.csv:1,2]." },
     { TYPE "; charset=utf-8", "--XYZ\r\n" PART "x\r\n--XYZ--", "[a|:x]." },
@@ -77,7 +78,8 @@ static const struct {
     { "multipart/form-data; boundary=\"a \"", "", "?" },
     { "multipart/form-data; boundary=a\001", "", "?" },
     { "multipart/form-data; boundary="
-      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "", "?" },
+      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "", "?" },
     { TYPE, "--XYZ-\r\n", "!" },
     { TYPE, "--XYZW\r\n" PART, "!" },
     { TYPE, "--XYZ\n" PART, "!" },

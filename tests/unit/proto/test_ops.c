@@ -35,7 +35,8 @@ Test(ops, records_have_fields_that_make_sense)
             cr_expect_eq(field->type == REC_RECS, field->item != NULL, "%s.%s",
                          type->name, field->name);
             for (size_t j = 0; j < i; j++)
-                cr_expect_str_neq(field->key.data, type->fields[j].key.data, "%s", type->name);
+                cr_expect_str_neq(field->key.data, type->fields[j].key.data, "%s",
+                                  type->name);
         }
     }
 }
