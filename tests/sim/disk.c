@@ -199,10 +199,22 @@ commit_reopen(struct disk *self, int64_t seq)
     payload_unref(&task->result);
 }
 
+// Usage of different attempts has different ids, or the second would not be billed.
+static void
+judge_usage_id(struct disk *self, const struct change_event *change)
+{
+    const struct disk_shard *shard = &self->shards[change->shard];
+    bool of_task = change->id.size > 5 && memcmp(change->id.data, "task_", 5) == 0;
+    for (size_t i = 0; of_task && i < shard->count; i++)
+        if (om_str_eq(shard->events[i].id, change->id))
+            sim_fail(self->sim, "the usage of two attempts has one id");
+}
+
 static void
 commit_event(struct disk *self, const struct change_event *change)
 {
     struct disk_shard *shard = &self->shards[change->shard];
+    judge_usage_id(self, change);
     if (change->seq != (int64_t)shard->count + 1)
         sim_fail(self->sim, "event %lld of shard %u follows event %zu",
                  (long long)change->seq, change->shard, shard->count);

@@ -173,12 +173,31 @@ put_later(struct sim *self, enum sim_event_kind kind, int64_t delay_ms, int acto
 }
 
 static void
+hash_batch(const struct batch *batch, uint8_t out[32])
+{
+    size_t size = batch->count * sizeof(batch->changes[0]);
+    sim_hash((struct om_str){ (const char *)batch->changes, size }, out);
+}
+
+// The disk takes a batch as it went out: another thread reads it meanwhile.
+static void
+write_batch(struct sim *self)
+{
+    uint8_t hash[32];
+    hash_batch(self->committing, hash);
+    if (memcmp(hash, self->committing_hash, sizeof(hash)) != 0)
+        sim_fail(self, "a batch was changed while it was out");
+    disk_commit(self->disk, self->committing);
+}
+
+static void
 start_commit(struct sim *self)
 {
     struct batch *batch = self->committing ? NULL : core_take_batch(self->core);
     if (!batch)
         return;
     self->committing = batch;
+    hash_batch(batch, self->committing_hash);
     int64_t delay_ms = sim_random(self, 5);
     if (sim_chance(self, self->faults.commit_slow))
         delay_ms += sim_random(self, 5000);
@@ -273,7 +292,7 @@ crash_broker(struct sim *self)
     bool written = self->committing && sim_chance(self, 0.5);
     sim_trace(self, "the broker crashes%s", written ? ", its commit was written" : "");
     if (written)
-        disk_commit(self->disk, self->committing);
+        write_batch(self);
     self->committing = NULL;
     stop_broker(self);
     self->crashes++;
@@ -287,7 +306,7 @@ finish_commit(struct sim *self)
     if (sim_chance(self, self->faults.commit_fails))
         rc = sim_chance(self, 0.5) ? OM_ENOSPACE : OM_EDB;
     else
-        disk_commit(self->disk, self->committing);
+        write_batch(self);
     sim_trace(self, "commit of %zu changes: %s", self->committing->count,
               om_rc_info(rc)->code);
     core_committed(self->core, sim_now(self), &self->committing, rc);

@@ -61,6 +61,7 @@ struct sim {
     struct core_conf conf;
     struct disk *disk;
     struct batch *committing;
+    uint8_t committing_hash[32]; // of its changes when it went out
 
     int64_t tick_at_ms; // of the broker's tick that is queued; 0: none
     struct judge *judge;
