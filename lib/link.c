@@ -199,6 +199,12 @@ om_link_is_open(const struct om_link *self)
     return self->open;
 }
 
+int64_t
+om_link_heartbeat_ms(const struct om_link *self)
+{
+    return self->heartbeat_ms;
+}
+
 const char *
 om_link_refusal(const struct om_link *self)
 {

@@ -50,6 +50,9 @@ void om_link_fds(const struct om_link *self, int fds[2]);
 // Is the session open?
 bool om_link_is_open(const struct om_link *self);
 
+// How often the broker wants to hear of this peer, from its WELCOME.
+int64_t om_link_heartbeat_ms(const struct om_link *self);
+
 // Why the broker refused the last HELLO, or NULL.
 const char *om_link_refusal(const struct om_link *self);
 

@@ -3,7 +3,6 @@
 #include "worker_state.h"
 
 enum {
-    BEAT_MS = 2000,
     RESEND_MS = 2000,      // of an outcome that is not acknowledged
     RELEASE_MS = 1000,     // unstarted work goes back after this
     BEAT_LIST_MAX = 12000, // bytes of one BEAT's list, below the header's limit
@@ -75,7 +74,9 @@ worker_beat_due(struct om_worker *self)
         if (work_is_call(work))
             continue;
         pthread_mutex_lock(&work->lock);
-        int64_t own = self->beat_ms + (work->progress_new ? PROGRESS_MS : BEAT_MS);
+        int64_t own =
+            self->beat_ms +
+            (work->progress_new ? PROGRESS_MS : om_link_heartbeat_ms(self->link));
         pthread_mutex_unlock(&work->lock);
         due = own < due ? own : due;
     }

@@ -10,6 +10,7 @@ enum { DEADLINE_MS = 10000 };
 void
 broker_open(struct fake_broker *self)
 {
+    self->heartbeat_ms = 2000;
     strcpy(self->dir, "/tmp/omni-test-XXXXXX");
     cr_assert(mkdtemp(self->dir));
     snprintf(self->endpoint, sizeof(self->endpoint), "ipc://%s/work", self->dir);
@@ -50,7 +51,7 @@ broker_welcome(struct fake_broker *self)
     struct wire_msg welcome = { 0 };
     WIRE_SET(&welcome, node, om_str("fake"));
     WIRE_SET(&welcome, epoch, 1);
-    WIRE_SET(&welcome, heartbeat_ms, 2000);
+    WIRE_SET(&welcome, heartbeat_ms, self->heartbeat_ms);
     broker_send(self, WIRE_WELCOME, &welcome, NULL);
 }
 

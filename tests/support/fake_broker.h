@@ -8,6 +8,7 @@
 struct fake_broker {
     char dir[32], endpoint[64];
     void *context, *router;
+    int64_t heartbeat_ms; // it asks for; set after broker_open(), or 2000
     uint8_t peer[16];
     size_t peer_size;
     char header[WIRE_HEADER_MAX], payload[4096];

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 
+#include "clock.h"
 #include "fake_broker.h"
 #include "worker.h"
 
@@ -61,9 +62,10 @@ run(void *worker)
 }
 
 static void
-open_worker(struct fixture *self, int slots)
+open_worker_of(struct fixture *self, int slots, int64_t heartbeat_ms)
 {
     broker_open(&self->broker);
+    self->broker.heartbeat_ms = heartbeat_ms;
     static const char *const queue_names[] = { "echo" };
     struct om_worker_conf conf = {
         .link = { .endpoint = self->broker.endpoint,
@@ -79,6 +81,12 @@ open_worker(struct fixture *self, int slots)
     cr_assert_eq(om_worker_create(&conf, &self->worker, &why), OM_OK, "%s", why);
     pthread_create(&self->thread, NULL, run, self->worker);
     broker_expect(&self->broker, WIRE_CREDIT);
+}
+
+static void
+open_worker(struct fixture *self, int slots)
+{
+    open_worker_of(self, slots, 2000);
 }
 
 static void
@@ -159,6 +167,25 @@ Test(worker, tells_progress_and_stops_when_cancelled)
     broker_send_token(&f.broker, WIRE_CANCEL_JOB);
     broker_expect(&f.broker, WIRE_CANCELLED);
     broker_send_token(&f.broker, WIRE_DONE_ACK);
+    close_worker(&f);
+}
+
+Test(worker, renews_its_leases_as_often_as_the_broker_asks)
+{
+    struct fixture f;
+    open_worker_of(&f, 1, 300);
+    broker_send_job(&f.broker, "wait", NULL);
+    broker_expect(&f.broker, WIRE_START);
+    broker_expect(&f.broker, WIRE_BEAT);
+    broker_expect(&f.broker, WIRE_BEAT); // of its progress
+    int64_t began_ms = om_clock_mono_ms();
+    for (int i = 0; i < 4; i++) {
+        struct wire_msg ack = { 0 };
+        broker_send(&f.broker, WIRE_BEAT_ACK, &ack, NULL);
+        broker_expect(&f.broker, WIRE_BEAT);
+    }
+    cr_expect_lt(om_clock_mono_ms() - began_ms, 4 * 1000);
+    broker_send_token(&f.broker, WIRE_STALE);
     close_worker(&f);
 }
 
