@@ -4,8 +4,8 @@
 #include "ops.h"
 
 static void
-say_hello(struct bench *bench, const struct core_peer *peer, const char *role,
-          const char *credential)
+say_hello_from(struct bench *bench, core_conn conn, const struct core_peer *peer,
+               const char *role, const char *credential)
 {
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, role, om_str(role));
@@ -13,7 +13,14 @@ say_hello(struct bench *bench, const struct core_peer *peer, const char *role,
     WIRE_SET(&msg, incarnation, 1);
     if (credential)
         WIRE_SET(&msg, credential, om_str(credential));
-    bench_send(bench, BENCH_WORKER, peer, WIRE_HELLO, &msg, NULL);
+    bench_send(bench, conn, peer, WIRE_HELLO, &msg, NULL);
+}
+
+static void
+say_hello(struct bench *bench, const struct core_peer *peer, const char *role,
+          const char *credential)
+{
+    say_hello_from(bench, BENCH_WORKER, peer, role, credential);
 }
 
 Test(session, resets_a_peer_that_has_none)
@@ -93,14 +100,15 @@ ask_identity(struct bench *bench)
 }
 
 static void
-answer_identity(struct bench *bench, int64_t call, const char *scope)
+answer_identity_with(struct bench *bench, int64_t call, const char *scope,
+                     struct om_str tenant)
 {
     struct om_buf scopes = { 0 }, body = { 0 }, header = { 0 };
     struct key_resolve_reply reply = { 0 };
     om_pack_array(&scopes, 1);
     om_pack_str(&scopes, om_str(scope));
     REC_SET(&reply, key_resolve_reply, id, OM_LIT("key_1"));
-    REC_SET(&reply, key_resolve_reply, tenant, BENCH_TENANT);
+    REC_SET(&reply, key_resolve_reply, tenant, tenant);
     REC_SET(&reply, key_resolve_reply, name, OM_LIT(""));
     REC_SET(&reply, key_resolve_reply, scopes, om_buf_str(&scopes));
     rec_encode(&key_resolve_reply_rec, &reply, &body);
@@ -114,6 +122,12 @@ answer_identity(struct bench *bench, int64_t call, const char *scope)
     om_buf_finish(&scopes);
     om_buf_finish(&body);
     om_buf_finish(&header);
+}
+
+static void
+answer_identity(struct bench *bench, int64_t call, const char *scope)
+{
+    answer_identity_with(bench, call, scope, BENCH_TENANT);
 }
 
 Test(session, opens_for_a_tenants_worker_whose_key_identity_knows)
@@ -241,6 +255,29 @@ Test(session, of_a_tenants_worker_cannot_meter_what_the_platform_meters)
     cr_expect(om_str_eq(item.meter, OM_LIT("own.ml_inference")));
     cr_expect_eq(item.quantity, 3);
     core_committed(bench.core, bench.now, &batch, OM_OK);
+    bench_finish(&bench);
+}
+
+Test(session, of_a_tenants_worker_is_nothing_to_another_tenants_leases)
+{
+    enum { THIEF = BENCH_OTHER + 1 };
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    answer_identity(&bench, ask_identity(&bench), "worker");
+    bench_drop(&bench);
+    bench_credit(&bench, BENCH_WORKER, "own", 1);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    struct om_uuid id = bench_submitted(&bench, "own");
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_take_job(&bench, BENCH_WORKER, token);
+
+    say_hello_from(&bench, THIEF, &bench_nobody, "tenant", "omni_live_y");
+    int64_t call = bench_expect(&bench, BENCH_OTHER, WIRE_CALL)->call;
+    answer_identity_with(&bench, call, "worker", BENCH_STRANGER);
+    bench_expect(&bench, THIEF, WIRE_WELCOME);
+    bench_say(&bench, THIEF, WIRE_DONE, token);
+    bench_expect(&bench, THIEF, WIRE_STALE);
+    cr_expect_eq(bench_get_state(&bench, &id), STATE_LEASED);
     bench_finish(&bench);
 }
 
