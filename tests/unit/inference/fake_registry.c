@@ -4,21 +4,34 @@
 #include "id.h"
 
 static void
-answer(struct fake_registry *self, const struct rec *type, const void *reply)
+send_answer(struct fake_registry *self, enum om_rc rc, struct om_buf *body)
 {
-    struct om_buf body = { 0 }, header = { 0 };
+    struct om_buf header = { 0 };
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, id, self->broker.msg.id);
-    if (type)
-        rec_encode(type, reply, &body);
-    else
-        WIRE_SET(&msg, code, om_str(om_rc_info(OM_ENOTFOUND)->code));
-    wire_encode(type ? WIRE_REPLY : WIRE_ERROR, &msg, &header);
+    if (rc != OM_OK)
+        WIRE_SET(&msg, code, om_str(om_rc_info(rc)->code));
+    wire_encode(rc == OM_OK ? WIRE_REPLY : WIRE_ERROR, &msg, &header);
     zmq_send(self->broker.router, self->broker.peer, self->broker.peer_size, ZMQ_SNDMORE);
     zmq_send(self->broker.router, header.data, header.size, ZMQ_SNDMORE);
-    zmq_send(self->broker.router, body.data, body.size, 0);
-    om_buf_finish(&body);
+    zmq_send(self->broker.router, body->data, body->size, 0);
+    om_buf_finish(body);
     om_buf_finish(&header);
+}
+
+static void
+answer(struct fake_registry *self, const struct rec *type, const void *reply)
+{
+    struct om_buf body = { 0 };
+    rec_encode(type, reply, &body);
+    send_answer(self, OM_OK, &body);
+}
+
+static void
+refuse(struct fake_registry *self, enum om_rc rc)
+{
+    struct om_buf none = { 0 };
+    send_answer(self, rc, &none);
 }
 
 static void
@@ -29,7 +42,7 @@ on_file_get(struct fake_registry *self)
     self->file_gets++;
     if (rec_decode(&file_get_request_rec, self->broker.body, &request, NULL) != OM_OK ||
         !om_str_eq(request.id, om_str(self->file_id))) {
-        answer(self, NULL, NULL);
+        refuse(self, OM_ENOTFOUND);
         return;
     }
     REC_SET(&reply, file_get_reply, id, om_str(self->file_id));
@@ -70,7 +83,7 @@ on_model_get(struct fake_registry *self)
         om_str_eq(request.id, om_str(self->model_id)))
         answer_model(self, (struct om_str){ "\x80", 1 });
     else
-        answer(self, NULL, NULL);
+        refuse(self, OM_ENOTFOUND);
 }
 
 static void
@@ -84,9 +97,14 @@ on_model_create(struct fake_registry *self)
 {
     struct model_create_request request;
     self->model_creates++;
+    if (self->outages > 0) {
+        self->outages--;
+        refuse(self, OM_EUNAVAILABLE);
+        return;
+    }
     if (rec_decode(&model_create_request_rec, self->broker.body, &request, NULL) !=
         OM_OK) {
-        answer(self, NULL, NULL);
+        refuse(self, OM_ENOTFOUND);
         return;
     }
     om_id_text(OM_ID_MODEL, 0, self->model_id);

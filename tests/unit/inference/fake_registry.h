@@ -12,6 +12,7 @@ struct fake_registry {
     pthread_t thread;
     atomic_bool stop;
     atomic_int file_gets, model_gets, model_creates;
+    atomic_int outages; // so many model_creates are answered "unavailable"
     char file_id[OM_TYPEID_MAX], file_blob[128], file_sha256[65];
     char model_id[OM_TYPEID_MAX], model_blob[128], model_sha256[65];
     char model_type[65], task_id[OM_TYPEID_MAX];

@@ -290,6 +290,17 @@ Test(pool, trains_registers_and_predicts_with_the_trained_model)
     cr_expect(strstr(call.job.text, "needs the last 36"), "%s", call.job.text);
 }
 
+Test(pool, a_training_outlasts_an_outage_at_its_end)
+{
+    struct train_reply trained;
+    upload_airline();
+    registry.outages = 2;
+    struct train_request order = training("seasonal-naive", "passengers", 0);
+    cr_assert(train(&order, &trained) == OM_OK, "%s", call.job.text);
+    cr_expect_eq(registry.model_creates, 3);
+    cr_expect_eq(used("custom_model"), 1);
+}
+
 Test(pool, does_not_serve_a_models_changed_bytes)
 {
     struct train_reply trained;
