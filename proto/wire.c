@@ -5,6 +5,11 @@ REC_DEFINE(wire_event, WIRE_EVENT_FIELDS);
 REC_DEFINE(wire_logged, WIRE_LOGGED_FIELDS);
 REC_DEFINE(wire_held, WIRE_HELD_FIELDS);
 REC_DEFINE(wire_task, WIRE_TASK_FIELDS);
+REC_DEFINE(wire_setting, WIRE_SETTING_FIELDS);
+REC_DEFINE(wire_queue, WIRE_QUEUE_FIELDS);
+REC_DEFINE(wire_worker, WIRE_WORKER_FIELDS);
+REC_DEFINE(wire_batch_job, WIRE_BATCH_JOB_FIELDS);
+REC_DEFINE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
 
 // In the header presence is decided by the message, so each field is optional here.
 static const struct rec_field header_fields[] = {

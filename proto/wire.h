@@ -25,7 +25,7 @@ enum {
 // clang-format off
 // One usage item of DONE, FAIL, CANCELLED or REPLY.
 #define WIRE_USAGE_FIELDS(F, M)                                                           \
-    F(M, STR, meter,    REQUIRED, 1, 64, NULL, "what was used, e.g. compute_ms; those of a tenant's own worker are kept as own.NAME")          \
+    F(M, STR, meter,    REQUIRED, 1, 64, NULL, "what was used, e.g. compute_ms; those of a tenant's own worker are kept as own.NAME") \
     F(M, I64, quantity, REQUIRED, 0, 9e15, NULL, "in the meter's base unit")              \
     F(M, STR, subject,  OPTIONAL, 0, 128, NULL, "what used it, e.g. a model's name")
 
@@ -70,7 +70,64 @@ enum {
     F(M, STR, code,        OPTIONAL, 0, 64, NULL, "why it failed")                        \
     F(M, STR, text,        OPTIONAL, 0, 1024, NULL, "why it failed, for people")          \
     F(M, STR, ctype,       OPTIONAL, 0, 64, NULL, "content type of the result")           \
-    F(M, BOOL, cancel_requested, OPTIONAL, 0, 1, NULL, "a cancel is under way")
+    F(M, BOOL, cancel_requested, OPTIONAL, 0, 1, NULL, "a cancel is under way")           \
+    F(M, I64, priority,    OPTIONAL, 0, 9, NULL, "0 is served first")                     \
+    F(M, I64, expires_ms,  OPTIONAL, 0, 9e15, NULL, "not started after")                  \
+    F(M, STR, limit_key,   OPTIONAL, 1, 128, NULL, "limits of this key apply")            \
+    F(M, STRS, depends_on, OPTIONAL, 0, 256, NULL, "tasks that must have ended before")   \
+    F(M, I64, waits_for,   OPTIONAL, 0, 256, NULL, "how many of those have not ended")    \
+    F(M, STR, node,        OPTIONAL, 1, 64, NULL, "the worker that holds it")
+
+// What is set for a tenant, for one of its queues, or for one of its limit keys.
+#define WIRE_SETTING_FIELDS(F, M)                                                         \
+    F(M, I64, weight,      OPTIONAL, 1, 100, NULL, "turns in the round of the tenants; 1 if absent; of a tenant") \
+    F(M, I64, concurrency, OPTIONAL, 0, 1000000, NULL, "jobs at workers at a time; 0: no limit") \
+    F(M, I64, rate,        OPTIONAL, 0, 10000, NULL, "starts in any rate_ms; 0: no limit") \
+    F(M, I64, rate_ms,     OPTIONAL, 1, 86400000, NULL, "1000 if absent")                 \
+    F(M, BOOL, paused,     OPTIONAL, 0, 1, NULL, "no job is started; of a queue")
+
+// A queue as QUEUE list shows it; without `tenant` all tenants of a platform queue.
+#define WIRE_QUEUE_FIELDS(F, M)                                                           \
+    F(M, STR, queue,      REQUIRED, 1, 64, NULL, "queue")                                 \
+    F(M, STR, tenant,     OPTIONAL, 1, 48, NULL, "whose part of it")                      \
+    F(M, I64, ready,      REQUIRED, 0, 9e15, NULL, "jobs that could start now")           \
+    F(M, I64, scheduled,  REQUIRED, 0, 9e15, NULL, "jobs that wait for their time")       \
+    F(M, I64, retrying,   REQUIRED, 0, 9e15, NULL, "jobs that wait for their next attempt") \
+    F(M, I64, blocked,    REQUIRED, 0, 9e15, NULL, "jobs that wait for others")           \
+    F(M, I64, running,    REQUIRED, 0, 9e15, NULL, "jobs at workers")                     \
+    F(M, I64, oldest_ms,  REQUIRED, 0, 9e15, NULL, "age of the oldest ready job")         \
+    F(M, F64, in_rate,    REQUIRED, 0, 1e9, NULL, "jobs submitted a second, over the last minute") \
+    F(M, F64, out_rate,   REQUIRED, 0, 1e9, NULL, "jobs ended a second, over the last minute") \
+    F(M, I64, submitted,  REQUIRED, 0, 9e15, NULL, "jobs since the broker's start")       \
+    F(M, I64, completed,  REQUIRED, 0, 9e15, NULL, "jobs that succeeded since then")      \
+    F(M, I64, failed,     REQUIRED, 0, 9e15, NULL, "dead letters since then")             \
+    F(M, I64, lost,       REQUIRED, 0, 9e15, NULL, "attempts whose worker was lost since then") \
+    F(M, I64, workers,    REQUIRED, 0, 9e15, NULL, "sessions that take from it")          \
+    F(M, I64, credit,     REQUIRED, 0, 9e15, NULL, "jobs they would take now")            \
+    F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "a wire_setting record")
+
+// A worker as WORKERS shows it.
+#define WIRE_WORKER_FIELDS(F, M)                                                          \
+    F(M, STR, node,        REQUIRED, 1, 64, NULL, "name of the process")                  \
+    F(M, I64, incarnation, REQUIRED, 0, 9e15, NULL, "differs at each start of a node")    \
+    F(M, STR, role,        REQUIRED, 1, 32, NULL, "a platform role, or tenant")           \
+    F(M, STR, tenant,      OPTIONAL, 1, 48, NULL, "whose worker it is")                   \
+    F(M, BOOL, connected,  REQUIRED, 0, 1, NULL, "false: its leases wait for it")         \
+    F(M, BOOL, draining,   OPTIONAL, 0, 1, NULL, "it was told to take no new work")       \
+    F(M, I64, heard_ms,    REQUIRED, 0, 9e15, NULL, "since its last word")                \
+    F(M, STRS, queues,     REQUIRED, 0, 256, NULL, "queues it takes from")                \
+    F(M, I64, held,        REQUIRED, 0, 9e15, NULL, "leases it holds")                    \
+    F(M, STRS, tasks,      REQUIRED, 0, 64, NULL, "tasks it holds, the first of them")
+
+// One job of SUBMIT_BATCH, and what became of it.
+#define WIRE_BATCH_JOB_FIELDS(F, M)                                                       \
+    F(M, BIN, header,  REQUIRED, 1, 16384, NULL, "a SUBMIT as it would be sent alone")    \
+    F(M, BIN, payload, OPTIONAL, 0, 1048576, NULL, "its payload")
+#define WIRE_BATCH_ITEM_FIELDS(F, M)                                                      \
+    F(M, STR, task,       REQUIRED, 0, 48, NULL, "task id")                               \
+    F(M, BOOL, duplicate, OPTIONAL, 0, 1, NULL, "this task was known already")            \
+    F(M, STR, code,       OPTIONAL, 1, 64, NULL, "why it was not taken")                  \
+    F(M, STR, text,       OPTIONAL, 0, 1024, NULL, "why, for people")
 // clang-format on
 
 REC_DECLARE(wire_usage, WIRE_USAGE_FIELDS);
@@ -78,6 +135,11 @@ REC_DECLARE(wire_event, WIRE_EVENT_FIELDS);
 REC_DECLARE(wire_logged, WIRE_LOGGED_FIELDS);
 REC_DECLARE(wire_held, WIRE_HELD_FIELDS);
 REC_DECLARE(wire_task, WIRE_TASK_FIELDS);
+REC_DECLARE(wire_setting, WIRE_SETTING_FIELDS);
+REC_DECLARE(wire_queue, WIRE_QUEUE_FIELDS);
+REC_DECLARE(wire_worker, WIRE_WORKER_FIELDS);
+REC_DECLARE(wire_batch_job, WIRE_BATCH_JOB_FIELDS);
+REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
 
 // clang-format off
 // Every header field. Presence is decided a message, below.
@@ -133,8 +195,20 @@ REC_DECLARE(wire_task, WIRE_TASK_FIELDS);
     F(M, I64,  shard,       "sh",   0, 255, NULL, "shard of an event run")                \
     F(M, I64,  seq,         "seq",  0, 9e15, NULL, "last event of a run; watch sequence") \
     F(M, STR,  status,      "st",   1, 16, NULL, "LIST: only this public status")         \
-    F(M, STR,  after,       "aft",  1, 48, NULL, "LIST: older than this task")              \
-    F(M, MAP,  info,        "info", 0, 64, NULL, "a task record")
+    F(M, STR,  after,       "aft",  1, 48, NULL, "LIST: older than this task")            \
+    F(M, MAP,  info,        "info", 0, 64, NULL, "a task record")                         \
+    F(M, STRS, ids,         "ids",  0, 1024, NULL, "messages answered at once")           \
+    F(M, I64,  caps,        "caps", 0, 9e15, NULL, "what the peer understands: bits of CAPABILITY_LIST") \
+    F(M, STR,  idem_key,    "ik",   1, 255, NULL, "Idempotency-Key: names the job beside its id") \
+    F(M, STR,  unique_key,  "uk",   1, 128, NULL, "one job of this key at a time")        \
+    F(M, I64,  unique_ms,   "ukw",  0, 9e15, NULL, "the key holds so long after the submit; absent: until the job has ended") \
+    F(M, STR,  limit_key,   "lk",   1, 128, NULL, "limits of this key apply")             \
+    F(M, STRS, depends_on,  "dep",  0, 256, NULL, "tasks that must have ended before")    \
+    F(M, BOOL, run_anyway,  "any",  0, 1, NULL, "runs even if one of depends_on did not succeed") \
+    F(M, I64,  retain_ms,   "ret",  0, 9e15, NULL, "the result is kept so long after the end") \
+    F(M, BOOL, atomic,      "all",  0, 1, NULL, "all jobs of the batch or none")          \
+    F(M, STR,  action,      "act",  1, 16, NULL, "what to do: list, set, pause, resume or purge") \
+    F(M, MAP,  settings,    "set",  0, 16, NULL, "a wire_setting record")
 // clang-format on
 
 #define WIRE_MEMBER(M, type, name, key, low, high, item, doc) rec_##type##_t name;
@@ -167,31 +241,34 @@ enum wire_from {
 // What a client may say of a job it submits.
 #define WIRE_JOB_OPTIONS                                                                  \
     (W(hash) | W(priority) | W(due_ms) | W(expires_ms) | W(max_attempts) | W(soft_ms) |   \
-     W(hard_ms) | W(traceparent) | W(tracestate) | W(ctype) | W(grant) | W(events))
+     W(hard_ms) | W(traceparent) | W(tracestate) | W(ctype) | W(grant) | W(events) |      \
+     W(idem_key) | W(unique_key) | W(unique_ms) | W(limit_key) | W(depends_on) |          \
+     W(run_anyway) | W(retain_ms))
 
 //  no  name        from       required                             optional
 #define WIRE_LIST(X)                                                                      \
     X(1,  HELLO,      ANY,       W(role) | W(node) | W(incarnation),                      \
-      W(credential) | W(held) | W(id),                                                    \
+      W(credential) | W(held) | W(id) | W(caps),                                          \
       "opens a session; a worker says which leases it holds")                             \
     X(2,  WELCOME,    ANY,       W(node) | W(epoch) | W(heartbeat_ms),                    \
-      W(id) | W(tenant), "the session is open")                                           \
+      W(id) | W(tenant) | W(caps), "the session is open")                                 \
     X(3,  RESET,      ANY,       0, 0,                                                    \
       "the broker does not know this session: say HELLO again")                           \
     X(4,  PING,       ANY,       0, W(id), "asks for PONG")                               \
     X(5,  PONG,       ANY,       0, W(id), "answers PING")                                \
-    X(6,  BYE,        ANY,       0, W(id), "closes the session; unstarted leases go back")\
+    X(6,  BYE,        ANY,       0, W(id), "closes the session; unstarted leases go back") \
     X(7,  ERROR,      ANY,       W(code),                                                 \
       W(id) | W(text) | W(param) | W(retry_ms) | W(call) | W(task) | W(usage),            \
       "refuses a message, or ends a call without a result")                               \
     X(16, SUBMIT,     CLIENT,    W(id) | W(task) | W(queue) | W(kind),                    \
       W(tenant) | WIRE_JOB_OPTIONS, "a durable job; the payload is the worker's")         \
-    X(17, SUBMITTED,  TO_CLIENT, W(id) | W(task), W(duplicate),                           \
-      "the job is on disk")                                                               \
+    X(17, SUBMITTED,  TO_CLIENT, 0, W(id) | W(task) | W(duplicate) | W(ids),              \
+      "the job is on disk, or all jobs of the messages `ids` are; with duplicate `task` " \
+      "may be another: the one the key names")                                            \
     X(18, REJECT,     TO_CLIENT, W(id) | W(code), W(task) | W(text) | W(retry_ms),        \
       "the job was not taken")                                                            \
     X(19, CALL,       ANY,       W(queue) | W(kind),                                      \
-      W(id) | W(call) | W(from) | W(tenant) | W(ttl_ms) | W(traceparent) | W(tracestate) |\
+      W(id) | W(call) | W(from) | W(tenant) | W(ttl_ms) | W(traceparent) | W(tracestate) | \
       W(ctype) | W(grant),                                                                \
       "a question answered by REPLY or ERROR, never stored; "                             \
       "the broker passes it to a worker with call and from set")                          \
@@ -217,12 +294,35 @@ enum wire_from {
       "asks for EVENTs of a task until it ends or the time is over")                      \
     X(32, EVENT,      TO_CLIENT, W(id) | W(task) | W(seq) | W(info), W(drain),            \
       "the task changed; drain is set on the last EVENT of a watch")                      \
+    X(33, SUBMIT_BATCH, CLIENT,  W(id), W(tenant) | W(atomic),                            \
+      "up to 1000 jobs; payload: array of wire_batch_job")                                \
+    X(34, BATCH,      TO_CLIENT, W(id), 0,                                                \
+      "payload: array of wire_batch_item in the order of the jobs; those without code "   \
+      "are on disk")                                                                      \
+    X(35, UNWATCH,    CLIENT,    W(id), 0, "ends the WATCH of that id; not answered")     \
+    X(36, CHUNK,      ANY,       0, W(token) | W(id) | W(call) | W(task) | W(seq) |       \
+      W(attempt) | W(ctype),                                                              \
+      "a partial result: of a job (token; to a watcher id, task, seq and attempt), or of " \
+      "a call (call, id)")                                                                \
+    X(38, QUEUE,      CLIENT,    W(id) | W(action),                                       \
+      W(tenant) | W(queue) | W(limit_key) | W(settings),                                  \
+      "list: QUEUES; set, pause, resume, purge: of the tenant's part of the queue, or of " \
+      "its limit key, or of the tenant: QUEUES with one row when it is on disk")          \
+    X(39, QUEUES,     TO_CLIENT, W(id), 0, "payload: array of wire_queue records")        \
+    X(40, WORKERS,    CLIENT,    W(id), W(tenant),                                        \
+      "asks who holds what; without tenant: all workers")                                 \
+    X(41, WORKERS_ARE, TO_CLIENT, W(id), 0, "payload: array of wire_worker records")      \
+    X(42, RETRY_MANY, CLIENT,    W(id) | W(limit),                                        \
+      W(tenant) | W(queue) | W(kind) | W(code) | W(after),                                \
+      "makes up to limit failed tasks that match ready again, newest first: RETRIED")     \
+    X(43, RETRIED,    TO_CLIENT, W(id) | W(sent), W(after),                               \
+      "so many are ready again, on disk; after: there may be more behind this one")       \
     X(48, CREDIT,     WORKER,    W(queue) | W(limit), W(id),                              \
       "how many jobs this session may ever be sent from the queue: cumulative")           \
     X(49, CREDIT_OK,  TO_WORKER, W(queue) | W(limit) | W(sent), W(id), "takes it")        \
-    X(50, JOB,        TO_WORKER, W(token) | W(queue) | W(kind) | W(attempt) | W(lease_ms),\
+    X(50, JOB,        TO_WORKER, W(token) | W(queue) | W(kind) | W(attempt) | W(lease_ms), \
       W(task) | W(tenant) | W(soft_ms) | W(hard_ms) | W(traceparent) | W(tracestate) |    \
-      W(ctype) | W(grant) | W(shard) | W(seq),                                            \
+      W(ctype) | W(grant) | W(shard) | W(seq) | W(depends_on),                            \
       "a lease on a job, or on a run of events (shard and seq are set)")                  \
     X(51, CANCEL_JOB, TO_WORKER, W(token), 0, "stop this job and answer CANCELLED")       \
     X(52, DRAIN,      TO_WORKER, 0, 0, "take no new work and leave")                      \
@@ -237,9 +337,14 @@ enum wire_from {
       "the attempt failed; resent until acknowledged")                                    \
     X(58, CANCELLED,  WORKER,    W(token), W(usage), "stopped as asked; resent")          \
     X(59, RELEASE,    WORKER,    W(token), 0, "not started; costs no attempt")            \
-    X(60, DONE_ACK,   TO_WORKER, W(token), 0, "DONE, FAIL or CANCELLED is on disk")       \
+    X(60, DONE_ACK,   TO_WORKER, 0, W(token) | W(tokens),                                 \
+      "DONE, FAIL or CANCELLED is on disk; tokens: of several jobs")                      \
     X(61, STALE,      TO_WORKER, W(token), 0,                                             \
-      "this worker no longer holds the lease: stop and discard")
+      "this worker no longer holds the lease: stop and discard")                          \
+    X(62, PARENT,     WORKER,    W(id) | W(token) | W(task), 0,                           \
+      "asks for the result of a task the held job depends on: PARENT_IS or ERROR")        \
+    X(63, PARENT_IS,  TO_WORKER, W(id) | W(task) | W(info), W(ctype),                     \
+      "a parent's record; the payload is its result, if it has one")
 // clang-format on
 
 enum wire_type {
@@ -255,6 +360,17 @@ struct wire_info {
     uint64_t required, optional;
     const char *doc;
 };
+
+// What a peer may understand beyond the first version of the wire.
+// clang-format off
+//  bit name       doc
+#define CAPABILITY_LIST(X)                                                                \
+    X(0, ACK_LISTS, "SUBMITTED with ids, DONE_ACK with tokens")
+// clang-format on
+
+#define CAPABILITY_ENUM(bit, name, doc) CAPABILITY_##name = 1 << (bit),
+enum { CAPABILITY_LIST(CAPABILITY_ENUM) };
+#undef CAPABILITY_ENUM
 
 extern const struct wire_info wire_infos[];
 extern const size_t wire_info_count;

@@ -7,13 +7,16 @@
 #include "wire.h"
 
 enum change_kind {
-    CHANGE_NONE,   // withdrawn: nothing to write
-    CHANGE_TASK,   // a new task
-    CHANGE_MARK,   // something happened to an open task
-    CHANGE_RESULT, // a task ended
-    CHANGE_REOPEN, // a failed task is ready again: its result goes; MARK_REOPEN follows
-    CHANGE_EVENT,  // one more event in a shard's log
-    CHANGE_CURSOR, // a subscriber has applied a shard's events up to here
+    CHANGE_NONE,    // withdrawn: nothing to write
+    CHANGE_TASK,    // a new task
+    CHANGE_MARK,    // something happened to an open task
+    CHANGE_RESULT,  // a task ended
+    CHANGE_REOPEN,  // a failed task is ready again: its result goes; MARK_REOPEN follows
+    CHANGE_EVENT,   // one more event in a shard's log
+    CHANGE_CURSOR,  // a subscriber has applied a shard's events up to here
+    CHANGE_SETTING, // a tenant's weight or limits; replaces what was set before
+    CHANGE_START,   // jobs started under a rate limit
+    CHANGE_CHUNK,   // a partial result of an open task
 };
 
 // What happened to an open task; numbers are stored.
@@ -34,6 +37,18 @@ struct change_task {
     int64_t created_ms;
     struct om_str header; // the SUBMIT as an encoded wire_msg: options, hash, trace
     struct payload *payload;
+
+    // Of the header, for the store's own use.
+    uint8_t priority;
+    int64_t due_ms, expires_ms; // 0: none
+    struct om_str limit_key;
+    bool depends;      // on other tasks: never told to the core without its header
+    int64_t retain_ms; // 0: as the broker is set
+
+    // Names of the task beside its id, within its tenant; absent: none.
+    struct om_str idem_key;
+    struct om_str unique_key;
+    int64_t unique_until_ms; // wall clock; 0: while the task is open
 };
 
 struct change_mark {
@@ -69,6 +84,47 @@ struct change_cursor {
     int64_t seq;
 };
 
+// Whose setting it is, by what `name` names.
+enum setting_scope {
+    SETTING_TENANT = 1, // no name
+    SETTING_QUEUE = 2,  // the tenant's part of a queue
+    SETTING_KEY = 3,    // a limit key
+};
+
+struct change_setting {
+    struct om_uuid tenant;
+    enum setting_scope scope;
+    struct om_str name;
+    int64_t weight, concurrency, rate, rate_ms; // 0: not set
+    bool paused;
+    int64_t
+        purge_seq; // tasks of the queue up to this one that never started are cancelled
+};
+
+struct change_start {
+    struct om_uuid tenant;
+    enum setting_scope scope;
+    struct om_str name;
+    int64_t at_ms; // wall clock
+    int64_t count;
+    int64_t until_ms; // not needed after
+};
+
+struct change_chunk {
+    int64_t task_seq;
+    int64_t seq; // 1, 2, 3, ... within the task
+    int64_t attempt;
+    struct om_str ctype;
+    struct payload *payload;
+};
+
+// By what the store knew a task that was to be added.
+enum known_by {
+    KNOWN_ID,
+    KNOWN_IDEM,   // its idem_key
+    KNOWN_UNIQUE, // its unique_key
+};
+
 struct change {
     enum change_kind kind;
     union {
@@ -77,14 +133,19 @@ struct change {
         struct change_result result;
         struct change_event event;
         struct change_cursor cursor;
+        struct change_setting setting;
+        struct change_start start;
+        struct change_chunk chunk;
         int64_t reopen_seq; // CHANGE_REOPEN: the task
     };
 
-    // Set by the store for CHANGE_TASK: the id was stored before, under `known_seq`, with
-    // `known_hash` (zero if none); nothing was inserted. Marks and results of the same
-    // batch that name the refused seq are left out.
+    // Set by the store for CHANGE_TASK: the id, or one of its keys, was stored before,
+    // under `known_seq`, with `known_hash` (zero if none); nothing was inserted. Marks
+    // and results of the same batch that name the refused seq are left out.
     bool duplicate;
-    bool known_foreign; // it is another tenant's: the submit must be refused
+    enum known_by known_by;
+    struct om_uuid known_id; // the task's, which a key may find under another id
+    bool known_foreign;      // it is another tenant's: the submit must be refused
     int64_t known_seq;
     uint8_t known_hash[32];
 };

@@ -44,9 +44,16 @@ chunk_alloc(struct pending *pending, size_t size)
 static struct payload **
 change_payload(struct change *change)
 {
-    if (change->kind == CHANGE_TASK)
+    switch (change->kind) {
+    case CHANGE_TASK:
         return &change->task.payload;
-    return change->kind == CHANGE_RESULT ? &change->result.payload : NULL;
+    case CHANGE_RESULT:
+        return &change->result.payload;
+    case CHANGE_CHUNK:
+        return &change->chunk.payload;
+    default:
+        return NULL;
+    }
 }
 
 static void

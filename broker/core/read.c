@@ -34,7 +34,11 @@ read_destroy(struct read **self_p)
         self->memory = block->next;
         free(block);
     }
+    for (size_t i = 0; self->chunks && i < self->count; i++)
+        payload_unref(&self->chunks[i].payload);
     payload_unref(&self->payload);
+    free(self->chunks);
+    free(self->seqs);
     free(self->tasks);
     free(self);
 }

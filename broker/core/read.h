@@ -8,6 +8,9 @@ enum read_kind {
     READ_LIST,    // a tenant's tasks, newest first
     READ_PAYLOAD, // the payload a task was submitted with, by seq
     READ_EVENTS,  // a run of a shard's events of one topic, within WIRE_PAYLOAD_MAX
+    READ_TASKS,   // the tasks of `seqs` that are there, in that order
+    READ_OPEN,    // a tenant's tasks without a result, newest first
+    READ_CHUNKS,  // partial results of a task, after `after_seq`
 };
 
 // A task as it is stored. Strings live as long as the read (or, while loading, the call).
@@ -26,10 +29,25 @@ struct stored_task {
     struct wire_token token;
     struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST
 
+    // A task that depends on others: which of those have not ended, as a bit by their
+    // place in depends_on, and whether one of the ended did not succeed. Loading and
+    // TASKS only.
+    uint64_t parents_open[4];
+    bool parent_failed;
+
     // From its result; STATE_NONE while it is open.
     enum task_state state;
     int64_t finished_ms;
     struct om_str ctype;
+};
+
+// A task that waits to be started for the first time: what the core keeps of it.
+struct stored_waiting {
+    int64_t seq;
+    struct om_uuid tenant;
+    struct om_str queue, limit_key;
+    uint8_t priority;
+    int64_t created_ms, due_ms, expires_ms; // 0: none
 };
 
 struct read {
@@ -42,7 +60,11 @@ struct read {
     int64_t seq;               // PAYLOAD: task; EVENTS: after this event
     uint8_t shard;             // EVENTS
     const char *topic;         // EVENTS
-    size_t limit;              // LIST, EVENTS
+    size_t limit;              // LIST, EVENTS, OPEN, CHUNKS
+    int64_t *seqs;             // TASKS: `seq_count`; from malloc()
+    size_t seq_count;
+    int64_t after_seq;                    // CHUNKS; `seq` is the task
+    struct om_str queue, task_kind, code; // LIST: only these, unless absent; read_keep()
 
     // Answered. OM_ENOTFOUND: no such task; OM_EDB: cannot be read now.
     enum om_rc rc;
@@ -50,6 +72,8 @@ struct read {
     size_t count;              // LIST; EVENTS: events in the run
     int64_t last_seq;          // EVENTS: of the run's last event
     struct payload *payload;   // TASK: result or NULL; EVENTS: array of wire_logged
+    struct change_chunk
+        *chunks; // CHUNKS: `count`, payloads owned by the read; from malloc()
     struct read_block *memory; // what read_keep() holds
 };
 

@@ -112,8 +112,11 @@ load_core(struct broker *self)
     self->core = core_create(&conf);
     if (!self->core)
         return refuse(EX_OSERR, "no memory");
-    struct store_loader loader = { self->core, on_task_seq, on_shard, on_cursor,
-                                   on_task };
+    struct store_loader loader = { .context = self->core,
+                                   .task_seq = on_task_seq,
+                                   .shard = on_shard,
+                                   .cursor = on_cursor,
+                                   .task = on_task };
     enum om_rc rc = store_load(self->store, &loader);
     return rc == OM_OK ? EX_OK : refuse(EX_IOERR, "the stored tasks cannot be read");
 }

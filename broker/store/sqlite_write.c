@@ -192,6 +192,10 @@ write_change(struct sqlite_store *self, struct change *change)
         return write_event(self, &change->event);
     case CHANGE_CURSOR:
         return write_cursor(self, &change->cursor);
+    case CHANGE_SETTING:
+    case CHANGE_START:
+    case CHANGE_CHUNK:
+        break; // the core makes none yet
     }
     return SQLITE_MISUSE;
 }

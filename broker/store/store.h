@@ -21,13 +21,21 @@ void store_close(struct store **self_p);
 // The epoch of this start.
 uint32_t store_epoch(const struct store *self);
 
-// What store_load() finds, in this order: the counters, then open tasks by rising seq.
+// What store_load() finds, in this order: the counters, settings, starts, then open tasks
+// by rising seq. `setting` and `start` may be NULL.
 struct store_loader {
     void *context;
     void (*task_seq)(void *context, int64_t seq);
     void (*shard)(void *context, uint8_t shard, int64_t seq);
     void (*cursor)(void *context, unsigned subscription, uint8_t shard, int64_t seq);
+    void (*setting)(void *context, const struct change_setting *setting);
+    void (*start)(void *context, const struct change_start *start);
+
+    // An open task with a mark, or that depends on others, or that may not be spilled.
     enum om_rc (*task)(void *context, const struct stored_task *task);
+
+    // Any other open task. Without this function it is told by `task`.
+    enum om_rc (*waiting)(void *context, const struct stored_waiting *task);
 };
 
 // Before the first commit.

@@ -265,6 +265,11 @@ disk_commit(struct disk *self, struct batch *batch)
         case CHANGE_CURSOR:
             commit_cursor(self, &change->cursor);
             break;
+        case CHANGE_SETTING:
+        case CHANGE_START:
+        case CHANGE_CHUNK:
+            sim_fail(self->sim, "a change of an unknown kind");
+            break;
         }
     }
 }
@@ -366,6 +371,11 @@ disk_read(struct disk *self, struct read *read)
         break;
     case READ_EVENTS:
         read_events(self, read);
+        break;
+    case READ_TASKS:
+    case READ_OPEN:
+    case READ_CHUNKS:
+        sim_fail(self->sim, "a read of an unknown kind");
         break;
     }
 }

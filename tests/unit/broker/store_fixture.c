@@ -190,7 +190,11 @@ void
 fixture_load(struct fixture *self, struct loaded *out)
 {
     memset(out, 0, sizeof(*out));
-    struct store_loader loader = { out, on_task_seq, on_shard, on_cursor, on_task };
+    struct store_loader loader = { .context = out,
+                                   .task_seq = on_task_seq,
+                                   .shard = on_shard,
+                                   .cursor = on_cursor,
+                                   .task = on_task };
     cr_assert_eq(store_load(self->store, &loader), OM_OK);
 }
 
