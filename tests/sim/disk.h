@@ -4,11 +4,26 @@
 #include <stdio.h>
 
 #include "sim.h"
+#include "store.h"
+
+struct disk_chunk {
+    int64_t seq, attempt;
+    struct om_str ctype;
+    struct payload *payload;
+};
 
 struct disk_task {
     struct stored_task row; // its strings are the disk's
     struct payload *payload, *result;
     uint8_t hash[32];
+    uint8_t priority;
+    int64_t due_ms, expires_ms;
+    struct om_str limit_key, idem_key, unique_key;
+    int64_t unique_until_ms;
+    struct wire_msg submit; // the header, decoded
+    bool depends, marked;
+    struct disk_chunk *chunks;
+    size_t chunk_count, chunk_capacity;
     bool reopened;
     int64_t results;   // how often it ended
     bool acknowledged; // SUBMITTED was said
@@ -32,6 +47,10 @@ struct disk {
     size_t task_count, task_capacity;
     struct disk_shard shards[OM_SHARD_COUNT];
     int64_t cursors[SUBSCRIPTION_COUNT][OM_SHARD_COUNT];
+    struct change_setting *settings;
+    size_t setting_count, setting_capacity;
+    struct change_start *starts;
+    size_t start_count, start_capacity;
     struct om_str *strings; // all that is stored
     size_t string_count, string_capacity;
 };
@@ -42,15 +61,38 @@ void disk_destroy(struct disk **self_p);
 // Apply a batch, whole. Judges it, and sets what the store sets.
 void disk_commit(struct disk *self, struct batch *batch);
 
-// A broker loads it.
-void disk_load(struct disk *self, struct core *core);
+// A broker loads it: store_load().
+OM_MUST_CHECK enum om_rc disk_load(struct disk *self, const struct store_loader *loader);
 
+// store_read().
 void disk_read(struct disk *self, struct read *read);
 
+// Drop starts that are not needed after `wall_ms`.
+void disk_purge(struct disk *self, int64_t wall_ms);
+
 struct disk_task *disk_find(const struct disk *self, const struct om_uuid *id);
+struct disk_task *disk_find_seq(const struct disk *self, int64_t seq);
 
 // What a job's result says of itself, so that it can be judged.
 struct job_result {
     struct wire_token token;
     int64_t quantity; // of usage; it is also an event
 };
+
+// ---- between the files of the disk
+
+// Room for one more item of `size` bytes.
+void *disk_grow(void *items, size_t count, size_t *capacity, size_t size);
+
+// A copy of the text, of the disk's own.
+struct om_str disk_keep(struct disk *self, struct om_str text);
+
+// A copy of the payload, which the caller owns; NULL of none.
+struct payload *disk_keep_payload(struct payload *payload);
+
+void disk_add_task(struct disk *self, struct change *change);
+void disk_add_mark(struct disk *self, const struct change_mark *change);
+void disk_add_result(struct disk *self, const struct batch *batch,
+                     const struct change_result *change);
+void disk_add_chunk(struct disk *self, const struct change_chunk *change);
+void disk_reopen(struct disk *self, int64_t seq);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "judge.h"
+#include "shell.h"
 
 enum {
     FAULTS_MS = 60 * 1000, // at least so long
@@ -61,9 +62,9 @@ sim_trace(struct sim *self, const char *format, ...)
     va_end(args);
 }
 
-static void
-trace_message(struct sim *self, const char *from, const char *to,
-              const struct wire_msg *msg)
+void
+sim_trace_message(struct sim *self, const char *from, const char *to,
+                  const struct wire_msg *msg)
 {
     if (!self->trace)
         return;
@@ -108,9 +109,8 @@ sim_hash(struct om_str bytes, uint8_t out[32])
 
 // ---- the network
 
-// A connection's number: the actor's place and its link.
-static core_conn
-conn_of(int actor, int64_t link)
+core_conn
+sim_conn(int actor, int64_t link)
 {
     return (core_conn)(link * SIM_ACTORS_MAX + actor + SIM_ACTORS_MAX);
 }
@@ -138,9 +138,9 @@ put_message(struct sim *self, enum sim_event_kind kind, int actor, int64_t gener
     sim_queue_put(self->queue, &event);
 }
 
-static void
-transmit(struct sim *self, enum sim_event_kind kind, int actor, int64_t generation,
-         struct om_str header, struct om_str payload)
+void
+sim_transmit(struct sim *self, enum sim_event_kind kind, int actor, int64_t generation,
+             struct om_str header, struct om_str payload)
 {
     if (!sim_chance(self, self->faults.drop))
         put_message(self, kind, actor, generation, header, payload);
@@ -154,15 +154,13 @@ actor_send(struct actor *self, enum wire_type type, const struct wire_msg *msg,
 {
     struct om_buf header = { 0 };
     wire_encode(type, msg, &header);
-    transmit(self->sim, SIM_TO_BROKER, self->index, self->link, om_buf_str(&header),
-             payload);
+    sim_transmit(self->sim, SIM_TO_BROKER, self->index, self->link, om_buf_str(&header),
+                 payload);
     om_buf_finish(&header);
 }
 
-// ---- the broker
-
-static void
-put_later(struct sim *self, enum sim_event_kind kind, int64_t delay_ms, int actor,
+void
+sim_later(struct sim *self, enum sim_event_kind kind, int64_t delay_ms, int actor,
           int64_t generation)
 {
     struct sim_event event = { .at_ms = self->mono_ms + delay_ms,
@@ -172,173 +170,10 @@ put_later(struct sim *self, enum sim_event_kind kind, int64_t delay_ms, int acto
     sim_queue_put(self->queue, &event);
 }
 
-static void
-hash_batch(const struct batch *batch, uint8_t out[32])
-{
-    size_t size = batch->count * sizeof(batch->changes[0]);
-    sim_hash((struct om_str){ (const char *)batch->changes, size }, out);
-}
-
-// The disk takes a batch as it went out: another thread reads it meanwhile.
-static void
-write_batch(struct sim *self)
-{
-    uint8_t hash[32];
-    hash_batch(self->committing, hash);
-    if (memcmp(hash, self->committing_hash, sizeof(hash)) != 0)
-        sim_fail(self, "a batch was changed while it was out");
-    disk_commit(self->disk, self->committing);
-}
-
-static void
-start_commit(struct sim *self)
-{
-    struct batch *batch = self->committing ? NULL : core_take_batch(self->core);
-    if (!batch)
-        return;
-    self->committing = batch;
-    hash_batch(batch, self->committing_hash);
-    int64_t delay_ms = sim_random(self, 5);
-    if (sim_chance(self, self->faults.commit_slow))
-        delay_ms += sim_random(self, 5000);
-    put_later(self, SIM_COMMITTED, delay_ms, 0, self->broker_generation);
-}
-
-static void
-deliver_sends(struct sim *self)
-{
-    struct core_send send;
-    while (core_next_send(self->core, &send)) {
-        struct wire_msg msg;
-        int actor = (int)(send.conn % SIM_ACTORS_MAX);
-        int64_t generation = (int64_t)(send.conn / SIM_ACTORS_MAX) - 1;
-        if (wire_decode(send.header, &msg) != OM_OK) {
-            sim_fail(self, "the broker sent what cannot be decoded");
-            return;
-        }
-        self->messages++;
-        trace_message(self, "broker", self->actors[actor].name, &msg);
-        judge_sent(self->judge, actor, &msg);
-        struct om_str payload = { 0 };
-        if (send.payload)
-            payload = send.payload->bytes;
-        transmit(self, SIM_TO_ACTOR, actor, generation, send.header, payload);
-    }
-}
-
-// Do what the core asks for.
-static void
-pump(struct sim *self)
-{
-    start_commit(self);
-    deliver_sends(self);
-    for (struct read *read; (read = core_next_read(self->core));) {
-        struct sim_event event = { .at_ms = self->mono_ms + sim_random(self, 20),
-                                   .kind = SIM_READ,
-                                   .generation = self->broker_generation,
-                                   .read = read };
-        sim_queue_put(self->queue, &event);
-    }
-    int64_t next_ms = core_next_timer(self->core);
-    if (next_ms != INT64_MAX && (!self->tick_at_ms || next_ms < self->tick_at_ms)) {
-        int64_t delay_ms = next_ms > self->mono_ms ? next_ms - self->mono_ms : 1;
-        self->tick_at_ms = self->mono_ms + delay_ms;
-        put_later(self, SIM_BROKER_TICK, delay_ms, 0, self->broker_generation);
-    }
-}
-
-static void
-start_broker(struct sim *self)
-{
-    self->broker_generation++;
-    self->conf.epoch = ++self->disk->epoch;
-    self->conf.seed = (uint64_t)sim_random(self, INT64_MAX);
-    self->core = core_create(&self->conf);
-    self->tick_at_ms = 0;
-    sim_trace(self, "the broker starts, epoch %u", self->conf.epoch);
-    judge_started(self->judge);
-    disk_load(self->disk, self->core);
-    core_serve(self->core, sim_now(self));
-    pump(self);
-}
-
-void
-sim_add_stats(struct core_stats *sum, const struct core_stats *stats)
-{
-    sum->submitted += stats->submitted;
-    sum->completed += stats->completed;
-    sum->failed += stats->failed;
-    sum->cancelled += stats->cancelled;
-    sum->expired += stats->expired;
-    sum->lost += stats->lost;
-    sum->stale += stats->stale;
-    sum->dead_events += stats->dead_events;
-}
-
-static void
-stop_broker(struct sim *self)
-{
-    if (!self->core)
-        return;
-    struct core_stats stats = core_stats(self->core);
-    sim_add_stats(&self->totals, &stats);
-    core_destroy(&self->core);
-}
-
-// What was being committed may have reached the disk, or not.
-static void
-crash_broker(struct sim *self)
-{
-    bool written = self->committing && sim_chance(self, 0.5);
-    sim_trace(self, "the broker crashes%s", written ? ", its commit was written" : "");
-    if (written)
-        write_batch(self);
-    self->committing = NULL;
-    stop_broker(self);
-    self->crashes++;
-    put_later(self, SIM_BROKER_START, 1 + sim_random(self, 5000), 0, 0);
-}
-
-static void
-finish_commit(struct sim *self)
-{
-    enum om_rc rc = OM_OK;
-    if (sim_chance(self, self->faults.commit_fails))
-        rc = sim_chance(self, 0.5) ? OM_ENOSPACE : OM_EDB;
-    else
-        write_batch(self);
-    sim_trace(self, "commit of %zu changes: %s", self->committing->count,
-              om_rc_info(rc)->code);
-    core_committed(self->core, sim_now(self), &self->committing, rc);
-    pump(self);
-}
-
-static void
-to_broker(struct sim *self, const struct sim_event *event)
-{
-    struct wire_msg msg;
-    struct actor *actor = &self->actors[event->actor];
-    struct om_str header = om_buf_str(&event->header);
-    if (!self->core || wire_decode(header, &msg) != OM_OK)
-        return;
-    trace_message(self, actor->name, "broker", &msg);
-    self->messages++;
-    struct core_peer peer = { actor->credential ? TRUST_NOTHING : TRUST_LOCAL,
-                              ROLE_NONE };
-    struct payload *payload =
-        event->has_payload ? payload_copy(om_buf_str(&event->payload)) : NULL;
-    judge_received(self->judge, event->actor, &msg);
-    core_receive(self->core, sim_now(self), conn_of(event->actor, event->generation),
-                 &peer, header, payload);
-    payload_unref(&payload);
-    pump(self);
-    judge_answered(self->judge);
-}
-
 // ---- actors
 
-static void
-start_actor(struct sim *self, struct actor *actor)
+void
+sim_start_actor(struct sim *self, struct actor *actor)
 {
     actor->generation++;
     actor->link++;
@@ -346,7 +181,7 @@ start_actor(struct sim *self, struct actor *actor)
     actor->paused_until_ms = 0;
     sim_trace(self, "%s starts", actor->name);
     actor->type->start(actor);
-    put_later(self, SIM_ACTOR_TICK, sim_random(self, TICK_MS), actor->index,
+    sim_later(self, SIM_ACTOR_TICK, sim_random(self, TICK_MS), actor->index,
               actor->generation);
 }
 
@@ -356,7 +191,7 @@ tick_actor(struct sim *self, struct actor *actor)
     if (sim_chance(self, self->faults.actor_crash)) {
         sim_trace(self, "%s crashes", actor->name);
         actor->up = false;
-        put_later(self, SIM_ACTOR_START, 1 + sim_random(self, 15000), actor->index, 0);
+        sim_later(self, SIM_ACTOR_START, 1 + sim_random(self, 15000), actor->index, 0);
         return;
     }
     if (sim_chance(self, self->faults.actor_pause)) {
@@ -368,7 +203,7 @@ tick_actor(struct sim *self, struct actor *actor)
         actor->link++; // which it does not notice before the broker says RESET
     }
     actor->type->tick(actor);
-    put_later(self, SIM_ACTOR_TICK, TICK_MS / 2 + sim_random(self, TICK_MS), actor->index,
+    sim_later(self, SIM_ACTOR_TICK, TICK_MS / 2 + sim_random(self, TICK_MS), actor->index,
               actor->generation);
 }
 
@@ -379,7 +214,7 @@ to_actor(struct sim *self, struct actor *actor, struct sim_event *event)
     if (!actor->up || event->generation != actor->link) {
         if (self->core && sim_chance(self, 0.5))
             core_suspect(self->core, sim_now(self),
-                         conn_of(event->actor, event->generation));
+                         sim_conn(event->actor, event->generation));
         return;
     }
     if (wire_decode(om_buf_str(&event->header), &msg) == OM_OK)
@@ -395,7 +230,7 @@ dispatch(struct sim *self, struct sim_event *event)
     bool same_broker = self->core && event->generation == self->broker_generation;
     switch (event->kind) {
     case SIM_TO_BROKER:
-        to_broker(self, event);
+        shell_receive(self, event);
         break;
     case SIM_TO_ACTOR:
         to_actor(self, actor, event);
@@ -406,22 +241,22 @@ dispatch(struct sim *self, struct sim_event *event)
         break;
     case SIM_ACTOR_START:
         if (!actor->up)
-            start_actor(self, actor);
+            sim_start_actor(self, actor);
         break;
     case SIM_BROKER_START:
         if (!self->core)
-            start_broker(self);
+            shell_start(self);
         break;
     case SIM_BROKER_TICK:
         if (same_broker) {
             self->tick_at_ms = 0;
             core_tick(self->core, sim_now(self));
-            pump(self);
+            shell_pump(self);
         }
         break;
     case SIM_COMMITTED:
         if (same_broker)
-            finish_commit(self);
+            shell_committed(self);
         break;
     case SIM_READ:
         if (same_broker) {
@@ -429,7 +264,7 @@ dispatch(struct sim *self, struct sim_event *event)
             if (sim_chance(self, self->faults.commit_fails))
                 event->read->rc = OM_EDB;
             core_read_done(self->core, sim_now(self), &event->read);
-            pump(self);
+            shell_pump(self);
         }
         break;
     }
@@ -440,7 +275,7 @@ static void
 strike(struct sim *self)
 {
     if (self->core && sim_chance(self, self->faults.broker_crash))
-        crash_broker(self);
+        shell_crash(self);
     if (sim_chance(self, self->faults.wall_jump)) {
         self->wall_offset_ms = sim_random(self, 2 * 3600 * 1000) - 3600 * 1000;
         sim_trace(self, "the wall clock jumps");
@@ -465,8 +300,8 @@ is_paused(const struct sim *self, const struct sim_event *event)
     return to_actor_kind && self->actors[event->actor].paused_until_ms > self->mono_ms;
 }
 
-static void
-run(struct sim *self)
+void
+sim_happen(struct sim *self)
 {
     int64_t calm_ms = FAULTS_MS + sim_random(self, FAULTS_MS);
     struct sim_event event;
@@ -494,105 +329,4 @@ run(struct sim *self)
             sim_fail(self, "two hours after the last fault not all is done");
         }
     }
-}
-
-// ---- the cluster
-
-static void
-draw_faults(struct sim *self)
-{
-    struct sim_faults *faults = &self->faults;
-    bool network = sim_chance(self, 0.7), disk = sim_chance(self, 0.5);
-    bool crashes = sim_chance(self, 0.7), pauses = sim_chance(self, 0.5);
-    if (network)
-        *faults = (struct sim_faults){ .drop = 0.001 * (double)sim_random(self, 100),
-                                       .duplicate = 0.001 * (double)sim_random(self, 60),
-                                       .late = 0.001 * (double)sim_random(self, 150) };
-    if (disk) {
-        faults->commit_fails = 0.001 * (double)sim_random(self, 100);
-        faults->commit_slow = 0.001 * (double)sim_random(self, 60);
-    }
-    if (crashes) {
-        faults->broker_crash = 1e-4 * (double)sim_random(self, 40);
-        faults->actor_crash = 1e-4 * (double)sim_random(self, 200);
-        faults->reconnect = 1e-4 * (double)sim_random(self, 200);
-    }
-    if (pauses)
-        faults->actor_pause = 1e-4 * (double)sim_random(self, 200);
-    if (sim_chance(self, 0.2))
-        faults->wall_jump = 0.002;
-}
-
-static void
-draw_conf(struct sim *self)
-{
-    struct core_conf *conf = &self->conf;
-    *conf = core_conf_default();
-    conf->sha256 = sim_hash;
-    conf->retry_base_ms = 500;
-    conf->retry_cap_ms = 20 * 1000;
-    if (sim_chance(self, 0.3))
-        conf->payload_cache_bytes = (size_t)sim_random(self, 200);
-    if (sim_chance(self, 0.2))
-        conf->max_open_tasks = 2 + (size_t)sim_random(self, 6);
-    if (sim_chance(self, 0.2))
-        conf->max_open_per_tenant = 1 + (size_t)sim_random(self, 4);
-    if (sim_chance(self, 0.2))
-        conf->max_calls = 1 + (size_t)sim_random(self, 8);
-}
-
-static void
-add_actor(struct sim *self, const struct actor_type *type, const char *credential)
-{
-    struct actor *actor = &self->actors[self->actor_count];
-    *actor = (struct actor){
-        .sim = self, .type = type, .index = self->actor_count++, .credential = credential
-    };
-    snprintf(actor->name, sizeof(actor->name), "%s-%d", type->role, actor->index);
-    actor->type->create(actor);
-    start_actor(self, actor);
-}
-
-static void
-build(struct sim *self)
-{
-    for (int i = 0; i < SIM_TENANTS; i++) {
-        uint8_t entropy[10] = { 0, 0, 0, 0, (uint8_t)i };
-        // Two tenants share a shard.
-        self->tenants[i] = om_uuid_make(1000 + i, entropy, i == 2 ? 7 : (uint8_t)(7 + i));
-    }
-    self->queue = sim_queue_create();
-    self->disk = disk_create(self);
-    self->judge = judge_create(self);
-    start_broker(self);
-    add_actor(self, &client_type, NULL);
-    add_actor(self, &client_type, NULL);
-    add_actor(self, &inference_type, NULL);
-    add_actor(self, &inference_type, NULL);
-    add_actor(self, &tenant_worker_type, SIM_KEY);
-    add_actor(self, &identity_type, NULL);
-    add_actor(self, &billing_type, NULL);
-    add_actor(self, &billing_type, NULL);
-    add_actor(self, &compliance_type, NULL);
-}
-
-bool
-sim_run(struct sim *self, uint64_t seed, bool trace)
-{
-    *self = (struct sim){ .seed = seed, .random = seed * 7919 + 17, .trace = trace };
-    self->mono_ms = 1000;
-    draw_faults(self);
-    draw_conf(self);
-    build(self);
-    run(self);
-    if (!self->failure[0])
-        judge_finish(self->judge);
-
-    stop_broker(self);
-    for (int i = 0; i < self->actor_count; i++)
-        self->actors[i].type->destroy(&self->actors[i]);
-    sim_queue_destroy(&self->queue);
-    judge_destroy(&self->judge);
-    disk_destroy(&self->disk);
-    return !self->failure[0];
 }

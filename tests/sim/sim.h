@@ -80,6 +80,11 @@ bool sim_run(struct sim *self, uint64_t seed, bool trace);
 // Add what was counted.
 void sim_add_stats(struct core_stats *sum, const struct core_stats *stats);
 
+// Let happen what is to happen, until all is done or a promise is broken.
+void sim_happen(struct sim *self);
+
+void sim_start_actor(struct sim *self, struct actor *actor);
+
 // A number of [0, below), and whether a thing of this probability happens.
 int64_t sim_random(struct sim *self, int64_t below);
 bool sim_chance(struct sim *self, double probability);
@@ -93,6 +98,9 @@ void sim_trace(struct sim *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 struct core_now sim_now(const struct sim *self);
+
+void sim_trace_message(struct sim *self, const char *from, const char *to,
+                       const struct wire_msg *msg);
 
 // Send a message to the broker through the network.
 void actor_send(struct actor *self, enum wire_type type, const struct wire_msg *msg,
@@ -137,3 +145,14 @@ void sim_queue_destroy(struct sim_queue **self_p);
 void sim_queue_put(struct sim_queue *self, const struct sim_event *event);
 bool sim_queue_take(struct sim_queue *self, struct sim_event *out);
 void sim_event_finish(struct sim_event *event);
+
+// Put something that has no more words to it, after a delay.
+void sim_later(struct sim *self, enum sim_event_kind kind, int64_t delay_ms, int actor,
+               int64_t generation);
+
+// Put a message, or lose it, or put it twice. SIM_TO_BROKER or SIM_TO_ACTOR.
+void sim_transmit(struct sim *self, enum sim_event_kind kind, int actor,
+                  int64_t generation, struct om_str header, struct om_str payload);
+
+// A connection's number: the actor's place and its link.
+core_conn sim_conn(int actor, int64_t link);

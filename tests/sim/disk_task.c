@@ -1,0 +1,216 @@
+// Tasks on the simulated disk: what is added to them, and whether it may be.
+#include "disk.h"
+#include "judge.h"
+
+struct disk_task *
+disk_find(const struct disk *self, const struct om_uuid *id)
+{
+    for (size_t i = 0; i < self->task_count; i++)
+        if (om_uuid_eq(&self->tasks[i].row.id, id))
+            return &self->tasks[i];
+    return NULL;
+}
+
+struct disk_task *
+disk_find_seq(const struct disk *self, int64_t seq)
+{
+    for (size_t i = self->task_count; i > 0; i--)
+        if (self->tasks[i - 1].row.seq == seq)
+            return &self->tasks[i - 1];
+    return NULL;
+}
+
+// ---- names of a task
+
+static struct disk_task *
+find_idem(const struct disk *self, const struct change_task *task)
+{
+    for (size_t i = 0; task->idem_key.size && i < self->task_count; i++)
+        if (om_uuid_eq(&self->tasks[i].row.tenant, &task->tenant) &&
+            om_str_eq(self->tasks[i].idem_key, task->idem_key))
+            return &self->tasks[i];
+    return NULL;
+}
+
+// The task whose hold on the unique key has not ended when `task` is submitted.
+static struct disk_task *
+find_unique(const struct disk *self, const struct change_task *task)
+{
+    for (size_t i = self->task_count; task->unique_key.size && i > 0; i--) {
+        struct disk_task *known = &self->tasks[i - 1];
+        bool holds = known->unique_until_ms ? task->created_ms < known->unique_until_ms
+                                            : known->row.state == STATE_NONE;
+        if (holds && om_uuid_eq(&known->row.tenant, &task->tenant) &&
+            om_str_eq(known->unique_key, task->unique_key))
+            return known;
+    }
+    return NULL;
+}
+
+static bool
+is_known(const struct disk *self, struct change *change)
+{
+    static struct disk_task *(*const finds[])(const struct disk *,
+                                              const struct change_task *) = {
+        [KNOWN_IDEM] = find_idem, [KNOWN_UNIQUE] = find_unique
+    };
+    const struct disk_task *known = disk_find(self, &change->task.id);
+    change->known_by = KNOWN_ID;
+    while (!known && change->known_by < KNOWN_UNIQUE)
+        known = finds[++change->known_by](self, &change->task);
+    change->duplicate = known != NULL;
+    if (!known)
+        return false;
+    change->known_id = known->row.id;
+    change->known_foreign = !om_uuid_eq(&known->row.tenant, &change->task.tenant);
+    change->known_seq = known->row.seq;
+    memcpy(change->known_hash, known->hash, sizeof(known->hash));
+    return true;
+}
+
+void
+disk_add_task(struct disk *self, struct change *change)
+{
+    const struct change_task *task = &change->task;
+    if (is_known(self, change))
+        return;
+    self->tasks = disk_grow(self->tasks, self->task_count, &self->task_capacity,
+                            sizeof(*self->tasks));
+    struct disk_task *added = &self->tasks[self->task_count++];
+    *added = (struct disk_task){
+        .row = { .seq = task->seq,
+                 .id = task->id,
+                 .tenant = task->tenant,
+                 .queue = disk_keep(self, task->queue),
+                 .kind = disk_keep(self, task->kind),
+                 .header = disk_keep(self, task->header),
+                 .created_ms = task->created_ms },
+        .payload = disk_keep_payload(task->payload),
+        .priority = task->priority,
+        .due_ms = task->due_ms,
+        .expires_ms = task->expires_ms,
+        .limit_key = disk_keep(self, task->limit_key),
+        .idem_key = disk_keep(self, task->idem_key),
+        .unique_key = disk_keep(self, task->unique_key),
+        .unique_until_ms = task->unique_until_ms,
+        .depends = task->depends,
+    };
+    if (wire_decode(added->row.header, &added->submit) != OM_OK)
+        sim_fail(self->sim, "a stored header cannot be decoded");
+    else if (WIRE_HAS(&added->submit, hash))
+        memcpy(added->hash, added->submit.hash.data, sizeof(added->hash));
+}
+
+// ---- what happens to it
+
+void
+disk_add_mark(struct disk *self, const struct change_mark *change)
+{
+    struct disk_task *task = disk_find_seq(self, change->task_seq);
+    if (!task)
+        return; // of a submit that was a duplicate
+    if (task->row.state != STATE_NONE)
+        sim_fail(self->sim, "mark %d of %.*s, which has ended", change->kind,
+                 (int)sim_task_text(&task->row.id).size,
+                 sim_task_text(&task->row.id).data);
+    if (change->kind == MARK_LEASE && task->row.cancel)
+        sim_fail(self->sim, "a task was leased after its cancel");
+    if (change->kind == MARK_LEASE && task->row.leased)
+        sim_fail(self->sim, "a task was leased before its last lease was over");
+    struct change_mark mark = *change;
+    mark.node = disk_keep(self, mark.node);
+    mark.code = disk_keep(self, mark.code);
+    mark.text = disk_keep(self, mark.text);
+    stored_task_mark(&task->row, &mark);
+    task->marked = true;
+}
+
+// A success comes from the newest lease of the task, and its usage from the same batch.
+static void
+judge_success(struct disk *self, const struct batch *batch, const struct disk_task *task)
+{
+    struct job_result result;
+    struct om_str bytes = payload_bytes(task->result);
+    if (bytes.size != sizeof(result)) {
+        sim_fail(self->sim, "a result is not what the worker sent");
+        return;
+    }
+    memcpy(&result, bytes.data, sizeof(result));
+    const struct wire_token *newest = judge_newest_lease(self->sim->judge, task);
+    if (memcmp(&result.token, newest, sizeof(result.token)) != 0)
+        sim_fail(self->sim, "a result under an older lease was committed");
+    char id[128], text[OM_TYPEID_MAX];
+    om_typeid_encode(OM_ID_TASK, &task->row.id, text);
+    snprintf(id, sizeof(id), "%s/%u/compute_ms", text, result.token.attempt);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct change *change = &batch->changes[i];
+        struct wire_usage usage;
+        if (change->kind == CHANGE_EVENT && om_str_eq(change->event.id, om_str(id)) &&
+            rec_decode(&wire_usage_rec, change->event.body, &usage, NULL) == OM_OK &&
+            usage.quantity == result.quantity)
+            return;
+    }
+    sim_fail(self->sim, "a result was committed without its usage");
+}
+
+void
+disk_add_result(struct disk *self, const struct batch *batch,
+                const struct change_result *change)
+{
+    struct disk_task *task = disk_find_seq(self, change->task_seq);
+    if (!task)
+        return;
+    if (task->row.state != STATE_NONE)
+        sim_fail(self->sim, "a second result was committed");
+    task->results++;
+    task->row.state = change->state;
+    task->row.attempts = change->attempts;
+    task->row.lost = change->lost;
+    task->row.leased = false;
+    task->row.finished_ms = change->finished_ms;
+    task->row.code = disk_keep(self, change->code);
+    task->row.text = disk_keep(self, change->text);
+    task->row.ctype = disk_keep(self, change->ctype);
+    task->result = disk_keep_payload(change->payload);
+    if (change->state == STATE_SUCCEEDED)
+        judge_success(self, batch, task);
+}
+
+void
+disk_reopen(struct disk *self, int64_t seq)
+{
+    struct disk_task *task = disk_find_seq(self, seq);
+    if (!task || task->row.state != STATE_FAILED) {
+        sim_fail(self->sim, "a task was opened again that had not failed");
+        return;
+    }
+    task->row.state = STATE_NONE;
+    task->row.finished_ms = 0;
+    task->reopened = true;
+    payload_unref(&task->result);
+}
+
+void
+disk_add_chunk(struct disk *self, const struct change_chunk *change)
+{
+    struct disk_task *task = disk_find_seq(self, change->task_seq);
+    if (!task)
+        return;
+    if (task->row.state != STATE_NONE)
+        sim_fail(self->sim, "a partial result of a task that has ended");
+    const struct disk_chunk *last =
+        task->chunk_count ? &task->chunks[task->chunk_count - 1] : NULL;
+    if (change->seq != (last ? last->seq + 1 : 1))
+        sim_fail(self->sim, "partial result %lld follows %lld", (long long)change->seq,
+                 last ? (long long)last->seq : 0LL);
+    if (last && change->attempt < last->attempt)
+        sim_fail(self->sim, "a partial result of an attempt that was over");
+    task->chunks = disk_grow(task->chunks, task->chunk_count, &task->chunk_capacity,
+                             sizeof(*task->chunks));
+    task->chunks[task->chunk_count++] = (struct disk_chunk){
+        .seq = change->seq,
+        .attempt = change->attempt,
+        .ctype = disk_keep(self, change->ctype),
+        .payload = disk_keep_payload(change->payload),
+    };
+}
