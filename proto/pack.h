@@ -17,8 +17,28 @@ void om_buf_finish(struct om_buf *buf);
 // Make it empty but keep its memory.
 void om_buf_reset(struct om_buf *buf);
 
+// Make room for `size` more bytes at the place that is returned: at the end of what is
+// there. NULL without memory. om_buf_grow() is what om_buf_room() does when it has to.
+char *om_buf_grow(struct om_buf *buf, size_t size);
+
+static inline char *
+om_buf_room(struct om_buf *buf, size_t size)
+{
+    if (buf->failed || size > buf->capacity - buf->size)
+        return om_buf_grow(buf, size);
+    return buf->data + buf->size;
+}
+
 // Append bytes as they are.
-void om_buf_put(struct om_buf *buf, const void *data, size_t size);
+static inline void
+om_buf_put(struct om_buf *buf, const void *data, size_t size)
+{
+    char *at = size ? om_buf_room(buf, size) : NULL;
+    if (!at)
+        return;
+    memcpy(at, data, size);
+    buf->size += size;
+}
 
 static inline struct om_str
 om_buf_str(const struct om_buf *buf)

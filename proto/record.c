@@ -1,44 +1,7 @@
-#include <mpack.h>
+#include <endian.h>
 
 #include "record.h"
-
-// Read the token at the start of `rest` and step over it (not over a string's bytes, nor
-// an array's items). A count or size larger than the bytes that remain is refused here,
-// before anyone reserves memory for it: each item takes at least a byte.
-static bool
-next_token(struct om_str *rest, mpack_token_t *token)
-{
-    mpack_tokbuf_t state = MPACK_TOKBUF_INITIAL_VALUE;
-    if (rest->size == 0 ||
-        mpack_read(&state, &rest->data, &rest->size, token) != MPACK_OK)
-        return false;
-    switch (token->type) {
-    case MPACK_TOKEN_MAP:
-        return token->length <= rest->size / 2;
-    case MPACK_TOKEN_ARRAY:
-    case MPACK_TOKEN_STR:
-    case MPACK_TOKEN_BIN:
-    case MPACK_TOKEN_EXT:
-        return token->length <= rest->size;
-    default:
-        return true;
-    }
-}
-
-static bool
-is_bytes(const mpack_token_t *token)
-{
-    return token->type == MPACK_TOKEN_STR || token->type == MPACK_TOKEN_BIN;
-}
-
-static struct om_str
-take(struct om_str *rest, size_t size)
-{
-    struct om_str taken = { rest->data, size };
-    rest->data += size;
-    rest->size -= size;
-    return taken;
-}
+#include "unpack.h"
 
 // Step over one whole value. Depth is bounded by a stack of the items left at each level.
 static bool
@@ -54,46 +17,24 @@ skip_value(struct om_str *rest)
             depth--;
         }
         left[depth]--;
-        mpack_token_t token;
-        if (!next_token(rest, &token))
+        struct om_token token;
+        if (!om_token_next(rest, &token))
             return false;
-        if (is_bytes(&token) || token.type == MPACK_TOKEN_EXT) {
-            take(rest, token.length);
-        } else if (token.type == MPACK_TOKEN_ARRAY || token.type == MPACK_TOKEN_MAP) {
+        if (om_token_is_bytes(&token) || token.type == OM_TOKEN_EXT) {
+            om_token_take(rest, token.size);
+        } else if (token.type == OM_TOKEN_ARRAY || token.type == OM_TOKEN_MAP) {
             if (++depth > REC_DEPTH_MAX)
                 return false;
-            left[depth] = token.length * (token.type == MPACK_TOKEN_MAP ? 2u : 1u);
+            left[depth] = token.size * (token.type == OM_TOKEN_MAP ? 2u : 1u);
         }
     }
 }
 
 static bool
-as_i64(const mpack_token_t *token, int64_t *value)
+as_f64(const struct om_token *token, double *value)
 {
-    if (token->type == MPACK_TOKEN_UINT) {
-        uint64_t read = mpack_unpack_uint(*token);
-        *value = (int64_t)read;
-        return read <= INT64_MAX;
-    }
-    if (token->type == MPACK_TOKEN_SINT) {
-        *value = mpack_unpack_sint(*token);
-        return true;
-    }
-    return false;
-}
-
-static bool
-as_f64(const mpack_token_t *token, double *value)
-{
-    int64_t integer;
-    if (token->type == MPACK_TOKEN_FLOAT) {
-        *value = mpack_unpack_float_fast(*token);
-        return true;
-    }
-    if (!as_i64(token, &integer))
-        return false;
-    *value = (double)integer;
-    return true;
+    *value = token->type == OM_TOKEN_INT ? (double)token->integer : token->number;
+    return token->type == OM_TOKEN_INT || token->type == OM_TOKEN_FLOAT;
 }
 
 static bool
@@ -107,18 +48,17 @@ static enum om_rc
 read_member(const struct rec_field *field, struct om_str *rest, void *member)
 {
     struct om_str start = *rest;
-    mpack_token_t token;
-    if (!next_token(rest, &token))
+    struct om_token token;
+    if (!om_token_next(rest, &token))
         return OM_EPROTO;
 
-    int64_t integer = 0;
-    double number = 0;
+    double number;
     struct om_str bytes;
     switch (field->type) {
     case REC_I64:
-        if (!as_i64(&token, &integer) || !in_range(field, (double)integer))
+        if (token.type != OM_TOKEN_INT || !in_range(field, (double)token.integer))
             return OM_EINVAL;
-        memcpy(member, &integer, sizeof(integer));
+        memcpy(member, &token.integer, sizeof(token.integer));
         return OM_OK;
     case REC_F64:
         if (!as_f64(&token, &number) || !in_range(field, number))
@@ -126,24 +66,23 @@ read_member(const struct rec_field *field, struct om_str *rest, void *member)
         memcpy(member, &number, sizeof(number));
         return OM_OK;
     case REC_BOOL:
-        if (token.type != MPACK_TOKEN_BOOLEAN)
+        if (token.type != OM_TOKEN_BOOL)
             return OM_EINVAL;
-        *(bool *)member = mpack_unpack_boolean(token);
+        *(bool *)member = token.integer != 0;
         return OM_OK;
     case REC_STR:
     case REC_BIN:
-        if (!is_bytes(&token) || !in_range(field, token.length))
+        if (!om_token_is_bytes(&token) || !in_range(field, (double)token.size))
             return OM_EINVAL;
-        bytes = take(rest, token.length);
+        bytes = om_token_take(rest, token.size);
         memcpy(member, &bytes, sizeof(bytes));
         return OM_OK;
     case REC_NUMS:
     case REC_STRS:
     case REC_RECS:
     case REC_MAP:
-        if (token.type !=
-                (field->type == REC_MAP ? MPACK_TOKEN_MAP : MPACK_TOKEN_ARRAY) ||
-            !in_range(field, token.length))
+        if (token.type != (field->type == REC_MAP ? OM_TOKEN_MAP : OM_TOKEN_ARRAY) ||
+            !in_range(field, (double)token.size))
             return OM_EINVAL;
         *rest = start;
         if (!skip_value(rest))
@@ -155,30 +94,93 @@ read_member(const struct rec_field *field, struct om_str *rest, void *member)
     return OM_EINTERNAL;
 }
 
-// Fields arrive in the table's order from our own encoder, so the search starts behind
-// the field found last.
-static const struct rec_field *
-find_field(const struct rec *type, struct om_str key, size_t *hint)
+// The first eight bytes of a key as REC_WORD has them: zeros follow a shorter one. `rest`
+// is what follows the key.
+static uint64_t
+key_word(struct om_str key, struct om_str rest)
 {
-    for (size_t n = 0; n < type->count; n++) {
-        size_t i = *hint + n < type->count ? *hint + n : *hint + n - type->count;
-        if (om_str_eq(type->fields[i].key, key)) {
-            *hint = i + 1 < type->count ? i + 1 : 0;
-            return &type->fields[i];
-        }
+    uint64_t word = 0;
+    if (key.size + rest.size < sizeof(word)) {
+        memcpy(&word, key.data, key.size);
+        return le64toh(word);
     }
-    return NULL;
+    memcpy(&word, key.data, sizeof(word));
+    word = le64toh(word);
+    if (key.size == 0)
+        return 0;
+    return key.size < sizeof(word) ? word & (~UINT64_C(0) >> (64 - 8 * key.size)) : word;
+}
+
+// The number of the field with that key; type->count if there is none. Fields arrive in
+// the table's order from our own encoder, so the search starts behind the one found last.
+static size_t
+find_field(const struct rec *type, struct om_str key, uint64_t word, size_t hint)
+{
+    for (size_t n = 0, i = hint; n < type->count; n++, i++) {
+        if (i >= type->count)
+            i = 0;
+        if (type->words[i] != word)
+            continue;
+        if (om_str_eq(type->fields[i].key, key))
+            return i;
+    }
+    return type->count;
+}
+
+// Read the pairs of a map of which `count` are left.
+static enum om_rc
+read_pairs(const struct rec *type, size_t count, struct om_str *rest, void *out,
+           const struct rec_field **field)
+{
+    uint64_t has = 0;
+    size_t hint = 0;
+    for (; count > 0; count--) {
+        struct om_token token;
+        if (!om_token_next(rest, &token) || !om_token_is_bytes(&token))
+            return OM_EPROTO;
+        struct om_str key = om_token_take(rest, token.size);
+        size_t i = find_field(type, key, key_word(key, *rest), hint);
+        if (i == type->count) {
+            if (!skip_value(rest))
+                return OM_EPROTO;
+            continue;
+        }
+        hint = i + 1;
+        *field = &type->fields[i];
+        if (has >> i & 1)
+            return OM_EPROTO;
+        has |= UINT64_C(1) << i;
+        enum om_rc rc = read_member(*field, rest, (char *)out + (*field)->offset);
+        if (rc != OM_OK)
+            return rc;
+        *field = NULL;
+    }
+    memcpy(out, &has, sizeof(has));
+    return OM_OK;
 }
 
 static enum om_rc
-missing_required(const struct rec *type, uint64_t has, const struct rec_field **field)
+check_required(const struct rec *type, const void *record, const struct rec_field **field)
 {
-    for (size_t i = 0; i < type->count; i++)
-        if (type->fields[i].presence == REC_REQUIRED && !(has >> i & 1)) {
-            *field = &type->fields[i];
-            return OM_EINVAL;
-        }
-    return OM_OK;
+    uint64_t has;
+    memcpy(&has, record, sizeof(has));
+    uint64_t missing = type->required & ~has;
+    if (!missing)
+        return OM_OK;
+    *field = &type->fields[__builtin_ctzll(missing)];
+    return OM_EINVAL;
+}
+
+// Read the record at the start of `rest`, which is left behind it.
+static enum om_rc
+read_record(const struct rec *type, struct om_str *rest, void *out,
+            const struct rec_field **field)
+{
+    memset(out, 0, type->size);
+    struct om_token token;
+    if (!om_token_next(rest, &token) || token.type != OM_TOKEN_MAP)
+        return OM_EPROTO;
+    return read_pairs(type, token.size, rest, out, field);
 }
 
 enum om_rc
@@ -188,38 +190,13 @@ rec_decode(const struct rec *type, struct om_str bytes, void *out,
     const struct rec_field *ignored;
     field = field ? field : &ignored;
     *field = NULL;
-    memset(out, 0, type->size);
-
-    mpack_token_t token;
-    if (!next_token(&bytes, &token) || token.type != MPACK_TOKEN_MAP)
-        return OM_EPROTO;
-
-    uint64_t has = 0;
-    size_t hint = 0;
-    for (size_t pairs = token.length; pairs > 0; pairs--) {
-        if (!next_token(&bytes, &token) || !is_bytes(&token))
-            return OM_EPROTO;
-        struct om_str key = take(&bytes, token.length);
-        const struct rec_field *known = find_field(type, key, &hint);
-        if (!known) {
-            if (!skip_value(&bytes))
-                return OM_EPROTO;
-            continue;
-        }
-        *field = known;
-        uint64_t bit = UINT64_C(1) << (known - type->fields);
-        if (has & bit)
-            return OM_EPROTO;
-        has |= bit;
-        enum om_rc rc = read_member(known, &bytes, (char *)out + known->offset);
-        if (rc != OM_OK)
-            return rc;
-        *field = NULL;
-    }
-    if (bytes.size != 0)
-        return OM_EPROTO;
-    memcpy(out, &has, sizeof(has));
-    return missing_required(type, has, field);
+    enum om_rc rc = read_record(type, &bytes, out, field);
+    if (rc != OM_OK)
+        return rc;
+    if (bytes.size == 0)
+        return check_required(type, out, field);
+    memset(out, 0, sizeof(uint64_t)); // nothing is present
+    return OM_EPROTO;
 }
 
 // The member of a list or string field.
@@ -241,36 +218,40 @@ write_member(const struct rec_field *field, const void *member, struct om_buf *b
     case REC_I64:
         memcpy(&integer, member, sizeof(integer));
         om_pack_i64(buf, integer);
-        break;
+        return;
     case REC_F64:
         memcpy(&number, member, sizeof(number));
         om_pack_f64(buf, number);
-        break;
+        return;
     case REC_BOOL:
         om_pack_bool(buf, *(const bool *)member);
-        break;
+        return;
     case REC_STR:
         om_pack_str(buf, member_str(member));
-        break;
+        return;
     case REC_BIN:
         om_pack_bin(buf, member_str(member));
+        return;
+    default:
         break;
-    case REC_NUMS:
-    case REC_STRS:
-    case REC_RECS:
-        bytes = member_str(member);
-        if (bytes.data)
-            om_buf_put(buf, bytes.data, bytes.size);
-        else
-            om_pack_array(buf, 0);
-        break;
-    case REC_MAP:
-        bytes = member_str(member);
-        if (bytes.data)
-            om_buf_put(buf, bytes.data, bytes.size);
-        else
-            om_pack_map(buf, 0);
-        break;
+    }
+    bytes = member_str(member);
+    if (bytes.data)
+        om_buf_put(buf, bytes.data, bytes.size);
+    else if (field->type == REC_MAP)
+        om_pack_map(buf, 0);
+    else
+        om_pack_array(buf, 0);
+}
+
+void
+rec_encode_fields(const struct rec *type, uint64_t mask, const void *in,
+                  struct om_buf *buf)
+{
+    for (; mask; mask &= mask - 1) {
+        const struct rec_field *field = &type->fields[__builtin_ctzll(mask)];
+        om_pack_str(buf, field->key);
+        write_member(field, (const char *)in + field->offset, buf);
     }
 }
 
@@ -280,11 +261,7 @@ rec_encode(const struct rec *type, const void *in, struct om_buf *buf)
     uint64_t has;
     memcpy(&has, in, sizeof(has));
     om_pack_map(buf, (size_t)__builtin_popcountll(has));
-    for (; has; has &= has - 1) {
-        const struct rec_field *field = &type->fields[__builtin_ctzll(has)];
-        om_pack_str(buf, field->key);
-        write_member(field, (const char *)in + field->offset, buf);
-    }
+    rec_encode_fields(type, has, in, buf);
 }
 
 // The value a field's range speaks of: itself, its size, or its count.
@@ -318,34 +295,33 @@ rec_check(const struct rec *type, const void *in, const struct rec_field **field
     *field = NULL;
     uint64_t has;
     memcpy(&has, in, sizeof(has));
-    for (size_t i = 0; i < type->count; i++) {
-        const struct rec_field *one = &type->fields[i];
-        if (has >> i & 1 &&
-            !in_range(one, measure(one, (const char *)in + one->offset))) {
+    for (; has; has &= has - 1) {
+        const struct rec_field *one = &type->fields[__builtin_ctzll(has)];
+        if (!in_range(one, measure(one, (const char *)in + one->offset))) {
             *field = one;
             return OM_EINVAL;
         }
     }
-    return missing_required(type, has, field);
+    return check_required(type, in, field);
 }
 
 struct rec_iter
 rec_iter(struct om_str list)
 {
     struct rec_iter iter = { list, 0 };
-    mpack_token_t token;
-    if (list.data && next_token(&iter.rest, &token) &&
-        (token.type == MPACK_TOKEN_ARRAY || token.type == MPACK_TOKEN_MAP))
-        iter.left = token.length;
+    struct om_token token;
+    if (list.data && om_token_next(&iter.rest, &token) &&
+        (token.type == OM_TOKEN_ARRAY || token.type == OM_TOKEN_MAP))
+        iter.left = token.size;
     return iter;
 }
 
 bool
 rec_next_f64(struct rec_iter *iter, double *value)
 {
-    mpack_token_t token;
+    struct om_token token;
     struct om_str rest = iter->rest;
-    if (iter->left == 0 || !next_token(&rest, &token) || !as_f64(&token, value))
+    if (iter->left == 0 || !om_token_next(&rest, &token) || !as_f64(&token, value))
         return false;
     iter->rest = rest;
     iter->left--;
@@ -355,11 +331,11 @@ rec_next_f64(struct rec_iter *iter, double *value)
 bool
 rec_next_str(struct rec_iter *iter, struct om_str *value)
 {
-    mpack_token_t token;
+    struct om_token token;
     struct om_str rest = iter->rest;
-    if (iter->left == 0 || !next_token(&rest, &token) || !is_bytes(&token))
+    if (iter->left == 0 || !om_token_next(&rest, &token) || !om_token_is_bytes(&token))
         return false;
-    *value = take(&rest, token.length);
+    *value = om_token_take(&rest, token.size);
     iter->rest = rest;
     iter->left--;
     return true;
@@ -378,30 +354,59 @@ rec_next_raw(struct rec_iter *iter, struct om_str *value)
 }
 
 bool
+rec_next_rec(struct rec_iter *iter, const struct rec *type, void *out,
+             struct om_str *bytes)
+{
+    const struct rec_field *field = NULL;
+    struct om_str rest = iter->rest;
+    if (iter->left == 0 || read_record(type, &rest, out, &field) != OM_OK ||
+        check_required(type, out, &field) != OM_OK)
+        return false;
+    *bytes = (struct om_str){ iter->rest.data, iter->rest.size - rest.size };
+    iter->rest = rest;
+    iter->left--;
+    return true;
+}
+
+bool
 rec_next_value(struct om_str *rest, struct rec_value *value)
 {
-    mpack_token_t token;
+    struct om_token token;
     *value = (struct rec_value){ .kind = REC_VALUE_NIL };
-    if (!next_token(rest, &token))
+    if (!om_token_next(rest, &token))
         return false;
-    if (as_i64(&token, &value->integer)) {
-        value->kind = REC_VALUE_I64;
-    } else if (token.type == MPACK_TOKEN_UINT) { // beyond 2^63
-        value->kind = REC_VALUE_F64;
-        value->number = (double)mpack_unpack_uint(token);
-    } else if (as_f64(&token, &value->number)) {
-        value->kind = REC_VALUE_F64;
-    } else if (token.type == MPACK_TOKEN_BOOLEAN) {
+    value->integer = token.integer;
+    switch (token.type) {
+    case OM_TOKEN_BOOL:
         value->kind = REC_VALUE_BOOL;
-        value->integer = mpack_unpack_boolean(token);
-    } else if (token.type == MPACK_TOKEN_STR || token.type == MPACK_TOKEN_BIN) {
-        value->kind = token.type == MPACK_TOKEN_STR ? REC_VALUE_STR : REC_VALUE_BIN;
-        value->bytes = take(rest, token.length);
-    } else if (token.type == MPACK_TOKEN_EXT) {
-        take(rest, token.length);
-    } else if (token.type == MPACK_TOKEN_ARRAY || token.type == MPACK_TOKEN_MAP) {
-        value->kind = token.type == MPACK_TOKEN_ARRAY ? REC_VALUE_ARRAY : REC_VALUE_MAP;
-        value->count = token.length;
+        break;
+    case OM_TOKEN_INT:
+        value->kind = REC_VALUE_I64;
+        break;
+    case OM_TOKEN_LARGE:
+        value->kind = REC_VALUE_F64;
+        value->number = (double)(uint64_t)token.integer;
+        break;
+    case OM_TOKEN_FLOAT:
+        value->kind = REC_VALUE_F64;
+        value->number = token.number;
+        break;
+    case OM_TOKEN_STR:
+    case OM_TOKEN_BIN:
+        value->kind = token.type == OM_TOKEN_STR ? REC_VALUE_STR : REC_VALUE_BIN;
+        value->bytes = om_token_take(rest, token.size);
+        break;
+    case OM_TOKEN_ARRAY:
+    case OM_TOKEN_MAP:
+        value->kind = token.type == OM_TOKEN_ARRAY ? REC_VALUE_ARRAY : REC_VALUE_MAP;
+        value->count = token.size;
+        break;
+    case OM_TOKEN_EXT:
+        om_token_take(rest, token.size);
+        break;
+    case OM_TOKEN_NIL:
+    case OM_TOKEN_NONE:
+        break;
     }
     return true;
 }

@@ -68,9 +68,19 @@ struct rec_field {
 struct rec {
     const char *name;
     const struct rec_field *fields;
+    const uint64_t *words; // of each field's key
+    uint64_t required;     // mask
     size_t count;
     size_t size; // of the struct
 };
+
+// The first eight bytes of a key, the first one lowest, by which a field is found.
+#define REC_BYTE(key, i)                                                                 \
+    ((uint64_t)(uint8_t)(sizeof(key) > (i) + 1 ? (key)[(i) < sizeof(key) ? (i) : 0] : 0) \
+     << (8 * (i)))
+#define REC_WORD(key)                                                                    \
+    (REC_BYTE(key, 0) | REC_BYTE(key, 1) | REC_BYTE(key, 2) | REC_BYTE(key, 3) |         \
+     REC_BYTE(key, 4) | REC_BYTE(key, 5) | REC_BYTE(key, 6) | REC_BYTE(key, 7))
 
 // clang-format off
 // struct NAME and enum of its fields' numbers, from a field list.
@@ -90,11 +100,16 @@ struct rec {
 #define REC_ROW(M, type, name, presence, low, high, item, doc)                            \
     { #name, { #name, sizeof(#name) - 1 }, REC_##type, REC_##presence, low, high, item,   \
       doc, offsetof(struct M, name) },
+#define REC_KEY_WORD(M, type, name, presence, low, high, item, doc) REC_WORD(#name),
+#define REC_REQUIRED_BIT(M, type, name, presence, low, high, item, doc)                   \
+    | (uint64_t)(REC_##presence == REC_REQUIRED) << M##_F_##name
 #define REC_DEFINE(NAME, FIELDS)                                                          \
     static const struct rec_field NAME##_fields[] = { FIELDS(REC_ROW, NAME) };            \
+    static const uint64_t NAME##_words[] = { FIELDS(REC_KEY_WORD, NAME) };                \
     _Static_assert(OM_COUNT(NAME##_fields) <= REC_FIELDS_MAX, "the mask is 64 bits");     \
-    const struct rec NAME##_rec = { #NAME, NAME##_fields, OM_COUNT(NAME##_fields),        \
-                                    sizeof(struct NAME) }
+    const struct rec NAME##_rec = { #NAME, NAME##_fields, NAME##_words,                   \
+                                    0 FIELDS(REC_REQUIRED_BIT, NAME),                     \
+                                    OM_COUNT(NAME##_fields), sizeof(struct NAME) }
 // clang-format on
 
 // Is the field present? REC_SET marks it so and sets it.
@@ -114,6 +129,10 @@ OM_MUST_CHECK enum om_rc rec_decode(const struct rec *type, struct om_str bytes,
 // buf->failed.
 void rec_encode(const struct rec *type, const void *in, struct om_buf *buf);
 
+// Append the fields of `mask` as keys and values, without the map's head.
+void rec_encode_fields(const struct rec *type, uint64_t mask, const void *in,
+                       struct om_buf *buf);
+
 // Check presence and ranges of a struct filled by other means (JSON, a program).
 OM_MUST_CHECK enum om_rc rec_check(const struct rec *type, const void *in,
                                    const struct rec_field **field);
@@ -131,6 +150,11 @@ struct rec_iter rec_iter(struct om_str list);
 bool rec_next_f64(struct rec_iter *iter, double *value);
 bool rec_next_str(struct rec_iter *iter, struct om_str *value); // str or bin
 bool rec_next_raw(struct rec_iter *iter, struct om_str *value); // any, as its bytes
+
+// Read the next item as a record of that type; `bytes` are what it was read from. False
+// also if it is not valid: then left != 0.
+bool rec_next_rec(struct rec_iter *iter, const struct rec *type, void *out,
+                  struct om_str *bytes);
 
 // A msgpack value of any type, for a reader that has no table.
 struct rec_value {

@@ -24,8 +24,16 @@ static const struct rec_field header_fields[] = {
 
 _Static_assert(OM_COUNT(header_fields) <= REC_FIELDS_MAX, "the mask is 64 bits");
 
-const struct rec wire_msg_rec = { "wire_msg", header_fields, OM_COUNT(header_fields),
-                                  sizeof(struct wire_msg) };
+static const uint64_t header_words[] = {
+#define HEADER_WORD(M, type, name, key, low, high, item, doc) REC_WORD(key),
+    WIRE_FIELDS(HEADER_WORD, wire_msg)
+#undef HEADER_WORD
+};
+
+const struct rec wire_msg_rec = {
+    "wire_msg", header_fields,           header_words,
+    0,          OM_COUNT(header_fields), sizeof(struct wire_msg)
+};
 
 const struct wire_info wire_infos[] = {
 #define WIRE_ROW(number, name, from, required, optional, doc)                            \
@@ -74,12 +82,34 @@ wire_decode(struct om_str header, struct wire_msg *out)
 void
 wire_encode(enum wire_type type, const struct wire_msg *msg, struct om_buf *buf)
 {
+    wire_encode_spliced(type, msg, (struct wire_part){ 0 }, buf);
+}
+
+struct wire_part
+wire_encode_part(enum wire_type type, const struct wire_msg *msg, uint64_t mask,
+                 struct om_buf *buf)
+{
     const struct wire_info *info = wire_find(type);
-    struct wire_msg copy = *msg;
-    copy.has &= info->required | info->optional;
-    WIRE_SET(&copy, version, WIRE_VERSION);
-    WIRE_SET(&copy, type, type);
-    rec_encode(&wire_msg_rec, &copy, buf);
+    size_t start = buf->size;
+    mask &= msg->has & (info->required | info->optional);
+    rec_encode_fields(&wire_msg_rec, mask, msg, buf);
+    return (struct wire_part){ mask, { buf->data + start, buf->size - start } };
+}
+
+void
+wire_encode_spliced(enum wire_type type, const struct wire_msg *msg,
+                    struct wire_part part, struct om_buf *buf)
+{
+    const struct wire_info *info = wire_find(type);
+    uint64_t mask = msg->has & (info->required | info->optional) & ~part.has;
+    mask &= ~(W(version) | W(type));
+    om_pack_map(buf, 2 + (size_t)__builtin_popcountll(mask | part.has));
+    om_pack_str(buf, header_fields[WIRE_F_version].key);
+    om_pack_i64(buf, WIRE_VERSION);
+    om_pack_str(buf, header_fields[WIRE_F_type].key);
+    om_pack_i64(buf, type);
+    om_buf_put(buf, part.bytes.data, part.bytes.size);
+    rec_encode_fields(&wire_msg_rec, mask, msg, buf);
 }
 
 static void

@@ -388,6 +388,21 @@ OM_MUST_CHECK enum om_rc wire_decode(struct om_str header, struct wire_msg *out)
 // list are left out. The caller checks buf->failed.
 void wire_encode(enum wire_type type, const struct wire_msg *msg, struct om_buf *buf);
 
+// Fields of a header that were encoded before, to be spliced into one or more headers.
+struct wire_part {
+    uint64_t has;
+    struct om_str bytes;
+};
+
+// Append the fields of `mask` that `msg` has and the type lists. The part's bytes are
+// borrowed from `buf`.
+struct wire_part wire_encode_part(enum wire_type type, const struct wire_msg *msg,
+                                  uint64_t mask, struct om_buf *buf);
+
+// The same as wire_encode(), with the part's fields in place of those in `msg`.
+void wire_encode_spliced(enum wire_type type, const struct wire_msg *msg,
+                         struct wire_part part, struct om_buf *buf);
+
 // A lease, as the 32 bytes of a token. Leases on event runs have the shard and the
 // subscription in place of a task.
 struct wire_token {

@@ -355,6 +355,62 @@ Test(record, writes_absent_lists_as_empty_ones)
     cr_expect(om_str_eq(out.map, OM_LIT("\x80")));
 }
 
+Test(record, of_a_list_is_read_in_its_place)
+{
+    struct sample_item item;
+    struct om_str bytes;
+    struct rec_iter iter =
+        rec_iter((struct om_str)BYTES("\x92\x81\xa1n\x01\x82\xa1?\xc0\xa1n\x02"));
+    cr_expect(rec_next_rec(&iter, &sample_item_rec, &item, &bytes) && item.n == 1);
+    cr_expect(om_str_eq(bytes, OM_LIT("\x81\xa1n\x01")));
+    cr_expect(rec_next_rec(&iter, &sample_item_rec, &item, &bytes) && item.n == 2);
+    cr_expect(om_str_eq(bytes, OM_LIT("\x82\xa1?\xc0\xa1n\x02")));
+    cr_expect_not(rec_next_rec(&iter, &sample_item_rec, &item, &bytes));
+    cr_expect(iter.left == 0);
+
+    static const struct om_str bad[] = {
+        BYTES("\x91\x80"),          // it lacks what is required
+        BYTES("\x91\x81\xa1n\x0a"), // out of range
+        BYTES("\x91\x81\xa1n\xa1"), // cut
+        BYTES("\x91\x82\xa1n\x01\xa1n\x01"),
+        BYTES("\x91\x01"),
+    };
+    for (size_t i = 0; i < OM_COUNT(bad); i++) {
+        iter = rec_iter(bad[i]);
+        cr_expect_not(rec_next_rec(&iter, &sample_item_rec, &item, &bytes), "%zu", i);
+        cr_expect(iter.left == 1, "it is not stepped over");
+    }
+}
+
+// Keys that begin with the same eight bytes, and keys of just that length.
+#define ALIKE(F, M)                                                                      \
+    F(M, I64, finished_ms, OPTIONAL, 0, 9, NULL, "")                                     \
+    F(M, I64, finished, OPTIONAL, 0, 9, NULL, "")                                        \
+    F(M, I64, finished_at, OPTIONAL, 0, 9, NULL, "")                                     \
+    F(M, I64, finishe, OPTIONAL, 0, 9, NULL, "")
+REC_DECLARE(alike, ALIKE);
+REC_DEFINE(alike, ALIKE);
+
+Test(record, tells_keys_apart_that_begin_alike)
+{
+    static const char *const keys[] = { "finishe",      "finished", "finished_at",
+                                        "finished_ms",  "finish",   "finished_",
+                                        "finished_mss", "" };
+    for (size_t i = 0; i < OM_COUNT(keys); i++) {
+        OM_AUTO(om_buf_finish) struct om_buf buf = { 0 };
+        struct alike out;
+        om_pack_map(&buf, 1);
+        om_pack_str(&buf, om_str(keys[i]));
+        om_pack_i64(&buf, 1);
+        cr_assert_eq(rec_decode(&alike_rec, om_buf_str(&buf), &out, NULL), OM_OK);
+        uint64_t wanted = 0;
+        for (size_t f = 0; f < alike_rec.count; f++)
+            if (strcmp(alike_rec.fields[f].name, keys[i]) == 0)
+                wanted = UINT64_C(1) << f;
+        cr_expect_eq(out.has, wanted, "%s", keys[i]);
+    }
+}
+
 Test(record, lists_are_walked_item_by_item)
 {
     double number;

@@ -29,6 +29,35 @@ Test(wire, every_message_keeps_its_own_fields_and_no_others)
     random_record_finish(&random);
 }
 
+Test(wire, a_spliced_header_says_what_an_encoded_one_does)
+{
+    struct random_record random;
+    OM_AUTO(om_buf_finish) struct om_buf whole = { 0 }, part = { 0 }, spliced = { 0 };
+    random_record_init(&random, 7);
+    for (int round = 0; round < 200; round++) {
+        struct wire_msg in, out, again;
+        random_record_fill(&random, &wire_msg_rec, wire_find(WIRE_JOB)->required, &in);
+        om_buf_reset(&whole);
+        om_buf_reset(&part);
+        om_buf_reset(&spliced);
+        wire_encode(WIRE_JOB, &in, &whole);
+        struct wire_part fixed =
+            wire_encode_part(WIRE_JOB, &in, random_record_bits(&random), &part);
+        in.has &= ~(fixed.has & ~W(queue)); // the part's field goes before the message's
+        in.queue = OM_LIT("another");
+        wire_encode_spliced(WIRE_JOB, &in, fixed, &spliced);
+        if (whole.size > WIRE_HEADER_MAX)
+            continue;
+        cr_assert_eq(wire_decode(om_buf_str(&whole), &out), OM_OK);
+        cr_assert_eq(wire_decode(om_buf_str(&spliced), &again), OM_OK);
+        cr_expect_eq(out.has, again.has);
+        cr_expect(om_str_eq(out.token, again.token));
+        cr_expect(
+            om_str_eq(again.queue, fixed.has & W(queue) ? out.queue : OM_LIT("another")));
+    }
+    random_record_finish(&random);
+}
+
 Test(wire, a_message_without_what_it_requires_is_refused)
 {
     struct random_record random;
