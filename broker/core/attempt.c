@@ -26,7 +26,7 @@ static struct task *
 pick(struct core *self, struct queue_state *queue)
 {
     for (size_t band = 0; band < BANDS; band++) {
-        struct item *item = fair_pick(&queue->jobs[band]);
+        struct item *item = fair_pick(self, &queue->jobs[band], NULL);
         if (!item)
             continue;
         self->stats.ready--;

@@ -274,7 +274,7 @@ call_resolve_key(struct core *self, struct session *session, struct om_str crede
 bool
 call_hand_out(struct core *self, struct queue_state *queue, struct credit *credit)
 {
-    struct item *item = fair_pick(&queue->calls);
+    struct item *item = fair_pick(self, &queue->calls, NULL);
     if (!item)
         return false;
     struct call *call = TIMER_OWNER(item, struct call, item);

@@ -85,49 +85,6 @@ queue_touch(struct core *self, struct queue_state *queue)
     DL_APPEND(self->dirty, queue);
 }
 
-// ---- shares
-
-static void
-flow_init(struct flow *flow, struct share *share, struct band *band)
-{
-    flow->share = share;
-    flow->band = band;
-}
-
-struct share *
-share_get(struct core *self, struct queue_state *queue, const struct om_uuid *tenant)
-{
-    (void)self;
-    struct share *share = NULL;
-    HASH_FIND(hh, queue->shares, tenant, sizeof(*tenant), share);
-    if (!share) {
-        share = core_alloc(sizeof(*share));
-        share->tenant = *tenant;
-        share->queue = queue;
-        flow_init(&share->calls, share, &queue->calls);
-        for (size_t i = 0; i < BANDS; i++)
-            flow_init(&share->jobs[i], share, &queue->jobs[i]);
-        HASH_ADD(hh, queue->shares, tenant, sizeof(*tenant), share);
-        queue->refs++;
-    }
-    share->refs++;
-    return share;
-}
-
-void
-share_unref(struct core *self, struct share **share_p)
-{
-    struct share *share = *share_p;
-    *share_p = NULL;
-    if (--share->refs > 0)
-        return;
-    struct queue_state *queue = share->queue;
-    HASH_DEL(queue->shares, share);
-    free(share);
-    queue->refs--;
-    queue_tidy(self, queue);
-}
-
 // ---- credit
 
 void

@@ -57,11 +57,6 @@ void queue_touch(struct core *self, struct queue_state *queue);
 // Hand out work of all touched queues.
 void queue_hand_out(struct core *self);
 
-// The tenant's part of the queue, with one more reference.
-struct share *share_get(struct core *self, struct queue_state *queue,
-                        const struct om_uuid *tenant);
-void share_unref(struct core *self, struct share **share_p);
-
 // CREDIT of a session.
 void on_credit(struct core *self, const struct input *in);
 

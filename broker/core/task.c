@@ -64,6 +64,7 @@ read_options(const struct core *self, struct task *task)
     task->kind = msg.kind;
     task->traceparent = msg.traceparent;
     task->priority = (uint8_t)or_default(&msg, W(priority), msg.priority, 5);
+    task->flow = flow_get(task->share, task->priority, msg.limit_key);
     task->due_ms = msg.due_ms;
     task->expires_ms = or_default(&msg, W(expires_ms), msg.expires_ms, INT64_MAX);
     task->max_attempts =
@@ -128,6 +129,8 @@ task_destroy(struct core *self, struct task **task_p)
     uncache(self, task);
     HASH_DEL(self->tasks, task);
     tenant_remove(self, task);
+    if (task->flow)
+        flow_unref(self, &task->flow);
     share_unref(self, &task->share);
     free(task->detail);
     free(task->code);
@@ -274,6 +277,10 @@ add_submit(struct core *self, struct task *task, const struct input *in)
         .created_ms = task->created_ms,
         .header = commit_copy(self, task->header),
         .payload = payload_ref(in->payload),
+        .priority = task->priority,
+        .due_ms = task->due_ms,
+        .expires_ms = task->expires_ms == INT64_MAX ? 0 : task->expires_ms,
+        .limit_key = commit_copy(self, task->flow->key),
     };
     struct events_origin origin = { .tenant = in->tenant,
                                     .traceparent = in->msg->traceparent };
@@ -403,7 +410,7 @@ task_place(struct core *self, struct task *task)
         wake_ms = task->due_ms < wake_ms ? task->due_ms : wake_ms;
     } else {
         task->state = STATE_READY;
-        fair_push(&task->share->jobs[task->priority], &task->item);
+        fair_push(task->flow, &task->item);
         self->stats.ready++;
         queue_touch(self, task->share->queue);
     }

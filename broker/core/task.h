@@ -19,6 +19,7 @@ struct task {
     int64_t seq;
     struct tenant_state *tenant;
     struct share *share;
+    struct flow *flow;
     enum task_state state;
     bool committed;         // its SUBMIT, or its REOPEN, is durable
     enum task_state ending; // its result, which waits for the disk; STATE_NONE: none
