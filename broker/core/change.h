@@ -49,6 +49,11 @@ struct change_task {
     struct om_str idem_key;
     struct om_str unique_key;
     int64_t unique_until_ms; // wall clock; 0: while the task is open
+
+    // Tasks of one batch with the same set (not 0) are added all or none: none if one of
+    // them is known, or if `set_known`, because one that is not in the batch is.
+    uint32_t set;
+    bool set_known;
 };
 
 struct change_mark {
@@ -143,6 +148,7 @@ struct change {
     // under `known_seq`, with `known_hash` (zero if none); nothing was inserted. Marks
     // and results of the same batch that name the refused seq are left out.
     bool duplicate;
+    bool left_out; // not a duplicate, but not inserted either: for the sake of its set
     enum known_by known_by;
     struct om_uuid known_id; // the task's, which a key may find under another id
     bool known_foreign;      // it is another tenant's: the submit must be refused

@@ -2,6 +2,7 @@
 #include "lease.h"
 #include "out.h"
 #include "run.h"
+#include "submit.h"
 #include "task.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
@@ -279,7 +280,7 @@ refuse_submits(struct core *self, struct pending *pending, enum om_rc rc)
     struct group **link = &pending->groups;
     for (struct group *group; (group = *link);) {
         if (group->effect == EFFECT_SUBMIT) {
-            task_submit_failed(self, group, rc);
+            submit_failed(self, group, rc);
             drop_changes(batch, group->first, group->count);
             *link = group->next;
             continue;

@@ -10,7 +10,7 @@
 //  symbol   function
 #define EFFECT_LIST(X)                                                                   \
     X(NONE, NULL)                                                                        \
-    X(SUBMIT, task_submit_durable)                                                       \
+    X(SUBMIT, submit_durable)                                                       \
     X(LEASE, task_lease_durable)                                                         \
     X(CANCEL, task_cancel_durable)                                                       \
     X(END, task_end_durable)                                                             \

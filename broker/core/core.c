@@ -7,6 +7,7 @@
 #include "queue.h"
 #include "run.h"
 #include "session.h"
+#include "submit.h"
 #include "task.h"
 
 void *

@@ -52,11 +52,12 @@ struct task {
     UT_hash_handle hh;
 };
 
-void on_submit(struct core *self, const struct input *in);
-
 // The open and committed task of that id, if it is the tenant's; else NULL.
 struct task *task_find(const struct core *self, const struct om_uuid *tenant,
                        const struct om_uuid *id);
+
+// The open task of that id, committed or not, of whatever tenant; else NULL.
+struct task *task_find_any(const struct core *self, const struct om_uuid *id);
 
 // The lease of the task a token is about, current or not; NULL if there is no such task.
 struct lease *task_lease(struct core *self, const struct wire_token *token);
@@ -88,14 +89,8 @@ void task_destroy_all(struct core *self);
 void task_info(const struct task *task, struct om_buf *out);
 void task_stored_info(const struct stored_task *stored, struct om_buf *out);
 
-// REJECT in answer to `asker`.
-void task_reject(struct core *self, const struct asker *asker, const struct om_uuid *id,
-                 enum om_rc rc, const char *text);
+// ---- what follows when a group is durable
 
-// ---- what follows when a group is durable, or a submit's is not
-
-void task_submit_durable(struct core *self, struct group *group, struct change *change);
-void task_submit_failed(struct core *self, struct group *group, enum om_rc rc);
 void task_lease_durable(struct core *self, struct group *group, struct change *change);
 void task_cancel_durable(struct core *self, struct group *group, struct change *change);
 void task_end_durable(struct core *self, struct group *group, struct change *change);

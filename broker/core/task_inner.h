@@ -1,5 +1,6 @@
-// task_inner.h - what the files of the job lane share: task.c (submit, load, place),
-// attempt.c (a job at a worker), ending.c (failures and results).
+// task_inner.h - what the files of the job lane share: submit.c (a job on its way in),
+// task.c (load, place, retry), attempt.c (a job at a worker), ending.c (failures and
+// results).
 #pragma once
 #include "commit.h"
 #include "events.h"
@@ -23,6 +24,14 @@ struct ending {
 };
 
 extern const struct lease_kind task_kind;
+
+// A new task, not placed anywhere; `header` is copied.
+struct task *task_create(struct core *self, const struct om_uuid *id,
+                         const struct om_uuid *tenant, struct queue_state *queue,
+                         struct om_str header, int64_t seq);
+
+// Take from its header what a job says of itself. Not OM_OK: it cannot be decoded.
+enum om_rc task_read_options(const struct core *self, struct task *task);
 
 // A waiting task goes where it belongs: scheduled, ready, or its end.
 void task_place(struct core *self, struct task *task);
