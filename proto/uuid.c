@@ -1,3 +1,5 @@
+#include <endian.h>
+
 #include "uuid.h"
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -31,18 +33,42 @@ om_uuid_is_zero(const struct om_uuid *id)
     return om_uuid_eq(id, &zero);
 }
 
+static uint64_t
+load(const uint8_t *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return be64toh(word);
+}
+
+static void
+store(uint8_t *bytes, uint64_t word)
+{
+    word = htobe64(word);
+    memcpy(bytes, &word, sizeof(word));
+}
+
 // A UUID is 128 bits and 26 characters hold 130: the first character carries three bits.
+// They are taken as 8, 9 and 9 characters, each group in a word of its own.
+static const uint64_t group_mask = (UINT64_C(1) << 45) - 1;
+
+static void
+put_group(char *out, int count, uint64_t bits)
+{
+    for (int i = count - 1; i >= 0; i--, bits >>= 5)
+        out[i] = alphabet[bits & 31];
+}
+
 size_t
 om_typeid_encode(const char *prefix, const struct om_uuid *id, char out[OM_TYPEID_MAX])
 {
-    unsigned __int128 bits = 0;
-    for (int i = 0; i < 16; i++)
-        bits = bits << 8 | id->bytes[i];
+    uint64_t high = load(id->bytes), low = load(id->bytes + 8);
     size_t head = strlen(prefix);
     memcpy(out, prefix, head);
     out[head++] = '_';
-    for (size_t i = 26; i > 0; i--, bits >>= 5)
-        out[head + i - 1] = alphabet[bits & 31];
+    put_group(out + head, 8, high >> 26);
+    put_group(out + head + 8, 9, (high << 19 | low >> 45) & group_mask);
+    put_group(out + head + 17, 9, low & group_mask);
     out[head + 26] = '\0';
     return head + 26;
 }
@@ -56,22 +82,32 @@ static const uint8_t digits[256] = {
     ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
 };
 
+// False for a character that is none of the alphabet.
+static bool
+get_group(const char *text, int count, uint64_t *bits)
+{
+    unsigned all = 0; // of the digits; one that is none has all bits
+    *bits = 0;
+    for (int i = 0; i < count; i++) {
+        unsigned digit = digits[(uint8_t)text[i]] - 1u;
+        all |= digit;
+        *bits = *bits << 5 | (digit & 31);
+    }
+    return all < 32;
+}
+
 enum om_rc
 om_typeid_decode(const char *prefix, struct om_str text, struct om_uuid *out)
 {
     size_t head = strlen(prefix) + 1;
+    uint64_t first, middle, last;
     if (!text.data || text.size != head + 26 || text.data[head - 1] != '_' ||
-        memcmp(text.data, prefix, head - 1) != 0 || text.data[head] > '7')
+        memcmp(text.data, prefix, head - 1) != 0 || text.data[head] > '7' ||
+        !get_group(text.data + head, 8, &first) ||
+        !get_group(text.data + head + 8, 9, &middle) ||
+        !get_group(text.data + head + 17, 9, &last))
         return OM_EINVAL;
-
-    unsigned __int128 bits = 0;
-    for (size_t i = head; i < text.size; i++) {
-        unsigned digit = digits[(uint8_t)text.data[i]];
-        if (digit == 0)
-            return OM_EINVAL;
-        bits = bits << 5 | (digit - 1);
-    }
-    for (int i = 15; i >= 0; i--, bits >>= 8)
-        out->bytes[i] = (uint8_t)bits;
+    store(out->bytes, first << 26 | middle >> 19);
+    store(out->bytes + 8, middle << 45 | last);
     return OM_OK;
 }

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "task_inner.h"
 
 static struct task *
@@ -43,11 +41,8 @@ add_lease_mark(struct core *self, struct task *task)
     group->task = task;
     group->token = lease->token;
     struct change_mark *mark = task_mark(self, task, MARK_LEASE);
-    char node[sizeof(lease->node.text) + 24];
-    int size = snprintf(node, sizeof(node), "%.*s#%lld", (int)lease->node.size,
-                        lease->node.text, (long long)lease->incarnation);
     mark->token = lease->token;
-    mark->node = commit_copy(self, (struct om_str){ node, (size_t)size });
+    mark->node = commit_copy(self, om_str(lease->session->holder));
     task->lease_mark = commit_slot(self);
     if (!(lease->waiting & WAIT_COMMIT))
         commit_lazily(self);
@@ -116,18 +111,16 @@ static void
 attempt_send(struct core *self, struct lease *lease)
 {
     struct task *task = task_of(lease);
-    struct wire_msg msg;
-    if (wire_decode(task->header, &msg) != OM_OK)
-        abort(); // checked when the task was made
-    char token[WIRE_TOKEN_BYTES], tenant[OM_TYPEID_MAX];
+    char token[WIRE_TOKEN_BYTES];
     wire_token_encode(&lease->token, token);
-    size_t size = om_typeid_encode(OM_ID_TENANT, &task->tenant->id, tenant);
+    struct wire_msg msg = { 0 };
     WIRE_SET(&msg, token, ((struct om_str){ token, sizeof(token) }));
-    WIRE_SET(&msg, tenant, ((struct om_str){ tenant, size }));
     WIRE_SET(&msg, attempt, task->attempts);
     WIRE_SET(&msg, lease_ms, lease->lease_ms);
     WIRE_SET(&msg, hard_ms, lease->hard_ms);
-    out_send(self, lease->session->conn, WIRE_JOB, &msg, task->payload);
+    struct out *job = out_encode_spliced(self, lease->session->conn, WIRE_JOB, &msg,
+                                         task->job, task->payload);
+    out_push(self, &job);
     if (!task->cached)
         payload_unref(&task->payload);
     watch_notify(self, task);

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "task_inner.h"
 
 static void
@@ -20,6 +18,21 @@ add_result(struct core *self, struct task *task, const struct ending *ending)
     };
 }
 
+// Write a number in decimal. Returns how many digits.
+static size_t
+put_number(char *out, uint32_t value)
+{
+    char digits[10];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    for (size_t i = 0; i < count; i++)
+        out[i] = digits[count - 1 - i];
+    return count;
+}
+
 // Usage and events go with the change that caused them. A lost attempt bills nothing.
 static void
 add_events(struct core *self, const struct task *task, struct om_str usage,
@@ -30,8 +43,8 @@ add_events(struct core *self, const struct task *task, struct om_str usage,
                                     .own_worker = !task->share->queue->info };
     char prefix[OM_TYPEID_MAX + 24];
     size_t size = om_typeid_encode(OM_ID_TASK, &task->id, prefix);
-    size += (size_t)snprintf(prefix + size, sizeof(prefix) - size, "/%u",
-                             task->lease.token.attempt);
+    prefix[size++] = '/';
+    size += put_number(prefix + size, task->lease.token.attempt);
     events_add_usage(self, &origin, (struct om_str){ prefix, size }, usage);
     events_add(self, &origin, events);
 }

@@ -1,8 +1,11 @@
+#include <assert.h>
 #include <stdio.h>
 
 #include "commit.h"
 #include "events.h"
 #include "out.h"
+
+enum { METER_MAX = 64, EVENT_ID_MAX = 160 };
 
 size_t
 events_count(struct om_str list)
@@ -14,11 +17,10 @@ bool
 events_valid(struct om_str list)
 {
     struct rec_iter iter = rec_iter(list);
-    for (struct om_str bytes; rec_next_raw(&iter, &bytes);) {
-        struct wire_event event;
-        if (rec_decode(&wire_event_rec, bytes, &event, NULL) != OM_OK)
-            return false;
-    }
+    struct wire_event event;
+    struct om_str bytes;
+    while (rec_next_rec(&iter, &wire_event_rec, &event, &bytes))
+        ;
     return iter.left == 0;
 }
 
@@ -38,15 +40,26 @@ add(struct core *self, const struct events_origin *origin, struct om_str topic,
     };
 }
 
+// The next item that is well-formed.
+static bool
+next_valid(struct rec_iter *iter, const struct rec *type, void *item,
+           struct om_str *bytes)
+{
+    do {
+        if (rec_next_rec(iter, type, item, bytes))
+            return true;
+    } while (rec_next_raw(iter, bytes));
+    return false;
+}
+
 void
 events_add(struct core *self, const struct events_origin *origin, struct om_str list)
 {
     struct rec_iter iter = rec_iter(list);
-    for (struct om_str bytes; rec_next_raw(&iter, &bytes);) {
-        struct wire_event event;
-        if (rec_decode(&wire_event_rec, bytes, &event, NULL) == OM_OK)
-            add(self, origin, event.topic, event.id, event.body, event.at);
-    }
+    struct wire_event event;
+    struct om_str bytes;
+    while (next_valid(&iter, &wire_event_rec, &event, &bytes))
+        add(self, origin, event.topic, event.id, event.body, event.at);
 }
 
 // The item under a name that no meter of the platform has; borrowed from the scratch.
@@ -67,16 +80,18 @@ events_add_usage(struct core *self, const struct events_origin *origin,
                  struct om_str prefix, struct om_str usage)
 {
     struct rec_iter iter = rec_iter(usage);
-    for (struct om_str bytes; rec_next_raw(&iter, &bytes);) {
-        struct wire_usage item;
-        if (rec_decode(&wire_usage_rec, bytes, &item, NULL) != OM_OK)
-            continue;
-        char id[160];
-        int size = snprintf(id, sizeof(id), "%.*s/%.*s", (int)prefix.size, prefix.data,
-                            (int)item.meter.size, item.meter.data);
+    struct wire_usage item;
+    struct om_str bytes;
+    char id[EVENT_ID_MAX];
+    assert(prefix.size + 1 + METER_MAX <= sizeof(id));
+    memcpy(id, prefix.data, prefix.size);
+    id[prefix.size] = '/';
+    while (next_valid(&iter, &wire_usage_rec, &item, &bytes)) {
+        memcpy(id + prefix.size + 1, item.meter.data, item.meter.size);
         if (origin->own_worker)
             bytes = own_item(self, &item);
-        add(self, origin, OM_LIT("usage"), (struct om_str){ id, (size_t)size }, bytes,
+        add(self, origin, OM_LIT("usage"),
+            (struct om_str){ id, prefix.size + 1 + item.meter.size }, bytes,
             self->now.wall_ms);
     }
 }

@@ -8,7 +8,10 @@
 #pragma once
 #include <stdlib.h>
 
+#include "hash.h"
+
 #define uthash_fatal(message) abort()
+#define HASH_FUNCTION(key, size, hash) ((hash) = core_hash((key), (size)))
 #include <uthash.h>
 #include <utlist.h>
 

@@ -4,8 +4,16 @@ struct out *
 out_encode(struct core *self, core_conn conn, enum wire_type type,
            const struct wire_msg *msg, struct payload *payload)
 {
+    return out_encode_spliced(self, conn, type, msg, (struct wire_part){ 0 }, payload);
+}
+
+struct out *
+out_encode_spliced(struct core *self, core_conn conn, enum wire_type type,
+                   const struct wire_msg *msg, struct wire_part part,
+                   struct payload *payload)
+{
     om_buf_reset(&self->scratch);
-    wire_encode(type, msg, &self->scratch);
+    wire_encode_spliced(type, msg, part, &self->scratch);
     if (self->scratch.failed)
         abort();
     struct out *out = core_alloc(sizeof(*out) + self->scratch.size);

@@ -14,6 +14,12 @@ struct out {
 // a group. Takes a reference of `payload` (NULL: none).
 struct out *out_encode(struct core *self, core_conn conn, enum wire_type type,
                        const struct wire_msg *msg, struct payload *payload);
+
+// The same with fields that were encoded before.
+struct out *out_encode_spliced(struct core *self, core_conn conn, enum wire_type type,
+                               const struct wire_msg *msg, struct wire_part part,
+                               struct payload *payload);
+
 void out_destroy(struct out **self_p);
 
 // Queue a message for core_next_send().

@@ -1,8 +1,10 @@
-#include "session.h"
+#include <stdio.h>
+
 #include "call.h"
 #include "lease.h"
 #include "out.h"
 #include "queue.h"
+#include "session.h"
 #include "watch.h"
 
 struct session *
@@ -200,6 +202,9 @@ on_hello(struct core *self, const struct input *in)
     session->incarnation = msg->incarnation;
     session->heard_ms = self->now.mono_ms;
     label_set(&session->node, msg->node);
+    snprintf(session->holder, sizeof(session->holder), "%.*s#%lld",
+             (int)session->node.size, session->node.text,
+             (long long)session->incarnation);
     label_set(&session->hello, msg->id);
     HASH_ADD(hh, self->sessions, conn, sizeof(session->conn), session);
     self->stats.sessions++;

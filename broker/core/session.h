@@ -8,6 +8,7 @@ struct session {
     struct om_uuid tenant; // of ROLE_TENANT
     struct label node, hello;
     int64_t incarnation;
+    char holder[96]; // "<node>#<incarnation>", as marks of its leases name it
     bool pending; // its key is being looked up
     bool suspect; // a send to it failed and it has not spoken since
     int64_t heard_ms;

@@ -67,14 +67,18 @@ submit_check_room(const struct core *self, const struct om_uuid *tenant_id,
     return self->stats.open_tasks >= self->conf.max_open_tasks ? OM_EFULL : OM_OK;
 }
 
-// The header as it is stored: what is needed to run the job, and nothing else.
-static void
+// The header as it is stored: what is needed to run the job, and nothing else. Borrowed
+// from the batch.
+static struct om_str
 stored_header(struct core *self, const struct wire_msg *msg)
 {
     struct wire_msg copy = *msg;
     copy.has &= ~W(events);
     om_buf_reset(&self->scratch);
     wire_encode(WIRE_SUBMIT, &copy, &self->scratch);
+    if (self->scratch.failed)
+        abort();
+    return commit_copy(self, om_buf_str(&self->scratch));
 }
 
 static void
@@ -91,7 +95,7 @@ add_submit(struct core *self, struct task *task, const struct input *in)
         .queue = commit_copy(self, queue_name(task->share->queue)),
         .kind = commit_copy(self, task->kind),
         .created_ms = task->created_ms,
-        .header = commit_copy(self, task->header),
+        .header = stored_header(self, in->msg),
         .payload = payload_ref(in->payload),
         .priority = task->priority,
         .due_ms = task->due_ms,
@@ -136,11 +140,7 @@ on_submit(struct core *self, const struct input *in)
         reject(self, &asker, &id, rc, why);
         return;
     }
-    stored_header(self, msg);
-    task = task_create(self, &id, &in->tenant, queue, om_buf_str(&self->scratch),
-                       ++self->last_task_seq);
-    if (task_read_options(self, task) != OM_OK)
-        abort(); // this core encoded it
+    task = task_create(self, &id, &in->tenant, queue, msg, ++self->last_task_seq);
     task->created_ms = self->now.wall_ms;
     task->asker = asker;
     task->empty_payload = payload_bytes(in->payload).size == 0;

@@ -54,38 +54,54 @@ or_default(const struct wire_msg *msg, uint64_t field, int64_t value, int64_t fa
     return msg->has & field ? value : fallback;
 }
 
-// What a job's header says of it. `header` is owned by the task and holds the strings.
-enum om_rc
-task_read_options(const struct core *self, struct task *task)
+// What a job's header says of it.
+static void
+read_options(const struct core *self, const struct wire_msg *msg, struct task *task)
 {
-    struct wire_msg msg;
-    enum om_rc rc = wire_decode(task->header, &msg);
-    if (rc != OM_OK)
-        return rc;
-    task->kind = msg.kind;
-    task->traceparent = msg.traceparent;
-    task->priority = (uint8_t)or_default(&msg, W(priority), msg.priority, 5);
-    task->flow = flow_get(task->share, task->priority, msg.limit_key);
-    task->due_ms = msg.due_ms;
-    task->expires_ms = or_default(&msg, W(expires_ms), msg.expires_ms, INT64_MAX);
+    task->priority = (uint8_t)or_default(msg, W(priority), msg->priority, 5);
+    task->flow = flow_get(task->share, task->priority, msg->limit_key);
+    task->due_ms = msg->due_ms;
+    task->expires_ms = or_default(msg, W(expires_ms), msg->expires_ms, INT64_MAX);
     task->max_attempts =
-        or_default(&msg, W(max_attempts), msg.max_attempts, self->conf.max_attempts);
+        or_default(msg, W(max_attempts), msg->max_attempts, self->conf.max_attempts);
     task->lease.hard_ms =
-        or_default(&msg, W(hard_ms), msg.hard_ms, task->share->queue->hard_ms);
-    task->has_hash = WIRE_HAS(&msg, hash);
+        or_default(msg, W(hard_ms), msg->hard_ms, task->share->queue->hard_ms);
+    task->has_hash = WIRE_HAS(msg, hash);
     if (task->has_hash)
-        memcpy(task->hash, msg.hash.data, sizeof(task->hash));
-    return OM_OK;
+        memcpy(task->hash, msg->hash.data, sizeof(task->hash));
+}
+
+// A task with room for what its JOB takes from the header as it is.
+static struct task *
+task_alloc(struct core *self, const struct wire_msg *msg)
+{
+    const uint64_t kept = W(kind) | W(traceparent);
+    struct om_buf *buf = &self->scratch;
+    om_buf_reset(buf);
+    uint64_t has = wire_encode_part(WIRE_JOB, msg, W(kind), buf).has;
+    size_t kind_end = buf->size;
+    has |= wire_encode_part(WIRE_JOB, msg, W(traceparent), buf).has;
+    size_t trace_end = buf->size;
+    has |= wire_encode_part(WIRE_JOB, msg, ~(JOB_LEASE_FIELDS | kept), buf).has;
+    if (buf->failed)
+        abort();
+    struct task *task = core_alloc(sizeof(*task) + buf->size);
+    memcpy(task->memory, buf->data, buf->size);
+    task->job = (struct wire_part){ has, { task->memory, buf->size } };
+    task->kind =
+        (struct om_str){ task->memory + kind_end - msg->kind.size, msg->kind.size };
+    if (WIRE_HAS(msg, traceparent))
+        task->traceparent =
+            (struct om_str){ task->memory + trace_end - msg->traceparent.size,
+                             msg->traceparent.size };
+    return task;
 }
 
 struct task *
 task_create(struct core *self, const struct om_uuid *id, const struct om_uuid *tenant,
-            struct queue_state *queue, struct om_str header, int64_t seq)
+            struct queue_state *queue, const struct wire_msg *msg, int64_t seq)
 {
-    struct task *task = core_alloc(sizeof(*task));
-    char *copy = core_realloc(NULL, header.size + 1);
-    memcpy(copy, header.data, header.size);
-    task->header = (struct om_str){ copy, header.size };
+    struct task *task = task_alloc(self, msg);
     task->id = *id;
     task->seq = seq;
     task->tenant = tenant_get(self, tenant);
@@ -94,6 +110,7 @@ task_create(struct core *self, const struct om_uuid *id, const struct om_uuid *t
     task->lease.kind = &task_kind;
     task->lease.queue = queue;
     task->lease.share = task->share;
+    read_options(self, msg, task);
     HASH_ADD(hh, self->tasks, id, sizeof(task->id), task);
     tenant_add(task->tenant, task);
     self->stats.open_tasks++;
@@ -136,7 +153,6 @@ task_destroy(struct core *self, struct task **task_p)
     free(task->detail);
     free(task->code);
     free(task->text);
-    free((char *)task->header.data);
     free(task);
     self->stats.open_tasks--;
 }
@@ -249,15 +265,14 @@ task_place(struct core *self, struct task *task)
 static struct task *
 from_stored(struct core *self, const struct stored_task *stored)
 {
+    struct wire_msg msg;
+    if (wire_decode(stored->header, &msg) != OM_OK)
+        return NULL;
     struct queue_state *queue = queue_get(self, &stored->tenant, stored->queue);
     if (!queue)
         return NULL;
-    struct task *task = task_create(self, &stored->id, &stored->tenant, queue,
-                                    stored->header, stored->seq);
-    if (task_read_options(self, task) != OM_OK) {
-        task_destroy(self, &task);
-        return NULL;
-    }
+    struct task *task =
+        task_create(self, &stored->id, &stored->tenant, queue, &msg, stored->seq);
     task->created_ms = stored->created_ms;
     task->last_attempt = stored->token.attempt;
     return task;

@@ -33,8 +33,8 @@ struct task {
     uint32_t last_attempt; // of its tokens: rises for ever, released or reopened
     double progress;
     char *detail, *code, *text; // of the last progress, of the last failure
-    struct om_str header;       // the SUBMIT as stored; owned
-    struct om_str kind;         // in `header`, as traceparent
+    struct wire_part job;       // what JOB says whatever the lease; in `memory`
+    struct om_str kind;         // in `job`, as traceparent
     struct om_str traceparent;
     bool has_hash;
     uint8_t hash[32];
@@ -50,6 +50,7 @@ struct task {
     struct watch *watches;
     struct task *prev, *next; // of its tenant
     UT_hash_handle hh;
+    char memory[];
 };
 
 // The open and committed task of that id, if it is the tenant's; else NULL.

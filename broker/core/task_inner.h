@@ -25,13 +25,13 @@ struct ending {
 
 extern const struct lease_kind task_kind;
 
-// A new task, not placed anywhere; `header` is copied.
+// What a JOB says that depends on the lease.
+#define JOB_LEASE_FIELDS (W(token) | W(attempt) | W(lease_ms) | W(hard_ms))
+
+// A new task, not placed anywhere, with what the header `msg` says of it.
 struct task *task_create(struct core *self, const struct om_uuid *id,
                          const struct om_uuid *tenant, struct queue_state *queue,
-                         struct om_str header, int64_t seq);
-
-// Take from its header what a job says of itself. Not OM_OK: it cannot be decoded.
-enum om_rc task_read_options(const struct core *self, struct task *task);
+                         const struct wire_msg *msg, int64_t seq);
 
 // A waiting task goes where it belongs: scheduled, ready, or its end.
 void task_place(struct core *self, struct task *task);
