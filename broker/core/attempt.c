@@ -152,6 +152,12 @@ attempt_progress(struct core *self, struct lease *lease, const struct wire_held 
 }
 
 static void
+attempt_chunk(struct core *self, struct lease *lease, const struct input *in)
+{
+    chunk_add(self, task_of(lease), in);
+}
+
+static void
 attempt_done(struct core *self, struct lease *lease, const struct input *in)
 {
     struct ending ending = { .state = STATE_SUCCEEDED,
@@ -193,6 +199,7 @@ const struct lease_kind task_kind = {
     .send = attempt_send,
     .started = attempt_started,
     .progress = attempt_progress,
+    .chunk = attempt_chunk,
     .done = attempt_done,
     .fail = attempt_failed,
     .release = attempt_release,

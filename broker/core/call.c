@@ -9,6 +9,11 @@
 #include "queue.h"
 #include "session.h"
 
+enum {
+    CALL_CHUNK_COST = 256, // of a part, however small
+    CALL_CHUNK_BYTES_MAX = 16 * 1024 * 1024,
+};
+
 static void
 call_destroy(struct core *self, struct call **call_p)
 {
@@ -155,6 +160,28 @@ finish(struct core *self, const struct input *in)
     answer(self, call, &msg, in->payload);
     log_answer(self, call, &msg);
     call_destroy(self, &call);
+}
+
+// Bounded by the call's deadline and in bytes, so that an answer without end does not
+// fill the memory of a caller who has stopped reading.
+void
+call_chunk(struct core *self, const struct input *in)
+{
+    struct call *call = taken_call(self, in);
+    if (!call || call->internal || call->asker.id.size == 0)
+        return;
+    call->chunk_bytes += payload_bytes(in->payload).size + CALL_CHUNK_COST;
+    if (call->chunk_bytes > CALL_CHUNK_BYTES_MAX) {
+        tell_worker_to_stop(self, call);
+        answer_error(self, call, OM_ETOOBIG, "the parts of the answer are too many");
+        return;
+    }
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, label_str(&call->asker.id));
+    WIRE_SET(&msg, seq, ++call->chunks);
+    if (WIRE_HAS(in->msg, ctype))
+        WIRE_SET(&msg, ctype, in->msg->ctype);
+    out_send(self, call->asker.conn, WIRE_CHUNK, &msg, in->payload);
 }
 
 void

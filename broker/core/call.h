@@ -17,6 +17,8 @@ struct call {
     struct om_str header; // as it came; owned
     struct payload *payload;
     int64_t deadline_ms;
+    int64_t chunks; // parts of its answer that were passed on
+    size_t chunk_bytes;
     struct item item;
     struct timer timer;
     struct call *made_prev, *made_next;
@@ -46,6 +48,9 @@ void call_destroy_all(struct core *self);
 void on_call(struct core *self, const struct input *in);
 void on_reply(struct core *self, const struct input *in);
 void on_call_cancel(struct core *self, const struct input *in);
+
+// A part of the answer of a call, passed on.
+void call_chunk(struct core *self, const struct input *in);
 
 // A worker's ERROR that ends a call; any other ERROR is ignored.
 void on_error(struct core *self, const struct input *in);

@@ -117,7 +117,7 @@ struct change_start {
 
 struct change_chunk {
     int64_t task_seq;
-    int64_t seq; // 1, 2, 3, ... within the task
+    int64_t seq; // rises within the task, with gaps
     int64_t attempt;
     struct om_str ctype;
     struct payload *payload;

@@ -1,3 +1,4 @@
+#include "chunk.h"
 #include "commit.h"
 #include "lease.h"
 #include "out.h"

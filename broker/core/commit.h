@@ -15,7 +15,8 @@
     X(CANCEL, task_cancel_durable)                                                       \
     X(END, task_end_durable)                                                             \
     X(REOPEN, task_reopen_durable)                                                       \
-    X(CURSOR, run_cursor_durable)
+    X(CURSOR, run_cursor_durable)                                                        \
+    X(CHUNK, chunk_durable)
 
 enum effect {
 #define EFFECT_ENUM(symbol, function) EFFECT_##symbol,

@@ -9,6 +9,7 @@
 #include "session.h"
 #include "submit.h"
 #include "task.h"
+#include "watch.h"
 
 void *
 core_alloc(size_t size)
@@ -73,6 +74,8 @@ core_conf_default(void)
         .max_open_per_tenant = 10 * 1000,
         .max_calls = 10 * 1000,
         .payload_cache_bytes = 64 * 1024 * 1024,
+        .max_chunks = 1000,
+        .max_chunk_bytes = 1024 * 1024,
     };
 }
 
@@ -176,9 +179,11 @@ static const struct handler handlers[256] = {
     [WIRE_CANCEL] = { on_cancel, PLATFORM },
     [WIRE_RETRY] = { on_retry, PLATFORM },
     [WIRE_WATCH] = { on_watch, PLATFORM },
+    [WIRE_UNWATCH] = { on_unwatch, PLATFORM },
     [WIRE_CREDIT] = { on_credit, 0 },
     [WIRE_START] = { on_start, 0 },
     [WIRE_BEAT] = { on_beat, 0 },
+    [WIRE_CHUNK] = { on_chunk, 0 },
     [WIRE_DONE] = { on_done, 0 },
     [WIRE_FAIL] = { on_fail, 0 },
     [WIRE_CANCELLED] = { on_cancelled, 0 },

@@ -48,6 +48,7 @@ struct core_conf {
     size_t max_open_per_tenant;
     size_t max_calls;           // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
     size_t payload_cache_bytes; // payloads of waiting jobs kept in memory
+    int64_t max_chunks, max_chunk_bytes; // of a task; CHUNK beyond it: OM_ETOOBIG
 
     // SHA-256, brought by the caller so that the core has no cryptography. Without it no
     // tenant's worker can open a session.

@@ -32,12 +32,16 @@ enum {
     WALL_CHECK_MS = 1000,      // how late a jump of the wall clock may be noticed
 };
 
+// Below this share of free disk only completions and events are taken.
+#define DISK_RESERVE 0.1
+
 struct call;
 struct credit;
 struct group;
 struct lease;
 struct queue_state;
 struct recent;
+struct replay;
 struct run;
 struct session;
 struct task;
@@ -87,7 +91,7 @@ struct core {
     struct task *tasks;
     struct tenant_state *tenants;
     int64_t last_task_seq;
-    size_t cached_bytes;
+    size_t cached_bytes, chunk_bytes; // chunks: of those not durable yet
 
     struct call *calls;
     size_t waiting_calls;

@@ -1,4 +1,5 @@
 #include "lease.h"
+#include "call.h"
 #include "out.h"
 #include "queue.h"
 #include "run.h"
@@ -382,6 +383,12 @@ on_beat(struct core *self, const struct input *in)
     om_buf_finish(&cancel_list);
 }
 
+static bool
+ends_lease(int64_t type)
+{
+    return type == WIRE_DONE || type == WIRE_FAIL || type == WIRE_CANCELLED;
+}
+
 // The current lease the message speaks of. NULL: the sender has been told why not.
 static struct lease *
 lease_of(struct core *self, const struct input *in)
@@ -396,7 +403,7 @@ lease_of(struct core *self, const struct input *in)
     if (!recent) {
         self->stats.stale++;
         out_token(self, in->conn, WIRE_STALE, &token);
-    } else if (in->msg->type != WIRE_START && in->msg->type != WIRE_RELEASE) {
+    } else if (ends_lease(in->msg->type)) {
         recent->conn = in->conn;
         if (recent->durable)
             out_token(self, in->conn, WIRE_DONE_ACK, &token);
@@ -418,6 +425,18 @@ on_release(struct core *self, const struct input *in)
     struct lease *lease = lease_of(self, in);
     if (lease)
         lease->kind->release(self, lease);
+}
+
+void
+on_chunk(struct core *self, const struct input *in)
+{
+    if (WIRE_HAS(in->msg, call)) {
+        call_chunk(self, in);
+        return;
+    }
+    struct lease *lease = lease_of(self, in);
+    if (lease)
+        lease->kind->chunk(self, lease, in);
 }
 
 void

@@ -22,6 +22,7 @@ struct lease_kind {
     void (*started)(struct core *self, struct lease *lease);
     void (*progress)(struct core *self, struct lease *lease,
                      const struct wire_held *held);
+    void (*chunk)(struct core *self, struct lease *lease, const struct input *in);
     void (*done)(struct core *self, struct lease *lease, const struct input *in);
     void (*fail)(struct core *self, struct lease *lease, const struct failure *failure);
     void (*release)(struct core *self, struct lease *lease);
@@ -98,6 +99,7 @@ void lease_forget_all(struct core *self);
 
 void on_start(struct core *self, const struct input *in);
 void on_beat(struct core *self, const struct input *in);
+void on_chunk(struct core *self, const struct input *in);
 void on_done(struct core *self, const struct input *in);
 void on_fail(struct core *self, const struct input *in);
 void on_cancelled(struct core *self, const struct input *in);

@@ -14,6 +14,7 @@ enum query_kind {
     QUERY_WATCH,
     QUERY_PAYLOAD,
     QUERY_RUN,
+    QUERY_CHUNKS,
 };
 
 // A read under way. Its answer finds its way by ids: whoever asked may be gone by then.
@@ -25,6 +26,8 @@ struct query {
     struct asker asker;
     struct wire_token token; // PAYLOAD
     struct run *run;
+    struct watch_request watch; // WATCH
+    struct replay *replay;      // CHUNKS; owned
 };
 
 static struct query *
@@ -58,6 +61,16 @@ query_run(struct core *self, struct run *run)
     query->read->limit = run->limit;
 }
 
+void
+query_chunks(struct core *self, struct replay *replay, int64_t after, size_t limit)
+{
+    struct query *query = query_create(self, QUERY_CHUNKS, READ_CHUNKS);
+    query->replay = replay;
+    query->read->seq = replay->task_seq;
+    query->read->after_seq = after;
+    query->read->limit = limit;
+}
+
 struct read *
 core_next_read(struct core *self)
 {
@@ -75,10 +88,12 @@ query_destroy_all(struct core *self)
     for (struct query *query; (query = self->queries);) {
         DL_DELETE(self->queries, query);
         read_destroy(&query->read);
+        replay_destroy(&query->replay);
         free(query);
     }
     for (struct query *query; (query = self->asked);) {
         DL_DELETE(self->asked, query);
+        replay_destroy(&query->replay);
         free(query); // whoever has the read frees it
     }
 }
@@ -97,21 +112,22 @@ asker_of(const struct input *in)
     return asker;
 }
 
-// Ask the store about one task of the tenant's.
-static void
+// Ask the store about one task of the tenant's; NULL: refused.
+static struct query *
 ask_about(struct core *self, enum query_kind kind, const struct input *in,
           const struct om_uuid *id)
 {
     struct asker asker = asker_of(in);
     if (self->query_count >= QUERIES_MAX) {
         refuse(self, &asker, OM_EUNAVAILABLE, "too many questions are open");
-        return;
+        return NULL;
     }
     self->query_count++;
     struct query *query = query_create(self, kind, READ_TASK);
     query->asker = asker;
     query->read->tenant = in->tenant;
     query->read->id = *id;
+    return query;
 }
 
 // The id of the message's task; false: the sender has been told that it is none.
@@ -195,12 +211,18 @@ on_watch(struct core *self, const struct input *in)
     struct om_uuid id;
     if (!task_id(self, in, &id))
         return;
-    struct asker asker = asker_of(in);
+    struct watch_request request = { .asker = asker_of(in),
+                                     .ttl_ms = in->msg->ttl_ms,
+                                     .chunks = WIRE_HAS(in->msg, seq),
+                                     .after = in->msg->seq };
     struct task *task = task_find(self, &in->tenant, &id);
-    if (task)
-        watch_create(self, in->session, &asker, task, in->msg->ttl_ms);
-    else
-        ask_about(self, QUERY_WATCH, in, &id);
+    if (task) {
+        watch_create(self, in->session, &request, task);
+        return;
+    }
+    struct query *query = ask_about(self, QUERY_WATCH, in, &id);
+    if (query)
+        query->watch = request;
 }
 
 // The store has the task and memory does not, so it has ended.
@@ -218,7 +240,11 @@ answer_about(struct core *self, const struct query *query,
         break;
     case QUERY_WATCH:
         task_stored_info(stored, &info);
-        watch_send(self, asker, &stored->id, 1, om_buf_str(&info), true);
+        if (query->watch.chunks)
+            chunk_replay_ended(self, asker, stored, query->watch.after, &info);
+        else
+            watch_send(self, asker, &stored->id, stored->chunk_seq + 1, om_buf_str(&info),
+                       true);
         break;
     case QUERY_RETRY:
         if (stored->state == STATE_FAILED)
@@ -395,6 +421,9 @@ query_answered(struct core *self, struct read **read_p)
         break;
     case QUERY_RUN:
         run_read_done(self, query->run, query->read);
+        break;
+    case QUERY_CHUNKS:
+        chunk_read_done(self, &query->replay, query->read);
         break;
     default:
         on_task_read(self, query);

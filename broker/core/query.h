@@ -9,6 +9,10 @@ void query_payload(struct core *self, const struct task *task);
 // Read the events of the run: run_read_done().
 void query_run(struct core *self, struct run *run);
 
+// Read the stored chunks of the replay's task that are newer than `after`:
+// chunk_read_done().
+void query_chunks(struct core *self, struct replay *replay, int64_t after, size_t limit);
+
 // The store has answered; frees the read.
 void query_answered(struct core *self, struct read **read_p);
 

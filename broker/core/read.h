@@ -29,6 +29,9 @@ struct stored_task {
     struct wire_token token;
     struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST
 
+    // Its partial results: how many, their size, the number of the last.
+    int64_t chunk_count, chunk_bytes, chunk_seq;
+
     // A task that depends on others: which of those have not ended, as a bit by their
     // place in depends_on, and whether one of the ended did not succeed. Loading and
     // TASKS only.

@@ -93,6 +93,13 @@ run_progress(struct core *self, struct lease *lease, const struct wire_held *hel
     (void)self, (void)lease, (void)held;
 }
 
+static void
+run_chunk(struct core *self, struct lease *lease, const struct input *in)
+{
+    (void)lease;
+    out_error(self, in->conn, in->msg->id, OM_EINVAL, "a run of events has no results");
+}
+
 // Move the cursor behind the run; `extra` more changes of the caller's follow.
 static struct group *
 move_cursor(struct core *self, struct run *run, core_conn conn, size_t extra)
@@ -205,6 +212,7 @@ static const struct lease_kind run_kind = {
     .send = run_send,
     .started = run_started,
     .progress = run_progress,
+    .chunk = run_chunk,
     .done = run_done,
     .fail = run_fail,
     .release = run_release,

@@ -18,7 +18,7 @@ struct session {
     struct credit *credits;
     struct lease *leases;
     struct call *made, *taken; // calls it waits for; calls it works on
-    struct watch *watches;
+    struct watch *watches; // by the id of their WATCH
     UT_hash_handle hh;
 };
 

@@ -142,6 +142,7 @@ on_submit(struct core *self, const struct input *in)
     }
     task = task_create(self, &id, &in->tenant, queue, msg, ++self->last_task_seq);
     task->created_ms = self->now.wall_ms;
+    task->stream_seq = 1;
     task->asker = asker;
     task->empty_payload = payload_bytes(in->payload).size == 0;
     task_cache(self, task, in->payload);

@@ -145,6 +145,7 @@ task_destroy(struct core *self, struct task **task_p)
     if (task->lease.active)
         lease_end(self, &task->lease, 0);
     uncache(self, task);
+    chunk_forget(self, task);
     HASH_DEL(self->tasks, task);
     tenant_remove(self, task);
     if (task->flow)
@@ -275,6 +276,7 @@ from_stored(struct core *self, const struct stored_task *stored)
         task_create(self, &stored->id, &stored->tenant, queue, &msg, stored->seq);
     task->created_ms = stored->created_ms;
     task->last_attempt = stored->token.attempt;
+    chunk_load(task, stored);
     return task;
 }
 

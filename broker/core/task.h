@@ -33,6 +33,9 @@ struct task {
     uint32_t last_attempt; // of its tokens: rises for ever, released or reopened
     double progress;
     char *detail, *code, *text; // of the last progress, of the last failure
+    int64_t stream_seq;         // newest number of its changes and chunks; 0: not known
+    int64_t stored_seq;         // every stored chunk has a number up to this
+    struct stream *stream;      // NULL while it has no chunks
     struct wire_part job;       // what JOB says whatever the lease; in `memory`
     struct om_str kind;         // in `job`, as traceparent
     struct om_str traceparent;

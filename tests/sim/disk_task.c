@@ -200,7 +200,7 @@ disk_add_chunk(struct disk *self, const struct change_chunk *change)
         sim_fail(self->sim, "a partial result of a task that has ended");
     const struct disk_chunk *last =
         task->chunk_count ? &task->chunks[task->chunk_count - 1] : NULL;
-    if (change->seq != (last ? last->seq + 1 : 1))
+    if (change->seq <= (last ? last->seq : 0))
         sim_fail(self->sim, "partial result %lld follows %lld", (long long)change->seq,
                  last ? (long long)last->seq : 0LL);
     if (last && change->attempt < last->attempt)
@@ -213,4 +213,7 @@ disk_add_chunk(struct disk *self, const struct change_chunk *change)
         .ctype = disk_keep(self, change->ctype),
         .payload = disk_keep_payload(change->payload),
     };
+    task->row.chunk_count++;
+    task->row.chunk_bytes += (int64_t)payload_bytes(change->payload).size;
+    task->row.chunk_seq = change->seq;
 }
