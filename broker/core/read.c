@@ -76,6 +76,7 @@ stored_task_mark(struct stored_task *task, const struct change_mark *mark)
         task->lost = 0;
         task->cancel = false;
         task->leased = false;
+        task->reopened = true;
         break;
     }
 }

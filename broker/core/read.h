@@ -25,6 +25,7 @@ struct stored_task {
     int64_t due_ms;         // of the last FAIL or LOST, 0 if another mark came later
     int64_t started_ms;     // of the last LEASE
     bool cancel;            // a CANCEL, and no REOPEN after it
+    bool reopened;          // a REOPEN: due and expiry times of its header are over
     bool leased;            // the last mark that is no CANCEL is a LEASE
     struct wire_token token;
     struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST

@@ -300,6 +300,15 @@ task_retry_open(struct core *self, const struct om_uuid *tenant, const struct om
     return true;
 }
 
+// A RETRY opened it again: it is due at once, and does not expire.
+static void
+set_reopened(struct task *task)
+{
+    task->reopened = true;
+    task->due_ms = 0;
+    task->expires_ms = INT64_MAX;
+}
+
 void
 task_reopen(struct core *self, const struct stored_task *stored,
             const struct asker *asker)
@@ -312,9 +321,7 @@ task_reopen(struct core *self, const struct stored_task *stored,
                   why);
         return;
     }
-    task->reopened = true;
-    task->due_ms = 0;
-    task->expires_ms = INT64_MAX;
+    set_reopened(task);
     struct group *group = commit_group(self, EFFECT_REOPEN, 2);
     group->task = task;
     group->send = out_about(self, asker, WIRE_SUBMITTED, &task->id);
@@ -339,6 +346,8 @@ core_load_task(struct core *self, const struct stored_task *stored)
     if (!task)
         return OM_EPROTO;
     task->committed = true;
+    if (stored->reopened)
+        set_reopened(task);
     task->cancel = task->cancel_durable = stored->cancel;
     task->attempts = stored->attempts;
     task->lost = stored->lost;
