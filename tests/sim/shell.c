@@ -116,17 +116,23 @@ load_core(struct sim *self)
 }
 
 void
-shell_start(struct sim *self)
+shell_load(struct sim *self)
 {
     self->broker_generation++;
     self->conf.epoch = ++self->disk->epoch;
     self->conf.seed = (uint64_t)sim_random(self, INT64_MAX);
     self->core = core_create(&self->conf);
-    self->tick_at_ms = 0;
     sim_trace(self, "the broker starts, epoch %u", self->conf.epoch);
     judge_started(self->judge);
     load_core(self);
     core_serve(self->core, sim_now(self));
+}
+
+void
+shell_start(struct sim *self)
+{
+    self->tick_at_ms = 0;
+    shell_load(self);
     shell_pump(self);
 }
 

@@ -2,7 +2,10 @@
 #pragma once
 #include "sim.h"
 
-// Load what is stored, and serve.
+// A core that has loaded what is stored, and serves.
+void shell_load(struct sim *self);
+
+// The same, and do what it asks for.
 void shell_start(struct sim *self);
 
 // The process goes as it is; its totals are kept. Nothing if it is down.
