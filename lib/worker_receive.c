@@ -92,6 +92,8 @@ on_beat_ack(struct om_worker *self, const struct wire_msg *msg)
         cancel_token(self, token);
     while (rec_next_str(&stale, &token))
         on_stale(self, token);
+    if (msg->drain)
+        om_worker_stop(self);
 }
 
 void

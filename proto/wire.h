@@ -207,7 +207,7 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
     F(M, BOOL, run_anyway,  "any",  0, 1, NULL, "runs even if one of depends_on did not succeed") \
     F(M, I64,  retain_ms,   "ret",  0, 9e15, NULL, "the result is kept so long after the end") \
     F(M, BOOL, atomic,      "all",  0, 1, NULL, "all jobs of the batch or none")          \
-    F(M, STR,  action,      "act",  1, 16, NULL, "what to do: list, set, pause, resume or purge") \
+    F(M, STR,  action,      "act",  1, 16, NULL, "what to do: list, set, pause, resume or purge; drain") \
     F(M, MAP,  settings,    "set",  0, 16, NULL, "a wire_setting record")
 // clang-format on
 
@@ -309,8 +309,9 @@ enum wire_from {
       "list: QUEUES; set, pause, resume, purge: of the tenant's part of the queue, or of " \
       "its limit key, or of the tenant: QUEUES with one row when it is on disk")          \
     X(39, QUEUES,     TO_CLIENT, W(id), 0, "payload: array of wire_queue records")        \
-    X(40, WORKERS,    CLIENT,    W(id), W(tenant),                                        \
-      "asks who holds what; without tenant: all workers")                                 \
+    X(40, WORKERS,    CLIENT,    W(id), W(tenant) | W(node) | W(action),                  \
+      "asks who holds what; without tenant: all workers; with node: that worker, which "  \
+      "the action drain has told to take no new work and leave")                          \
     X(41, WORKERS_ARE, TO_CLIENT, W(id), 0, "payload: array of wire_worker records")      \
     X(42, RETRY_MANY, CLIENT,    W(id) | W(limit),                                        \
       W(tenant) | W(queue) | W(kind) | W(code) | W(after),                                \

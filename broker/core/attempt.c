@@ -1,5 +1,8 @@
 #include "task_inner.h"
 
+// So many releases in a row are free; then the job waits, longer each time.
+enum { RELEASES_FREE = 5, RELEASES_MAX = 12, RELEASE_DELAY_MS = 50 };
+
 static struct task *
 task_of(struct lease *lease)
 {
@@ -135,6 +138,7 @@ attempt_started(struct core *self, struct lease *lease)
     if (task->state != STATE_LEASED)
         return;
     task->state = STATE_RUNNING;
+    task->releases = 0;
     watch_notify(self, task);
 }
 
@@ -181,6 +185,16 @@ attempt_lost(struct core *self, struct lease *lease)
     task_attempt_lost(self, task_of(lease));
 }
 
+// Given back and taken again in a circle, a job would cost two marks a round.
+static int64_t
+release_delay_ms(struct task *task)
+{
+    if (task->releases < RELEASES_MAX)
+        task->releases++;
+    int over = task->releases - RELEASES_FREE;
+    return over > 0 ? RELEASE_DELAY_MS << over : 0;
+}
+
 static void
 attempt_release(struct core *self, struct lease *lease)
 {
@@ -192,7 +206,11 @@ attempt_release(struct core *self, struct lease *lease)
         task_mark(self, task, MARK_RELEASE);
         commit_lazily(self);
     }
-    task_place(self, task);
+    int64_t delay_ms = release_delay_ms(task);
+    if (delay_ms > 0 && !task->cancel)
+        task_back_off(self, task, delay_ms);
+    else
+        task_place(self, task);
 }
 
 const struct lease_kind task_kind = {

@@ -29,7 +29,7 @@ call_destroy(struct core *self, struct call **call_p)
         self->waiting_calls--;
     }
     if (call->caller)
-        DL_DELETE2(call->caller->made, call, made_prev, made_next);
+        HASH_DELETE(made, call->caller->made, call);
     HASH_DEL(self->calls, call);
     share_unref(self, &call->share);
     payload_unref(&call->payload);
@@ -63,7 +63,7 @@ answer(struct core *self, struct call *call, const struct wire_msg *answer_msg,
        struct payload *payload)
 {
     if (call->internal) {
-        DL_DELETE2(call->caller->made, call, made_prev, made_next);
+        HASH_DELETE(made, call->caller->made, call);
         call->caller = NULL; // which the next call may free
         struct om_uuid tenant = { 0 };
         enum om_rc rc = worker_of_key(answer_msg, payload, &tenant);
@@ -200,7 +200,8 @@ on_error(struct core *self, const struct input *in)
 
 static struct call *
 call_create(struct core *self, struct queue_state *queue, const struct om_uuid *tenant,
-            struct session *caller, struct om_str header, struct payload *payload)
+            struct session *caller, struct om_str id, struct om_str header,
+            struct payload *payload)
 {
     struct call *call = core_alloc(sizeof(*call));
     call->number = ++self->last_call;
@@ -212,7 +213,8 @@ call_create(struct core *self, struct queue_state *queue, const struct om_uuid *
     call->share = share_get(self, queue, tenant);
     call->caller = caller;
     call->asker.conn = caller->conn;
-    DL_APPEND2(caller->made, call, made_prev, made_next);
+    label_set(&call->asker.id, id);
+    HASH_ADD_KEYPTR(made, caller->made, call->asker.id.text, call->asker.id.size, call);
     HASH_ADD(hh, self->calls, number, sizeof(call->number), call);
     self->waiting_calls++;
     call->share->waiting_calls++;
@@ -261,9 +263,8 @@ on_call(struct core *self, const struct input *in)
     }
     om_buf_reset(&self->scratch);
     wire_encode(WIRE_CALL, msg, &self->scratch);
-    struct call *call = call_create(self, queue, &in->tenant, in->session,
+    struct call *call = call_create(self, queue, &in->tenant, in->session, msg->id,
                                     om_buf_str(&self->scratch), in->payload);
-    label_set(&call->asker.id, msg->id);
     call->from = in->session->role;
     set_deadline(self, call, WIRE_HAS(msg, ttl_ms) ? msg->ttl_ms : CALL_TTL_MS);
 }
@@ -289,7 +290,7 @@ call_resolve_key(struct core *self, struct session *session, struct om_str crede
     static const struct om_uuid nobody;
     struct queue_state *queue = queue_get(self, &nobody, msg.queue);
     struct call *call =
-        call_create(self, queue, &nobody, session, om_buf_str(&header), payload);
+        call_create(self, queue, &nobody, session, msg.id, om_buf_str(&header), payload);
     call->from = ROLE_BROKER;
     call->internal = true;
     set_deadline(self, call, CALL_TTL_MS);
@@ -336,11 +337,13 @@ call_hand_out(struct core *self, struct queue_state *queue, struct credit *credi
 void
 on_call_cancel(struct core *self, const struct input *in)
 {
-    struct call *call, *next;
-    for (call = in->session->made; call; call = next) {
-        next = call->made_next;
-        if (!om_str_eq(label_str(&call->asker.id), in->msg->id))
-            continue;
+    if (!WIRE_HAS(in->msg, id))
+        return;
+    for (;;) {
+        struct call *call = NULL;
+        HASH_FIND(made, in->session->made, in->msg->id.data, in->msg->id.size, call);
+        if (!call)
+            return;
         tell_worker_to_stop(self, call);
         call_destroy(self, &call);
     }

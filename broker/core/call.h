@@ -21,9 +21,8 @@ struct call {
     size_t chunk_bytes;
     struct item item;
     struct timer timer;
-    struct call *made_prev, *made_next;
     struct call *taken_prev, *taken_next;
-    UT_hash_handle hh;
+    UT_hash_handle hh, made; // by its number; of its caller, by the CALL's id
 };
 
 // Pass the next waiting call of the queue to the session of `credit`; false if none

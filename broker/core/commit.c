@@ -296,22 +296,46 @@ refuse_submits(struct core *self, struct pending *pending, enum om_rc rc)
     batch->count = kept;
 }
 
+// Who waits for a batch that finds no room is told so now. It is still written when there
+// is room again: asking once more is harmless.
+static void
+answer_waiting(struct core *self, enum om_rc rc)
+{
+    for (struct pending *pending = self->oldest; pending; pending = pending->next)
+        for (struct group *group = pending->groups; group; group = group->next) {
+            struct wire_msg msg;
+            struct out *send = group->send;
+            if (!send || group->effect == EFFECT_SUBMIT ||
+                wire_decode((struct om_str){ send->header, send->size }, &msg) != OM_OK ||
+                !WIRE_HAS(&msg, id))
+                continue;
+            out_error(self, send->conn, msg.id, rc, NULL);
+            out_destroy(&group->send);
+        }
+}
+
 void
 commit_done(struct core *self, enum om_rc rc)
 {
     self->batch_out = false;
+    self->full_until_ms = 0;
     if (rc == OM_OK) {
         finish_oldest(self);
         return;
     }
     take_numbers_back(self, &self->oldest->batch);
     refuse_submits(self, self->oldest, rc);
+    int64_t wait_ms =
+        self->conf.retry_base_ms / 2 + core_random(self, self->conf.retry_base_ms);
+    if (rc == OM_ENOSPACE) {
+        self->full_until_ms = self->now.mono_ms + wait_ms;
+        answer_waiting(self, rc);
+    }
     if (self->oldest->batch.count == 0) {
         finish_oldest(self);
         return;
     }
-    self->retry_commit_ms = self->now.mono_ms + self->conf.retry_base_ms / 2 +
-                            core_random(self, self->conf.retry_base_ms);
+    self->retry_commit_ms = self->now.mono_ms + wait_ms;
 }
 
 void

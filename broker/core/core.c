@@ -2,6 +2,7 @@
 #include "commit.h"
 #include "events.h"
 #include "lease.h"
+#include "node.h"
 #include "out.h"
 #include "query.h"
 #include "queue.h"
@@ -108,6 +109,7 @@ core_destroy(struct core **self_p)
     query_destroy_all(self);
     run_destroy_all(self);
     lease_forget_all(self);
+    node_destroy_all(self);
     for (struct queue_state *queue; (queue = self->queues);) {
         HASH_DEL(self->queues, queue);
         free(queue);
@@ -157,6 +159,7 @@ enum allowed {
     WITHOUT_SESSION = 1, // opens one
     PLATFORM = 2,        // from platform roles only
     IGNORED_OUTSIDE = 4, // without a session nothing is answered
+    NEEDS_DISK = 8,      // refused while nothing can be written
 };
 
 struct handler {
@@ -173,13 +176,14 @@ static const struct handler handlers[256] = {
     [WIRE_CALL] = { on_call, PLATFORM },
     [WIRE_REPLY] = { on_reply, 0 },
     [WIRE_CALL_CANCEL] = { on_call_cancel, PLATFORM },
-    [WIRE_PUBLISH] = { on_publish, PLATFORM },
+    [WIRE_PUBLISH] = { on_publish, PLATFORM | NEEDS_DISK },
     [WIRE_GET] = { on_get, PLATFORM },
     [WIRE_LIST] = { on_list, PLATFORM },
-    [WIRE_CANCEL] = { on_cancel, PLATFORM },
-    [WIRE_RETRY] = { on_retry, PLATFORM },
+    [WIRE_CANCEL] = { on_cancel, PLATFORM | NEEDS_DISK },
+    [WIRE_RETRY] = { on_retry, PLATFORM | NEEDS_DISK },
     [WIRE_WATCH] = { on_watch, PLATFORM },
     [WIRE_UNWATCH] = { on_unwatch, PLATFORM },
+    [WIRE_WORKERS] = { on_workers, PLATFORM },
     [WIRE_CREDIT] = { on_credit, 0 },
     [WIRE_START] = { on_start, 0 },
     [WIRE_BEAT] = { on_beat, 0 },
@@ -234,6 +238,8 @@ handle(struct core *self, struct input *in)
         out_error(self, in->conn, msg->id, OM_EFORBIDDEN, NULL);
     else if (!find_tenant(in))
         out_error(self, in->conn, msg->id, OM_EINVAL, "this is no tenant id");
+    else if (handler->allowed & NEEDS_DISK && self->now.mono_ms < self->full_until_ms)
+        out_error(self, in->conn, msg->id, OM_ENOSPACE, NULL);
     else
         handler->on(self, in);
 }

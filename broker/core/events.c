@@ -5,7 +5,7 @@
 #include "events.h"
 #include "out.h"
 
-enum { METER_MAX = 64, EVENT_ID_MAX = 160 };
+enum { METER_MAX = 64, NUMBER_MAX = 8, EVENT_ID_MAX = 160 };
 
 size_t
 events_count(struct om_str list)
@@ -75,6 +75,31 @@ own_item(struct core *self, const struct wire_usage *item)
     return om_buf_str(&self->scratch);
 }
 
+// How many items of the same meter there are before the one behind which `left` stand.
+static size_t
+same_before(struct om_str usage, size_t left, struct om_str meter)
+{
+    struct rec_iter iter = rec_iter(usage);
+    struct wire_usage item;
+    struct om_str bytes;
+    size_t same = 0;
+    while (iter.left > left + 1 && next_valid(&iter, &wire_usage_rec, &item, &bytes))
+        same += iter.left > left && om_str_eq(item.meter, meter);
+    return same;
+}
+
+// Write the id of an item's event behind the prefix in `id`: its meter, and from the
+// second of the same meter on a number, because an id is applied once.
+static size_t
+put_usage_id(char id[EVENT_ID_MAX], size_t size, struct om_str meter, size_t same)
+{
+    memcpy(id + size, meter.data, meter.size);
+    size += meter.size;
+    if (same > 0)
+        size += (size_t)snprintf(id + size, EVENT_ID_MAX - size, "/%zu", same + 1);
+    return size;
+}
+
 void
 events_add_usage(struct core *self, const struct events_origin *origin,
                  struct om_str prefix, struct om_str usage)
@@ -83,15 +108,15 @@ events_add_usage(struct core *self, const struct events_origin *origin,
     struct wire_usage item;
     struct om_str bytes;
     char id[EVENT_ID_MAX];
-    assert(prefix.size + 1 + METER_MAX <= sizeof(id));
+    assert(prefix.size + 1 + METER_MAX + NUMBER_MAX <= sizeof(id));
     memcpy(id, prefix.data, prefix.size);
     id[prefix.size] = '/';
     while (next_valid(&iter, &wire_usage_rec, &item, &bytes)) {
-        memcpy(id + prefix.size + 1, item.meter.data, item.meter.size);
+        size_t same = same_before(usage, iter.left, item.meter);
+        size_t size = put_usage_id(id, prefix.size + 1, item.meter, same);
         if (origin->own_worker)
             bytes = own_item(self, &item);
-        add(self, origin, OM_LIT("usage"),
-            (struct om_str){ id, prefix.size + 1 + item.meter.size }, bytes,
+        add(self, origin, OM_LIT("usage"), (struct om_str){ id, size }, bytes,
             self->now.wall_ms);
     }
 }

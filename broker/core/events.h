@@ -20,7 +20,8 @@ bool events_valid(struct om_str list);
 void events_add(struct core *self, const struct events_origin *origin,
                 struct om_str list);
 
-// Add usage as events of topic "usage" with the ids "<prefix>/<meter>". What a tenant's
+// Add usage as events of topic "usage" with the ids "<prefix>/<meter>", and for further
+// items of the same meter "<prefix>/<meter>/2" and so on. What a tenant's
 // own worker meters is kept apart from the platform's meters: its names begin with
 // "own.".
 void events_add_usage(struct core *self, const struct events_origin *origin,

@@ -39,6 +39,7 @@ struct call;
 struct credit;
 struct group;
 struct lease;
+struct node;
 struct queue_state;
 struct recent;
 struct replay;
@@ -83,7 +84,7 @@ struct core {
     double disk_free;
 
     struct session *sessions;
-    struct lease *orphans; // leases of workers that are not connected
+    struct node *nodes; // with leases of workers that are not connected
     struct recent *recents;
     uint64_t last_lease;
 
@@ -106,6 +107,7 @@ struct core {
     struct pending *spare;
     bool batch_out;
     int64_t last_batch, retry_commit_ms;
+    int64_t full_until_ms; // the disk was full at the last commit, try again then
     size_t pending_count;
     struct out *sends, **sends_end, *given; // given: borrowed by the caller
     struct query *queries, *asked;          // to hand out; under way

@@ -1,5 +1,6 @@
 #include "lease.h"
 #include "call.h"
+#include "node.h"
 #include "out.h"
 #include "queue.h"
 #include "run.h"
@@ -60,9 +61,17 @@ lease_forget_all(struct core *self)
 // ---- the life of a lease
 
 static struct lease **
-list_of(struct core *self, const struct lease *lease)
+list_of(const struct lease *lease)
 {
-    return lease->session ? &lease->session->leases : &self->orphans;
+    return lease->session ? &lease->session->leases : &lease->home->orphans;
+}
+
+static void
+leave_home(struct core *self, struct lease *lease)
+{
+    struct node *home = lease->home;
+    lease->home = NULL;
+    node_tidy(self, home);
 }
 
 static void
@@ -70,10 +79,14 @@ attach(struct core *self, struct lease *lease, struct session *session)
 {
     if (lease->session == session)
         return;
-    struct lease **from = list_of(self, lease);
+    struct lease **from = list_of(lease);
     DL_DELETE(*from, lease);
+    if (session)
+        leave_home(self, lease);
+    else
+        lease->home = lease->session->home;
     lease->session = session;
-    struct lease **to = list_of(self, lease);
+    struct lease **to = list_of(lease);
     DL_APPEND(*to, lease);
 }
 
@@ -183,8 +196,9 @@ lease_end(struct core *self, struct lease *lease, core_conn conn)
     }
     if (lease->share)
         lease->share->in_flight--;
-    struct lease **list = list_of(self, lease);
+    struct lease **list = list_of(lease);
     DL_DELETE(*list, lease);
+    leave_home(self, lease);
     lease->session = NULL;
     lease->active = false;
     self->stats.leased--;
@@ -207,7 +221,8 @@ lease_restore(struct core *self, struct lease *lease, const struct wire_token *t
     set_class(self, lease);
     if (lease->share)
         lease->share->in_flight++;
-    DL_APPEND(self->orphans, lease);
+    lease->home = node_of_queue(self, lease->queue, &lease->node);
+    DL_APPEND(lease->home->orphans, lease);
     self->stats.leased++;
 }
 
@@ -251,10 +266,8 @@ void
 lease_lose_earlier(struct core *self, struct session *session)
 {
     struct lease *lease, *next;
-    DL_FOREACH_SAFE (self->orphans, lease, next) {
-        if (!queue_serves(lease->queue, session) ||
-            !om_str_eq(label_str(&lease->node), label_str(&session->node)) ||
-            lease->incarnation == session->incarnation)
+    DL_FOREACH_SAFE (session->home->orphans, lease, next) {
+        if (lease->incarnation == session->incarnation)
             continue;
         self->stats.lost++;
         lease->kind->lost(self, lease);
@@ -378,6 +391,8 @@ on_beat(struct core *self, const struct input *in)
         WIRE_SET(&msg, stale, list_pack(&stale, &stale_list));
     if (cancel.count)
         WIRE_SET(&msg, tokens, list_pack(&cancel, &cancel_list));
+    if (in->session->draining)
+        WIRE_SET(&msg, drain, true);
     out_send(self, in->conn, WIRE_BEAT_ACK, &msg, NULL);
     om_buf_finish(&stale_list);
     om_buf_finish(&cancel_list);

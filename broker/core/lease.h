@@ -40,13 +40,14 @@ struct lease {
     struct queue_state *queue;
     struct share *share;     // where it counts as in flight; NULL for a run
     struct session *session; // NULL: of a worker that is not connected
+    struct node *home;       // then the node it waits for
     struct credit *credit;   // reserved, until JOB is sent
     struct label node;
     int64_t incarnation;
     int64_t lease_ms, hard_ms;
     int64_t expires_ms, hard_at_ms; // mono clock
     struct timer timer;
-    struct lease *prev, *next; // in its session's list or the core's list of orphans
+    struct lease *prev, *next; // in its session's list or its node's list of orphans
 };
 
 // A lease that ended by its worker's word: the word said again gets DONE_ACK again.
@@ -89,7 +90,7 @@ bool token_eq(const struct wire_token *a, const struct wire_token *b);
 void lease_orphan_all(struct core *self, struct session *session);
 void lease_release_unstarted(struct core *self, struct session *session);
 
-// Leases an earlier incarnation of the session's node held are lost.
+// Leases an earlier incarnation of the node of an open session held are lost.
 void lease_lose_earlier(struct core *self, struct session *session);
 
 // The session holds these (HELLO's list): it keeps those that are current.

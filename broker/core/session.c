@@ -2,6 +2,7 @@
 
 #include "call.h"
 #include "lease.h"
+#include "node.h"
 #include "out.h"
 #include "queue.h"
 #include "session.h"
@@ -80,6 +81,9 @@ session_close(struct core *self, struct session **session_p)
     for (struct credit *credit; (credit = session->credits);)
         credit_destroy(self, &credit);
     HASH_DEL(self->sessions, session);
+    if (session->home && session->home->session == session)
+        session->home->session = NULL;
+    node_tidy(self, session->home);
     om_buf_finish(&session->held);
     free(session);
     self->stats.sessions--;
@@ -104,24 +108,16 @@ welcome(struct core *self, const struct session *session)
     out_send(self, session->conn, WIRE_WELCOME, &msg, NULL);
 }
 
-// Another session of the same node, or NULL.
-static struct session *
-find_twin(const struct core *self, const struct session *session)
-{
-    for (struct session *other = self->sessions; other; other = other->hh.next)
-        if (other != session && !other->pending && other->role == session->role &&
-            om_uuid_eq(&other->tenant, &session->tenant) &&
-            om_str_eq(label_str(&other->node), label_str(&session->node)))
-            return other;
-    return NULL;
-}
-
 // A node has one session: a new one takes the place of the one it had, and of what an
 // earlier start of the node held.
 static void
 supersede(struct core *self, struct session *session)
 {
-    for (struct session *twin; (twin = find_twin(self, session));) {
+    struct node *home = node_get(self, session->role, &session->tenant, &session->node);
+    struct session *twin = home->session;
+    session->home = home;
+    home->session = session;
+    if (twin) {
         if (twin->incarnation == session->incarnation)
             call_move_taken(twin, session);
         session_close(self, &twin); // and perhaps sessions that waited for its answer

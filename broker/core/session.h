@@ -7,17 +7,19 @@ struct session {
     enum role role;
     struct om_uuid tenant; // of ROLE_TENANT
     struct label node, hello;
+    struct node *home; // NULL while it is pending
     int64_t incarnation;
     char holder[96]; // "<node>#<incarnation>", as marks of its leases name it
     bool pending; // its key is being looked up
     bool suspect; // a send to it failed and it has not spoken since
+    bool draining; // it was told to take no new work
     int64_t heard_ms;
     struct om_buf held; // of its HELLO, while it is pending
     struct timer timer;
     size_t credit_count;
     struct credit *credits;
     struct lease *leases;
-    struct call *made, *taken; // calls it waits for; calls it works on
+    struct call *made, *taken; // calls it waits for, by their id; calls it works on
     struct watch *watches; // by the id of their WATCH
     UT_hash_handle hh;
 };

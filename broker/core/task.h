@@ -47,6 +47,7 @@ struct task {
     struct asker asker; // of SUBMIT or RETRY
     struct lease lease;
     struct change_slot lease_mark; // of the last attempt
+    uint8_t releases;              // in a row
     struct item item;
     struct timer backoff; // mono clock
     struct timer wall;    // due or expiry, wall clock

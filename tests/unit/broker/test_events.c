@@ -256,3 +256,45 @@ Test(events, of_a_submit_and_usage_of_its_result_are_in_the_same_commit)
     om_buf_finish(&list);
     bench_finish(&bench);
 }
+
+Test(events, of_one_meter_used_twice_in_an_attempt_have_ids_of_their_own)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    struct om_uuid id = bench_submitted(&bench, "omni.inference");
+    bench_take_job(&bench, BENCH_WORKER, token);
+    cr_assert(bench_commit(&bench, OM_OK));
+
+    static const char *const meters[] = { "tokens", "calls", "tokens", "tokens" };
+    static const char *const ends[] = { "tokens", "calls", "tokens/2", "tokens/3" };
+    struct om_buf list = { 0 };
+    om_pack_array(&list, OM_COUNT(meters));
+    for (size_t i = 0; i < OM_COUNT(meters); i++) {
+        struct wire_usage usage = { 0 };
+        REC_SET(&usage, wire_usage, meter, om_str(meters[i]));
+        REC_SET(&usage, wire_usage, quantity, 1);
+        rec_encode(&wire_usage_rec, &usage, &list);
+    }
+    struct wire_msg done = { 0 };
+    WIRE_SET(&done, token, ((struct om_str){ token, sizeof(token) }));
+    WIRE_SET(&done, usage, om_buf_str(&list));
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_DONE, &done, "r");
+    om_buf_finish(&list);
+    struct batch *batch = core_take_batch(bench.core);
+    cr_assert(batch);
+    cr_assert_eq(batch->count, 1 + OM_COUNT(meters));
+    for (size_t i = 0; i < OM_COUNT(meters); i++) {
+        char expected[128];
+        snprintf(expected, sizeof(expected), "%s/1/%s", bench_task_text(&id).data,
+                 ends[i]);
+        struct om_str found = batch->changes[1 + i].event.id;
+        cr_expect(om_str_eq(found, om_str(expected)), "%.*s", (int)found.size,
+                  found.data);
+    }
+    core_committed(bench.core, bench.now, &batch, OM_OK);
+    bench_finish(&bench);
+}
