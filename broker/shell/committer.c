@@ -5,10 +5,7 @@
 #include "clock.h"
 #include "committer.h"
 
-enum {
-    SWEEP_MS = 60 * 1000, // between two sweeps of the purge
-    SLICE_MS = 4,         // between two of its slices, so that commits go first
-};
+enum { SWEEP_MS = 60 * 1000 }; // between two sweeps of the purge
 
 struct committer {
     struct committer_conf conf;
@@ -22,7 +19,7 @@ struct committer {
     bool stop;
 };
 
-// Wait until there is a batch, the end, or something to purge.
+// Wait until there is a batch, the end, or it is time to purge.
 static struct batch *
 wait_for_batch(struct committer *self, int64_t purge_ms, bool *stop)
 {
@@ -56,14 +53,11 @@ run(void *context)
     int64_t purge_ms = om_clock_mono_ms() + SWEEP_MS;
     for (bool stop = false; !stop;) {
         struct batch *batch = wait_for_batch(self, purge_ms, &stop);
-        if (batch) {
+        if (batch)
             hand_back(self, batch, store_commit(self->conf.store, batch));
-            store_checkpoint(self->conf.store);
-        }
         if (!stop && om_clock_mono_ms() >= purge_ms) {
-            bool more = store_purge(self->conf.store, om_clock_wall_ms(),
-                                    self->conf.retention_ms);
-            purge_ms = om_clock_mono_ms() + (more ? SLICE_MS : SWEEP_MS);
+            store_purge(self->conf.store, om_clock_wall_ms(), self->conf.retention_ms);
+            purge_ms = om_clock_mono_ms() + SWEEP_MS;
         }
     }
     return NULL;

@@ -1,4 +1,4 @@
-// committer.h - the thread that writes: one batch at a time, and tidies up in between.
+// committer.h - the thread that commits: one batch at a time.
 //
 // The I/O thread gives a batch and takes it back; `wake_fd`, an eventfd, is written when
 // one is done. No other thread commits.

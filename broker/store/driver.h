@@ -5,13 +5,13 @@
 
 struct store_driver {
     const char *scheme; // the URL's beginning, with its colon
-    enum om_rc (*open)(const char *place, struct store **out, const char **why);
+    enum om_rc (*open)(const char *place, struct store **out);
     void (*close)(struct store *self);
     enum om_rc (*load)(struct store *self, const struct store_loader *loader);
     enum om_rc (*commit)(struct store *self, struct batch *batch);
-    void (*checkpoint)(struct store *self);
     void (*read)(struct store *self, struct read *read);
-    bool (*purge)(struct store *self, int64_t now_ms, int64_t retention_ms);
+    void (*purge)(struct store *self, int64_t now_ms, int64_t retention_ms);
+    enum om_rc (*settle)(struct store *self);
     double (*disk_free)(const struct store *self);
 };
 
@@ -20,4 +20,8 @@ struct store {
     uint32_t epoch;
 };
 
-extern const struct store_driver store_sqlite;
+// Keep the text as what store_open()'s *why will say on this thread; returns `rc`.
+enum om_rc store_refuse(enum om_rc rc, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+extern const struct store_driver store_journal;

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -8,44 +7,7 @@
 #include <unistd.h>
 
 #include "sqlite.h"
-
-// Migration N brings a database from schema N to N + 1; user_version holds the schema. A
-// row is never changed once it was released.
-static const char *const migrations[] = {
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
-    "INSERT INTO meta VALUES ('epoch', 0), ('task_seq', 0);"
-
-    "CREATE TABLE task (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, tenant BLOB NOT NULL,"
-    " created_ms INTEGER NOT NULL, queue TEXT NOT NULL, kind TEXT NOT NULL, header BLOB,"
-    " payload BLOB);"
-    "CREATE UNIQUE INDEX task_id ON task (id);"
-    "CREATE INDEX task_tenant ON task (tenant, seq);"
-
-    // `n` orders a task's marks.
-    "CREATE TABLE mark (task_seq INTEGER NOT NULL, n INTEGER NOT NULL,"
-    " kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, due_ms INTEGER NOT NULL,"
-    " attempt INTEGER NOT NULL, epoch INTEGER NOT NULL, lease INTEGER NOT NULL,"
-    " node TEXT, code TEXT, text TEXT, PRIMARY KEY (task_seq, n)) WITHOUT ROWID;"
-
-    // `tenant` is NULL for the many that succeeded, which keeps the index small.
-    "CREATE TABLE result (seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, tenant BLOB,"
-    " attempts INTEGER NOT NULL, lost INTEGER NOT NULL, started_ms INTEGER NOT NULL,"
-    " finished_ms INTEGER NOT NULL, code TEXT, text TEXT, ctype TEXT, payload BLOB);"
-    "CREATE INDEX result_tenant ON result (tenant, state, seq) WHERE tenant IS NOT NULL;"
-
-    // The topic stands in the key so that a subscriber's run is read without a search
-    // among the events of others.
-    "CREATE TABLE event (shard INTEGER NOT NULL, topic TEXT NOT NULL, seq INTEGER NOT "
-    "NULL,"
-    " id TEXT NOT NULL, tenant BLOB NOT NULL, at_ms INTEGER NOT NULL, traceparent TEXT,"
-    " body BLOB NOT NULL, PRIMARY KEY (shard, topic, seq)) WITHOUT ROWID;"
-
-    // The newest event that was purged: a shard's numbers are never used again.
-    "CREATE TABLE shard (shard INTEGER PRIMARY KEY, seq INTEGER NOT NULL);"
-
-    "CREATE TABLE cursor (queue TEXT NOT NULL, shard INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL, PRIMARY KEY (queue, shard)) WITHOUT ROWID;",
-};
+#include "sqlite_schema.h"
 
 enum {
     SCHEMA = OM_COUNT(migrations),
@@ -53,25 +15,13 @@ enum {
     BUSY_MS = 2000,    // somebody reads the file with a tool
 };
 
-static _Thread_local char why_text[512];
-
 // ---- opening
-
-static enum om_rc __attribute__((format(printf, 2, 3)))
-refuse(enum om_rc rc, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why_text, sizeof(why_text), format, args);
-    va_end(args);
-    return rc;
-}
 
 static enum om_rc
 refuse_db(sqlite3 *db, const char *path)
 {
     int code = sqlite3_errcode(db);
-    return refuse(sqlite_rc(db, code), "%s: %s", path, sqlite3_errmsg(db));
+    return store_refuse(sqlite_rc(db, code), "%s: %s", path, sqlite3_errmsg(db));
 }
 
 // Hold the file for this process. A lock file of its own, because SQLite's locks on the
@@ -82,31 +32,30 @@ lock_file(struct sqlite_store *self, const char *path)
     char lock_path[4096];
     int size = snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
     if (size < 0 || (size_t)size >= sizeof(lock_path))
-        return refuse(OM_EDB, "%s: the path is too long", path);
+        return store_refuse(OM_EDB, "%s: the path is too long", path);
     self->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (self->lock_fd < 0)
-        return refuse(errno == ENOSPC ? OM_ENOSPACE : OM_EDB, "%s: %s", lock_path,
-                      strerror(errno));
+        return store_refuse(errno == ENOSPC ? OM_ENOSPACE : OM_EDB, "%s: %s", lock_path,
+                            strerror(errno));
     if (flock(self->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return refuse(OM_ECONFLICT, "%s is in use by another process", path);
+        return store_refuse(OM_ECONFLICT, "%s is in use by another process", path);
 
     // SQLite gives its own files the mode of this one.
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return refuse(errno == ENOSPC ? OM_ENOSPACE : OM_EDB, "%s: %s", path,
-                      strerror(errno));
+        return store_refuse(errno == ENOSPC ? OM_ENOSPACE : OM_EDB, "%s: %s", path,
+                            strerror(errno));
     close(fd);
-
     const char *slash = strrchr(path, '/');
     self->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    return self->directory ? OM_OK : refuse(OM_EDB, "no memory");
+    return self->directory ? OM_OK : store_refuse(OM_EDB, "no memory");
 }
 
 static int
-connect_file(const char *path, sqlite3 **out)
+connect_file(const char *path, const char *vfs, sqlite3 **out)
 {
     int code =
-        sqlite3_open_v2(path, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+        sqlite3_open_v2(path, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs);
     if (code == SQLITE_OK)
         code = sqlite3_extended_result_codes(*out, 1);
     if (code == SQLITE_OK)
@@ -135,7 +84,7 @@ migrate(sqlite3 *db, const char *path)
     if (query_i64(db, "PRAGMA user_version", &schema) != SQLITE_OK)
         return refuse_db(db, path);
     if (schema > SCHEMA)
-        return refuse(
+        return store_refuse(
             OM_ECONFLICT,
             "%s was made by a newer omni-broker (schema %lld; this one knows up to "
             "%d): install that version, or restore a backup made before it",
@@ -162,14 +111,32 @@ migrate(sqlite3 *db, const char *path)
 static enum om_rc
 bump_epoch(struct sqlite_store *self, const char *path)
 {
-    int64_t epoch = 0;
+    int64_t epoch = 0, journal = 0, applied = 0;
     if (query_i64(
             self->writer,
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value",
-            &epoch) != SQLITE_OK)
+            &epoch) != SQLITE_OK ||
+        query_i64(self->writer, "SELECT value FROM meta WHERE name = 'journal'",
+                  &journal) != SQLITE_OK ||
+        query_i64(self->writer, "SELECT value FROM meta WHERE name = 'applied'",
+                  &applied) != SQLITE_OK)
         return refuse_db(self->writer, path);
-    self->base.epoch = (uint32_t)epoch;
+    self->epoch = (uint32_t)epoch;
+    self->journal_id = (uint64_t)journal;
+    self->applied = self->synced = applied;
     return OM_OK;
+}
+
+static enum om_rc
+find_greatest_id(struct sqlite_store *self, const char *path)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code =
+        sqlite3_prepare_v2(self->writer, "SELECT max(id) FROM task", -1, &stmt, NULL);
+    if (code == SQLITE_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW)
+        self->greatest_id = sqlite_uuid(stmt, 0);
+    sqlite3_finalize(stmt);
+    return code == SQLITE_ROW ? OM_OK : refuse_db(self->writer, path);
 }
 
 static int
@@ -193,37 +160,58 @@ prepare(sqlite3 *db, const char *const *sql, size_t count, sqlite3_stmt **out)
     return code;
 }
 
+// A connection that only reads. The last one to close would checkpoint; that is the
+// writer's to do.
+static int
+connect_reader(const char *path, const char *vfs, sqlite3 **out)
+{
+    int code = connect_file(path, vfs, out);
+    if (code == SQLITE_OK)
+        code = sqlite3_db_config(*out, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(*out, "PRAGMA query_only = 1; PRAGMA wal_autocheckpoint = 0",
+                            NULL, NULL, NULL);
+    return code;
+}
+
 static enum om_rc
-prepare_all(struct sqlite_store *self, const char *path)
+prepare_all(struct sqlite_store *self, const char *path, const char *vfs)
 {
 #define SQL_TEXT(name, sql) sql,
     static const char *const writes[] = { SQLITE_WRITER_LIST(SQL_TEXT) };
+    static const char *const finds[] = { SQLITE_FINDER_LIST(SQL_TEXT) };
     static const char *const reads[] = { SQLITE_READER_LIST(SQL_TEXT) };
 #undef SQL_TEXT
     if (prepare(self->writer, writes, WRITER_COUNT, self->writes) != SQLITE_OK)
         return refuse_db(self->writer, path);
     sqlite3_wal_hook(self->writer, note_frames, self);
-
-    // The last connection to close would checkpoint; that is the writer's to do.
-    if (connect_file(path, &self->reader) != SQLITE_OK ||
-        sqlite3_db_config(self->reader, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) ||
-        sqlite3_exec(self->reader, "PRAGMA query_only = 1; PRAGMA wal_autocheckpoint = 0",
-                     NULL, NULL, NULL) != SQLITE_OK ||
+    if (connect_reader(path, vfs, &self->finder) != SQLITE_OK ||
+        prepare(self->finder, finds, FINDER_COUNT, self->finds) != SQLITE_OK)
+        return refuse_db(self->finder, path);
+    if (connect_reader(path, vfs, &self->reader) != SQLITE_OK ||
         prepare(self->reader, reads, READER_COUNT, self->reads) != SQLITE_OK)
         return refuse_db(self->reader, path);
     return OM_OK;
 }
 
 static void
-sqlite_close(struct store *store)
+disconnect(sqlite3 *db, sqlite3_stmt **statements, size_t count)
 {
-    struct sqlite_store *self = (struct sqlite_store *)store;
-    for (size_t i = 0; i < READER_COUNT; i++)
-        sqlite3_finalize(self->reads[i]);
-    sqlite3_close(self->reader);
-    for (size_t i = 0; i < WRITER_COUNT; i++)
-        sqlite3_finalize(self->writes[i]);
-    sqlite3_close(self->writer);
+    for (size_t i = 0; i < count; i++)
+        sqlite3_finalize(statements[i]);
+    sqlite3_close(db);
+}
+
+void
+sqlite_close(struct sqlite_store **self_p)
+{
+    struct sqlite_store *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    disconnect(self->finder, self->finds, FINDER_COUNT);
+    disconnect(self->reader, self->reads, READER_COUNT);
+    disconnect(self->writer, self->writes, WRITER_COUNT);
     pthread_mutex_destroy(&self->reading);
     if (self->lock_fd >= 0)
         close(self->lock_fd);
@@ -231,14 +219,12 @@ sqlite_close(struct store *store)
     free(self);
 }
 
-static enum om_rc
-sqlite_open(const char *path, struct store **out, const char **why)
+enum om_rc
+sqlite_open(const char *path, const char *vfs, struct sqlite_store **out)
 {
-    *why = why_text;
     struct sqlite_store *self = calloc(1, sizeof(*self));
     if (!self)
-        return refuse(OM_EDB, "no memory");
-    self->base.driver = &store_sqlite;
+        return store_refuse(OM_EDB, "no memory");
     self->lock_fd = -1;
     self->sweep.shard = -1;
     pthread_mutex_init(&self->reading, NULL);
@@ -247,36 +233,32 @@ sqlite_open(const char *path, struct store **out, const char **why)
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 
     enum om_rc rc = lock_file(self, path);
-    if (rc == OM_OK && connect_file(path, &self->writer) != SQLITE_OK)
+    if (rc == OM_OK && connect_file(path, vfs, &self->writer) != SQLITE_OK)
         rc = refuse_db(self->writer, path);
     if (rc == OM_OK)
         rc = migrate(self->writer, path);
     if (rc == OM_OK)
         rc = bump_epoch(self, path);
     if (rc == OM_OK)
-        rc = prepare_all(self, path);
+        rc = find_greatest_id(self, path);
+    if (rc == OM_OK)
+        rc = prepare_all(self, path, vfs);
     if (rc != OM_OK) {
-        sqlite_close(&self->base);
+        sqlite_close(&self);
         return rc;
     }
-    *out = &self->base;
+    *out = self;
     return OM_OK;
 }
 
-static double
-sqlite_disk_free(const struct store *store)
+double
+sqlite_disk_free(const struct sqlite_store *self)
 {
-    const struct sqlite_store *self = (const struct sqlite_store *)store;
     struct statvfs disk;
     if (statvfs(self->directory, &disk) != 0 || disk.f_blocks == 0)
         return 1;
     return (double)disk.f_bavail / (double)disk.f_blocks;
 }
-
-const struct store_driver store_sqlite = {
-    "sqlite:",         sqlite_open, sqlite_close, sqlite_load,      sqlite_commit,
-    sqlite_checkpoint, sqlite_read, sqlite_purge, sqlite_disk_free,
-};
 
 // ---- statements
 

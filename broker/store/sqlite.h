@@ -1,9 +1,11 @@
-// sqlite.h - the store in one SQLite file. Private to sqlite*.c.
+// sqlite.h - the tables: tasks, results and events in one SQLite file, applied from the
+// journal. Private to the store.
 //
-// Two connections: the committing thread's writes, the reading thread's only reads, so
-// neither needs a lock. The checkpoint runs on the writing connection between commits:
-// SQLite before 3.51.3 can corrupt a WAL whose reset overlaps another connection's commit
-// (https://sqlite.org/wal.html#walresetbug). The WAL is never truncated, only reused.
+// Three connections, each a thread's own, so none needs a lock: the applying thread's
+// writes, the committing thread's looks up ids, the reading thread's reads. Checkpoints
+// run on the writing connection: SQLite before 3.51.3 can corrupt a WAL whose reset
+// overlaps another connection's commit (https://sqlite.org/wal.html#walresetbug). The WAL
+// is never truncated, only reused.
 //
 // Rows are appended and not rewritten, because rewriting a task's row on completion
 // doubles the cost of a job.
@@ -15,13 +17,19 @@
 #include "sqlite_sql.h"
 
 #define SQLITE_ENUM_WRITER(name, sql) WRITER_##name,
+#define SQLITE_ENUM_FINDER(name, sql) FINDER_##name,
 #define SQLITE_ENUM_READER(name, sql) READER_##name,
 enum sqlite_writer { SQLITE_WRITER_LIST(SQLITE_ENUM_WRITER) WRITER_COUNT };
+enum sqlite_finder { SQLITE_FINDER_LIST(SQLITE_ENUM_FINDER) FINDER_COUNT };
 enum sqlite_reader { SQLITE_READER_LIST(SQLITE_ENUM_READER) READER_COUNT };
+
+// A flag of the table `open`: the task waits for its first start, and its row there says
+// all there is to know of it.
+enum { SQLITE_OPEN_WAITING = 1 };
 
 // Where a sweep of the purge is.
 struct sqlite_sweep {
-    bool tasks_done;
+    enum { SWEEP_TASKS, SWEEP_RETAINED, SWEEP_STARTS, SWEEP_EVENTS } stage;
     int64_t task_seq;
     int64_t shard; // -1: before the first
     char topic[64];
@@ -29,17 +37,26 @@ struct sqlite_sweep {
 };
 
 struct sqlite_store {
-    struct store base;
     int lock_fd;
     char *directory;
+    uint32_t epoch;
+    uint64_t journal_id;
 
-    // The committing thread's.
+    // The applying thread's.
     sqlite3 *writer;
     sqlite3_stmt *writes[WRITER_COUNT];
-    bool broken;    // the outcome of a write is unknown: nothing can be written any more
-    uint64_t marks; // written since the start
+    bool broken;                // the outcome of a write is unknown
+    int64_t applied;            // the last record of the journal in the tables
+    int64_t synced;             // the last one that is in them for certain
+    struct om_uuid greatest_id; // of all tasks
+    uint64_t marks;             // written since the start
     int wal_frames, checkpoint_at;
     struct sqlite_sweep sweep;
+
+    // The committing thread's.
+    sqlite3 *finder;
+    sqlite3_stmt *finds[FINDER_COUNT];
+    bool finding; // a read transaction is open
 
     // The reading thread's. `reading` is held during a read, so that a checkpoint which
     // readers kept from finishing can wait for a moment without one.
@@ -47,6 +64,15 @@ struct sqlite_store {
     sqlite3_stmt *reads[READER_COUNT];
     pthread_mutex_t reading;
 };
+
+// Open or create the file, lock it, bring it to this program's schema and bump its epoch,
+// durably. The results of store_open(). `vfs` may be NULL.
+OM_MUST_CHECK enum om_rc sqlite_open(const char *path, const char *vfs,
+                                     struct sqlite_store **out);
+
+void sqlite_close(struct sqlite_store **self_p);
+
+double sqlite_disk_free(const struct sqlite_store *self);
 
 // ---- statements
 
@@ -61,29 +87,83 @@ struct om_uuid sqlite_uuid(sqlite3_stmt *stmt, int column);
 // Run a statement that gives no rows, and reset it. A SQLITE_ code.
 int sqlite_run(sqlite3_stmt *stmt);
 
-// Fill `task` from a row of SQLITE_TASK_COLUMNS; strings are borrowed from the statement.
-void sqlite_task(sqlite3_stmt *row, struct stored_task *task);
-
-// Fold the marks that `marks` (SQLITE_MARKS) finds into `task`, keeping their strings in
-// `keeper`. An ended task has its result's counts and code.
-enum om_rc sqlite_fold(sqlite3_stmt *marks, struct read *keeper,
-                       struct stored_task *task);
-
 // What a SQLITE_ code of a failed statement means.
 enum om_rc sqlite_rc(sqlite3 *db, int code);
 
-// ---- transactions of the committing thread
+// ---- the applying thread
+
+// With this, a transaction is on the disk when it ends; without, at the next checkpoint.
+OM_MUST_CHECK enum om_rc sqlite_sync_each(struct sqlite_store *self, bool each);
 
 OM_MUST_CHECK enum om_rc sqlite_begin(struct sqlite_store *self);
 
-// COMMIT if `code` is SQLITE_OK or SQLITE_DONE, else ROLLBACK. The results of
-// store_commit().
+// COMMIT if `code` is SQLITE_OK or SQLITE_DONE, else ROLLBACK.
+//   OM_ENOSPACE, OM_EDB  rolled back for certain
+//   OM_EINTERNAL         unknown
 OM_MUST_CHECK enum om_rc sqlite_end(struct sqlite_store *self, int code);
 
-// ---- the driver's functions that stand in files of their own
+// Within a transaction. Each gives a SQLITE_ code, SQLITE_DONE for success.
+int sqlite_write_task(struct sqlite_store *self, const struct change_task *task);
+int sqlite_write_open(struct sqlite_store *self, const struct change_task *task,
+                      bool marked);
+int sqlite_write_mark(struct sqlite_store *self, const struct change_mark *mark);
+int sqlite_write_result(struct sqlite_store *self, const struct change_result *result);
+int sqlite_write_event(struct sqlite_store *self, const struct change_event *event);
+int sqlite_write_cursor(struct sqlite_store *self, const struct change_cursor *cursor);
+int sqlite_write_setting(struct sqlite_store *self, const struct change_setting *set);
+int sqlite_write_start(struct sqlite_store *self, const struct change_start *start);
+int sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chunk);
 
-enum om_rc sqlite_load(struct store *store, const struct store_loader *loader);
-enum om_rc sqlite_commit(struct store *store, struct batch *batch);
-void sqlite_checkpoint(struct store *store);
-void sqlite_read(struct store *store, struct read *read);
-bool sqlite_purge(struct store *store, int64_t now_ms, int64_t retention_ms);
+// A statement whose only parameter is a task's seq, or a number.
+int sqlite_write_seq(struct sqlite_store *self, enum sqlite_writer statement,
+                     int64_t seq);
+
+// Checkpoint, if the log has grown enough or `now`. Afterwards `synced` says how much of
+// what was applied is on the disk.
+void sqlite_checkpoint(struct sqlite_store *self, bool now);
+
+// Remove a few rows of what store_purge() is to remove; true when there is more.
+bool sqlite_purge(struct sqlite_store *self, int64_t now_ms, int64_t retention_ms);
+
+// ---- the committing thread
+
+// What is said of a task that is known.
+struct sqlite_known {
+    int64_t seq;
+    struct om_uuid id, tenant;
+    uint8_t hash[32];
+    int64_t until_ms; // of its unique key
+    bool open;        // of its unique key: it is in the `open` table
+};
+
+// OM_OK: found; OM_ENOTFOUND; OM_EDB. The first one opens a read transaction, which stays
+// open until sqlite_find_end().
+OM_MUST_CHECK enum om_rc sqlite_find_id(struct sqlite_store *self,
+                                        const struct om_uuid *id,
+                                        struct sqlite_known *out);
+OM_MUST_CHECK enum om_rc sqlite_find_key(struct sqlite_store *self, enum known_by by,
+                                         const struct om_uuid *tenant, struct om_str key,
+                                         struct sqlite_known *out);
+void sqlite_find_end(struct sqlite_store *self);
+
+// The hash a stored header was submitted with; zero if none.
+void sqlite_header_hash(struct om_str header, uint8_t out[32]);
+
+// ---- the reading thread
+
+enum om_rc sqlite_load(struct sqlite_store *self, const struct store_loader *loader);
+
+// Only the newest event of each shard.
+enum om_rc sqlite_load_shards(struct sqlite_store *self,
+                              const struct store_loader *loader);
+void sqlite_read(struct sqlite_store *self, struct read *read);
+
+// Fill `task` from a row of SQLITE_TASK_COLUMNS; strings are borrowed from the statement.
+void sqlite_task(sqlite3_stmt *row, struct stored_task *task);
+
+// Fold a task's marks into it, keeping their strings in `keeper`, and, of one that
+// depends on others, what became of those. An ended task has its result's counts and
+// code.
+enum om_rc sqlite_fold(struct sqlite_store *self, struct read *keeper,
+                       struct stored_task *task);
+enum om_rc sqlite_fold_parents(struct sqlite_store *self, struct stored_task *task);

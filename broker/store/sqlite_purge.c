@@ -5,19 +5,37 @@ enum {
     EVENT_ROWS = 512,
 };
 
+static void
+next_stage(struct sqlite_store *self)
+{
+    self->sweep.stage++;
+    self->sweep.task_seq = 0;
+}
+
 // ---- ended tasks
 
 static int
 drop_task(struct sqlite_store *self, int64_t seq)
 {
-    static const enum sqlite_writer drops[] = { WRITER_DROP_TASK, WRITER_DROP_RESULT,
-                                                WRITER_DROP_MARKS, WRITER_KEEP_TASK_SEQ };
+    static const enum sqlite_writer drops[] = {
+        WRITER_DROP_TASK, WRITER_DROP_RESULT, WRITER_DROP_MARKS,    WRITER_DROP_CHUNKS,
+        WRITER_DROP_HELD, WRITER_DROP_RETAIN, WRITER_KEEP_TASK_SEQ,
+    };
     int code = SQLITE_DONE;
-    for (size_t i = 0; i < OM_COUNT(drops) && code == SQLITE_DONE; i++) {
-        sqlite3_bind_int64(self->writes[drops[i]], 1, seq);
-        code = sqlite_run(self->writes[drops[i]]);
-    }
+    for (size_t i = 0; i < OM_COUNT(drops) && code == SQLITE_DONE; i++)
+        code = sqlite_write_seq(self, drops[i], seq);
     return code;
+}
+
+// Has the task a retention of its own?
+static bool
+is_retained(struct sqlite_store *self, int64_t seq)
+{
+    sqlite3_stmt *stmt = self->writes[WRITER_RETAINED];
+    sqlite3_bind_int64(stmt, 1, seq);
+    int code = sqlite3_step(stmt);
+    sqlite3_reset(stmt);
+    return code != SQLITE_DONE;
 }
 
 // The next tasks that ended before `cutoff`. A task made after it cannot have ended
@@ -35,19 +53,39 @@ find_ended(struct sqlite_store *self, int64_t cutoff, int64_t found[TASK_ROWS])
         self->sweep.task_seq = sqlite3_column_int64(rows, 0);
         young = sqlite3_column_int64(rows, 1) >= cutoff;
         if (sqlite3_column_type(rows, 2) != SQLITE_NULL &&
-            sqlite3_column_int64(rows, 2) < cutoff)
+            sqlite3_column_int64(rows, 2) < cutoff &&
+            !is_retained(self, self->sweep.task_seq))
             found[count++] = self->sweep.task_seq;
     }
     sqlite3_reset(rows);
-    self->sweep.tasks_done = young || seen < TASK_ROWS;
+    if (young || seen < TASK_ROWS)
+        next_stage(self);
+    return count;
+}
+
+// The next tasks whose own retention is over.
+static size_t
+find_retained(struct sqlite_store *self, int64_t now_ms, int64_t found[TASK_ROWS])
+{
+    sqlite3_stmt *rows = self->writes[WRITER_RETAINED_ENDED];
+    sqlite3_bind_int64(rows, 1, self->sweep.task_seq);
+    sqlite3_bind_int64(rows, 2, TASK_ROWS);
+    size_t count = 0, seen = 0;
+    for (; sqlite3_step(rows) == SQLITE_ROW; seen++) {
+        self->sweep.task_seq = sqlite3_column_int64(rows, 0);
+        if (sqlite3_column_type(rows, 1) != SQLITE_NULL &&
+            sqlite3_column_int64(rows, 1) < now_ms)
+            found[count++] = self->sweep.task_seq;
+    }
+    sqlite3_reset(rows);
+    if (seen < TASK_ROWS)
+        next_stage(self);
     return count;
 }
 
 static enum om_rc
-purge_tasks(struct sqlite_store *self, int64_t cutoff)
+drop_tasks(struct sqlite_store *self, const int64_t *found, size_t count)
 {
-    int64_t found[TASK_ROWS];
-    size_t count = find_ended(self, cutoff, found);
     if (count == 0)
         return OM_OK;
     enum om_rc rc = sqlite_begin(self);
@@ -156,17 +194,43 @@ purge_events(struct sqlite_store *self, int64_t cutoff, enum om_rc *rc)
     }
 }
 
-bool
-sqlite_purge(struct store *store, int64_t now_ms, int64_t retention_ms)
+// ---- starts that count no more
+
+static enum om_rc
+purge_starts(struct sqlite_store *self, int64_t now_ms)
 {
-    struct sqlite_store *self = (struct sqlite_store *)store;
-    int64_t cutoff = now_ms - retention_ms;
+    enum om_rc rc = sqlite_begin(self);
+    if (rc != OM_OK)
+        return rc;
+    sqlite3_stmt *drop = self->writes[WRITER_DROP_STARTS];
+    sqlite3_bind_int64(drop, 1, now_ms);
+    sqlite3_bind_int64(drop, 2, EVENT_ROWS);
+    int code = sqlite_run(drop);
+    if (sqlite3_changes(self->writer) < EVENT_ROWS)
+        next_stage(self);
+    return sqlite_end(self, code);
+}
+
+bool
+sqlite_purge(struct sqlite_store *self, int64_t now_ms, int64_t retention_ms)
+{
+    int64_t cutoff = now_ms - retention_ms, found[TASK_ROWS];
     enum om_rc rc = OM_OK;
     bool more = true;
-    if (!self->sweep.tasks_done)
-        rc = purge_tasks(self, cutoff);
-    else
+    switch (self->sweep.stage) {
+    case SWEEP_TASKS:
+        rc = drop_tasks(self, found, find_ended(self, cutoff, found));
+        break;
+    case SWEEP_RETAINED:
+        rc = drop_tasks(self, found, find_retained(self, now_ms, found));
+        break;
+    case SWEEP_STARTS:
+        rc = purge_starts(self, now_ms);
+        break;
+    case SWEEP_EVENTS:
         more = purge_events(self, cutoff, &rc);
+        break;
+    }
     if (rc != OM_OK || !more) {
         self->sweep = (struct sqlite_sweep){ .shard = -1 };
         return false;

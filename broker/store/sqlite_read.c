@@ -2,7 +2,10 @@
 
 #include "sqlite.h"
 
-enum { RUN_BYTES_MAX = 900 * 1024 }; // of an event run, below WIRE_PAYLOAD_MAX
+enum {
+    RUN_BYTES_MAX = 900 * 1024, // of an event run, below WIRE_PAYLOAD_MAX
+    PARENTS_MAX = 256,          // bits of stored_task.parents_open
+};
 
 // ---- rows
 
@@ -45,11 +48,23 @@ read_mark(sqlite3_stmt *row, const struct stored_task *task, struct change_mark 
     };
 }
 
-enum om_rc
-sqlite_fold(sqlite3_stmt *marks, struct read *keeper, struct stored_task *task)
+// Of an ended task only the tokens count: it may be opened again, and their attempts
+// never repeat.
+static void
+fold_mark(struct stored_task *task, const struct change_mark *mark)
 {
-    if (task->state != STATE_NONE)
+    if (task->state == STATE_NONE)
+        stored_task_mark(task, mark);
+    else if (mark->kind == MARK_LEASE)
+        task->token = mark->token;
+}
+
+enum om_rc
+sqlite_fold(struct sqlite_store *self, struct read *keeper, struct stored_task *task)
+{
+    if (task->state != STATE_NONE && task->state != STATE_FAILED)
         return OM_OK;
+    sqlite3_stmt *marks = self->reads[READER_MARKS];
     sqlite3_bind_int64(marks, 1, task->seq);
     bool kept = true;
     int code;
@@ -58,131 +73,49 @@ sqlite_fold(sqlite3_stmt *marks, struct read *keeper, struct stored_task *task)
         read_mark(marks, task, &mark);
         kept = read_keep(keeper, &mark.node) && read_keep(keeper, &mark.code) &&
                read_keep(keeper, &mark.text);
-        stored_task_mark(task, &mark);
+        fold_mark(task, &mark);
     }
     sqlite3_reset(marks);
     return kept && code == SQLITE_DONE ? OM_OK : OM_EDB;
 }
 
-// ---- loading
-
+// A parent that is not there was purged: it has ended, nobody knows how.
 static enum om_rc
-load_seq(struct sqlite_store *self, const struct store_loader *loader)
+fold_parent(struct sqlite_store *self, struct stored_task *task, size_t place,
+            const struct om_uuid *parent)
 {
-    int64_t seq = 0;
-    sqlite3_stmt *meta = self->writes[WRITER_LOAD_META];
-    sqlite_bind_str(meta, 1, OM_LIT("task_seq"));
-    if (sqlite3_step(meta) == SQLITE_ROW)
-        seq = sqlite3_column_int64(meta, 0);
-    sqlite3_reset(meta);
-    sqlite3_stmt *last = self->writes[WRITER_LOAD_TASK_SEQ];
-    int code = sqlite3_step(last);
-    if (code == SQLITE_ROW && sqlite3_column_int64(last, 0) > seq)
-        seq = sqlite3_column_int64(last, 0);
-    sqlite3_reset(last);
-    loader->task_seq(loader->context, seq);
-    return code == SQLITE_ROW ? OM_OK : OM_EDB;
-}
-
-// A lane is the events of one topic in one shard.
-static int
-newest_of_lane(struct sqlite_store *self, int64_t shard, struct om_str topic,
-               int64_t *seq)
-{
-    sqlite3_stmt *last = self->writes[WRITER_LAST_OF_LANE];
-    sqlite3_bind_int64(last, 1, shard);
-    sqlite_bind_str(last, 2, topic);
-    int code = sqlite3_step(last);
-    if (code == SQLITE_ROW && sqlite3_column_int64(last, 0) > *seq)
-        *seq = sqlite3_column_int64(last, 0);
-    sqlite3_reset(last);
-    return code;
-}
-
-static enum om_rc
-load_shards(struct sqlite_store *self, const struct store_loader *loader)
-{
-    int64_t newest[OM_SHARD_COUNT] = { 0 };
-    sqlite3_stmt *floors = self->writes[WRITER_LOAD_SHARDS];
-    int code;
-    while ((code = sqlite3_step(floors)) == SQLITE_ROW)
-        newest[sqlite3_column_int(floors, 0) & 0xff] = sqlite3_column_int64(floors, 1);
-    sqlite3_reset(floors);
-
-    int64_t shard = -1;
-    char topic[64];
-    size_t topic_size = 0;
-    sqlite3_stmt *next = self->writes[WRITER_NEXT_LANE];
-    while (code == SQLITE_DONE || code == SQLITE_ROW) {
-        sqlite3_bind_int64(next, 1, shard);
-        sqlite_bind_str(next, 2, (struct om_str){ topic, topic_size });
-        code = sqlite3_step(next);
-        if (code != SQLITE_ROW)
-            break;
-        shard = sqlite3_column_int64(next, 0);
-        struct om_str found = sqlite_str(next, 1);
-        if (found.size > sizeof(topic)) {
-            code = SQLITE_CORRUPT;
-            break;
-        }
-        topic_size = found.size;
-        memcpy(topic, found.data, topic_size);
-        sqlite3_reset(next);
-        code = newest_of_lane(self, shard, (struct om_str){ topic, topic_size },
-                              &newest[shard & 0xff]);
+    sqlite3_stmt *row = self->reads[READER_STATE_OF];
+    sqlite_bind_uuid(row, 1, parent);
+    sqlite_bind_uuid(row, 2, &task->tenant);
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW) {
+        enum task_state state = (enum task_state)sqlite3_column_int64(row, 1);
+        if (state == STATE_NONE)
+            task->parents_open[place / 64] |= UINT64_C(1) << place % 64;
+        else if (state != STATE_SUCCEEDED)
+            task->parent_failed = true;
     }
-    sqlite3_reset(next);
-    for (int i = 0; i < OM_SHARD_COUNT; i++)
-        if (newest[i])
-            loader->shard(loader->context, (uint8_t)i, newest[i]);
-    return code == SQLITE_DONE ? OM_OK : OM_EDB;
-}
-
-static enum om_rc
-load_cursors(struct sqlite_store *self, const struct store_loader *loader)
-{
-    sqlite3_stmt *cursors = self->writes[WRITER_LOAD_CURSORS];
-    int code;
-    while ((code = sqlite3_step(cursors)) == SQLITE_ROW) {
-        const struct queue_info *queue = queue_find(sqlite_str(cursors, 0));
-        for (unsigned i = 0; queue && i < SUBSCRIPTION_COUNT; i++)
-            if (&queues[subscriptions[i].queue] == queue)
-                loader->cursor(loader->context, i,
-                               (uint8_t)sqlite3_column_int(cursors, 1),
-                               sqlite3_column_int64(cursors, 2));
-    }
-    sqlite3_reset(cursors);
-    return code == SQLITE_DONE ? OM_OK : OM_EDB;
-}
-
-static enum om_rc
-load_task(struct sqlite_store *self, sqlite3_stmt *row, const struct store_loader *loader)
-{
-    struct stored_task task;
-    sqlite_task(row, &task);
-    OM_AUTO(read_destroy) struct read *keeper = calloc(1, sizeof(*keeper));
-    if (!keeper)
-        return OM_EDB;
-    enum om_rc rc = sqlite_fold(self->writes[WRITER_LOAD_MARKS], keeper, &task);
-    return rc == OM_OK ? loader->task(loader->context, &task) : rc;
+    sqlite3_reset(row);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? OM_OK : OM_EDB;
 }
 
 enum om_rc
-sqlite_load(struct store *store, const struct store_loader *loader)
+sqlite_fold_parents(struct sqlite_store *self, struct stored_task *task)
 {
-    struct sqlite_store *self = (struct sqlite_store *)store;
-    enum om_rc rc = load_seq(self, loader);
-    if (rc == OM_OK)
-        rc = load_shards(self, loader);
-    if (rc == OM_OK)
-        rc = load_cursors(self, loader);
-
-    sqlite3_stmt *tasks = self->writes[WRITER_LOAD_TASKS];
-    int code = SQLITE_DONE;
-    while (rc == OM_OK && (code = sqlite3_step(tasks)) == SQLITE_ROW)
-        rc = load_task(self, tasks, loader);
-    sqlite3_reset(tasks);
-    return rc == OM_OK && code != SQLITE_DONE ? OM_EDB : rc;
+    struct wire_msg msg;
+    if (task->state != STATE_NONE || wire_decode(task->header, &msg) != OM_OK ||
+        !WIRE_HAS(&msg, depends_on))
+        return OM_OK;
+    struct rec_iter iter = rec_iter(msg.depends_on);
+    struct om_str text;
+    enum om_rc rc = OM_OK;
+    for (size_t place = 0;
+         rc == OM_OK && place < PARENTS_MAX && rec_next_str(&iter, &text); place++) {
+        struct om_uuid parent;
+        if (om_typeid_decode(OM_ID_TASK, text, &parent) == OM_OK)
+            rc = fold_parent(self, task, place, &parent);
+    }
+    return rc;
 }
 
 // ---- reads
@@ -194,7 +127,7 @@ keep_task(struct sqlite_store *self, struct read *read, struct stored_task *task
     bool kept = read_keep(read, &task->queue) && read_keep(read, &task->kind) &&
                 read_keep(read, &task->header) && read_keep(read, &task->code) &&
                 read_keep(read, &task->text) && read_keep(read, &task->ctype);
-    return kept ? sqlite_fold(self->reads[READER_MARKS], read, task) : OM_EDB;
+    return kept ? sqlite_fold(self, read, task) : OM_EDB;
 }
 
 static enum om_rc
@@ -239,6 +172,18 @@ find_after(struct sqlite_store *self, const struct read *read, int64_t *seq)
     return code == SQLITE_ROW ? OM_OK : code == SQLITE_DONE ? OM_ENOTFOUND : OM_EDB;
 }
 
+// How the tasks of a list are found.
+static sqlite3_stmt *
+list_rows(struct sqlite_store *self, const struct read *read)
+{
+    if (read->kind == READ_OPEN)
+        return self->reads[READER_LIST_OPEN];
+    if (read->state == STATE_NONE)
+        return self->reads[READER_LIST_ALL];
+    return self->reads[read->state == STATE_SUCCEEDED ? READER_LIST_SUCCEEDED
+                                                      : READER_LIST_STATE];
+}
+
 static enum om_rc
 answer_list(struct sqlite_store *self, struct read *read)
 {
@@ -249,15 +194,14 @@ answer_list(struct sqlite_store *self, struct read *read)
     read->tasks = calloc(read->limit + 1, sizeof(*read->tasks));
     if (!read->tasks)
         return OM_EDB;
-    sqlite3_stmt *rows =
-        self->reads[read->state == STATE_NONE        ? READER_LIST_ALL
-                    : read->state == STATE_SUCCEEDED ? READER_LIST_SUCCEEDED
-                                                     : READER_LIST_STATE];
+    sqlite3_stmt *rows = list_rows(self, read);
     sqlite_bind_uuid(rows, 1, &read->tenant);
     sqlite3_bind_int64(rows, 2, before);
     sqlite3_bind_int64(rows, 3, (int64_t)read->limit);
-    if (sqlite3_bind_parameter_count(rows) == 4)
-        sqlite3_bind_int64(rows, 4, read->state);
+    sqlite3_bind_int64(rows, 4, read->state);
+    sqlite_bind_str(rows, 5, read->queue);
+    sqlite_bind_str(rows, 6, read->task_kind);
+    sqlite_bind_str(rows, 7, read->code);
 
     int code = SQLITE_DONE;
     while (rc == OM_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
@@ -266,6 +210,61 @@ answer_list(struct sqlite_store *self, struct read *read)
     }
     sqlite3_reset(rows);
     return rc == OM_OK && code != SQLITE_DONE ? OM_EDB : rc;
+}
+
+static enum om_rc
+answer_tasks(struct sqlite_store *self, struct read *read)
+{
+    read->tasks = calloc(read->seq_count + 1, sizeof(*read->tasks));
+    if (!read->tasks)
+        return OM_EDB;
+    sqlite3_stmt *row = self->reads[READER_TASK_OF_SEQ];
+    enum om_rc rc = OM_OK;
+    for (size_t i = 0; i < read->seq_count && rc == OM_OK; i++) {
+        sqlite3_bind_int64(row, 1, read->seqs[i]);
+        int code = sqlite3_step(row);
+        if (code == SQLITE_ROW) {
+            struct stored_task *task = &read->tasks[read->count++];
+            sqlite_task(row, task);
+            rc = keep_task(self, read, task);
+            if (rc == OM_OK)
+                rc = sqlite_fold_parents(self, task);
+        } else if (code != SQLITE_DONE) {
+            rc = OM_EDB;
+        }
+        sqlite3_reset(row);
+    }
+    return rc;
+}
+
+static enum om_rc
+answer_chunks(struct sqlite_store *self, struct read *read)
+{
+    read->chunks = calloc(read->limit + 1, sizeof(*read->chunks));
+    if (!read->chunks)
+        return OM_EDB;
+    sqlite3_stmt *rows = self->reads[READER_CHUNKS];
+    sqlite3_bind_int64(rows, 1, read->seq);
+    sqlite3_bind_int64(rows, 2, read->after_seq);
+    sqlite3_bind_int64(rows, 3, (int64_t)read->limit);
+    size_t bytes = 0;
+    enum om_rc rc = OM_OK;
+    int code = SQLITE_DONE;
+    while (rc == OM_OK && bytes < RUN_BYTES_MAX &&
+           (code = sqlite3_step(rows)) == SQLITE_ROW) {
+        struct change_chunk *chunk = &read->chunks[read->count++];
+        *chunk = (struct change_chunk){ .task_seq = read->seq,
+                                        .seq = sqlite3_column_int64(rows, 0),
+                                        .attempt = sqlite3_column_int64(rows, 1),
+                                        .ctype = sqlite_str(rows, 2) };
+        struct om_str payload = sqlite_str(rows, 3);
+        bytes += payload.size;
+        chunk->payload = payload.data ? payload_copy(payload) : NULL;
+        if (!read_keep(read, &chunk->ctype) || (payload.data && !chunk->payload))
+            rc = OM_EDB;
+    }
+    sqlite3_reset(rows);
+    return rc == OM_OK && code != SQLITE_DONE && code != SQLITE_ROW ? OM_EDB : rc;
 }
 
 static enum om_rc
@@ -336,14 +335,13 @@ answer_events(struct sqlite_store *self, struct read *read)
 }
 
 void
-sqlite_read(struct store *store, struct read *read)
+sqlite_read(struct sqlite_store *self, struct read *read)
 {
-    struct sqlite_store *self = (struct sqlite_store *)store;
     static enum om_rc (*const answers[])(struct sqlite_store *, struct read *) = {
-        [READ_TASK] = answer_task,
-        [READ_LIST] = answer_list,
-        [READ_PAYLOAD] = answer_payload,
-        [READ_EVENTS] = answer_events,
+        [READ_TASK] = answer_task,       [READ_LIST] = answer_list,
+        [READ_PAYLOAD] = answer_payload, [READ_EVENTS] = answer_events,
+        [READ_TASKS] = answer_tasks,     [READ_OPEN] = answer_list,
+        [READ_CHUNKS] = answer_chunks,
     };
     pthread_mutex_lock(&self->reading);
     read->rc = OM_EDB;

@@ -1,5 +1,4 @@
-// sqlite_sql.h - every statement of the SQLite store, by connection. Private to
-// sqlite*.c.
+// sqlite_sql.h - every statement of the tables, by connection. Private to sqlite*.c.
 #pragma once
 
 // clang-format off
@@ -9,15 +8,35 @@
 #define SQLITE_MARKS                                                                     \
     "SELECT kind, at_ms, due_ms, attempt, epoch, lease, node, code, text FROM mark"      \
     " WHERE task_seq = ?1 ORDER BY n"
+#define SQLITE_NEXT_LANE                                                                 \
+    "SELECT shard, topic FROM event WHERE (shard, topic) > (?1, ?2)"                     \
+    " ORDER BY shard, topic LIMIT 1"
+#define SQLITE_KNOWN_COLUMNS "t.seq, t.id, t.tenant, t.header"
+#define SQLITE_MATCHES                                                                   \
+    " AND (?5 IS NULL OR t.queue = ?5) AND (?6 IS NULL OR t.kind = ?6)"                  \
+    " AND (?7 IS NULL OR r.code = ?7)"
 
+// The applying thread's.
 #define SQLITE_WRITER_LIST(X)                                                            \
     X(BEGIN, "BEGIN IMMEDIATE")                                                          \
     X(COMMIT, "COMMIT")                                                                  \
     X(ROLLBACK, "ROLLBACK")                                                              \
+    X(SET_APPLIED, "UPDATE meta SET value = ?1 WHERE name = 'applied'")                  \
     X(ADD_TASK,                                                                          \
-      "INSERT INTO task (seq, id, tenant, created_ms, queue, kind, header, payload)"     \
-      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING")            \
-    X(KNOWN_TASK, "SELECT seq, header, tenant FROM task WHERE id = ?1")                  \
+      "INSERT INTO task (seq, id, tenant, created_ms, queue, kind, header, payload,"     \
+      " idem_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING")   \
+    X(ADD_OPEN,                                                                          \
+      "INSERT OR REPLACE INTO open (seq, tenant, queue, priority, created_ms, due_ms,"   \
+      " expires_ms, limit_key, flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")      \
+    X(OPEN_AGAIN,                                                                        \
+      "INSERT OR REPLACE INTO open (seq, tenant, queue, priority, created_ms, due_ms,"   \
+      " expires_ms, flags) SELECT seq, tenant, queue, 5, created_ms, 0, 0, 0 FROM task"  \
+      " WHERE seq = ?1")                                                                 \
+    X(MARK_OPEN, "UPDATE open SET flags = 0 WHERE seq = ?1 AND flags <> 0")              \
+    X(DROP_OPEN, "DELETE FROM open WHERE seq = ?1")                                      \
+    X(ADD_RETAIN, "INSERT OR REPLACE INTO retain (seq, retain_ms) VALUES (?1, ?2)")      \
+    X(HOLD_KEY,                                                                          \
+      "INSERT OR REPLACE INTO held (tenant, key, seq, until_ms) VALUES (?1, ?2, ?3, ?4)")\
     X(ADD_MARK,                                                                          \
       "INSERT INTO mark (task_seq, n, kind, at_ms, due_ms, attempt, epoch, lease, node," \
       " code, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")              \
@@ -29,21 +48,37 @@
     X(DROP_RESULT, "DELETE FROM result WHERE seq = ?1")                                  \
     X(ADD_EVENT,                                                                         \
       "INSERT INTO event (shard, topic, seq, id, tenant, at_ms, traceparent, body)"      \
-      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                        \
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING")                 \
     X(SET_CURSOR,                                                                        \
       "INSERT INTO cursor (queue, shard, seq) VALUES (?1, ?2, ?3)"                       \
       " ON CONFLICT (queue, shard) DO UPDATE SET seq = max(seq, excluded.seq)")          \
+    X(SET_SETTING,                                                                       \
+      "INSERT OR REPLACE INTO setting (tenant, scope, name, weight, concurrency, rate,"  \
+      " rate_ms, paused, purge_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")        \
+    X(ADD_START,                                                                         \
+      "INSERT INTO start (tenant, scope, name, at_ms, count, until_ms)"                  \
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                \
+    X(ADD_CHUNK,                                                                         \
+      "INSERT OR REPLACE INTO chunk (task_seq, seq, attempt, ctype, payload)"            \
+      " VALUES (?1, ?2, ?3, ?4, ?5)")                                                    \
     X(ENDED_TASKS,                                                                       \
       "SELECT t.seq, t.created_ms, r.finished_ms FROM task t"                            \
       " LEFT JOIN result r ON r.seq = t.seq WHERE t.seq > ?1 ORDER BY t.seq LIMIT ?2")   \
+    X(RETAINED, "SELECT 1 FROM retain WHERE seq = ?1")                                   \
+    X(RETAINED_ENDED,                                                                    \
+      "SELECT k.seq, r.finished_ms + k.retain_ms FROM retain k"                          \
+      " LEFT JOIN result r ON r.seq = k.seq WHERE k.seq > ?1 ORDER BY k.seq LIMIT ?2")   \
     X(DROP_TASK, "DELETE FROM task WHERE seq = ?1")                                      \
     X(DROP_MARKS, "DELETE FROM mark WHERE task_seq = ?1")                                \
+    X(DROP_CHUNKS, "DELETE FROM chunk WHERE task_seq = ?1")                              \
+    X(DROP_HELD, "DELETE FROM held WHERE seq = ?1")                                      \
+    X(DROP_RETAIN, "DELETE FROM retain WHERE seq = ?1")                                  \
+    X(DROP_STARTS,                                                                       \
+      "DELETE FROM start WHERE rowid IN"                                                 \
+      " (SELECT rowid FROM start WHERE until_ms < ?1 LIMIT ?2)")                         \
     X(KEEP_TASK_SEQ,                                                                     \
       "UPDATE meta SET value = max(value, ?1) WHERE name = 'task_seq'")                  \
-    X(NEXT_LANE,                                                                         \
-      "SELECT shard, topic FROM event WHERE (shard, topic) > (?1, ?2)"                   \
-      " ORDER BY shard, topic LIMIT 1")                                                  \
-    X(LAST_OF_LANE, "SELECT max(seq) FROM event WHERE shard = ?1 AND topic = ?2")        \
+    X(NEXT_LANE, SQLITE_NEXT_LANE)                                                       \
     X(CURSOR, "SELECT seq FROM cursor WHERE queue = ?1 AND shard = ?2")                  \
     X(APPLIED_EVENTS,                                                                    \
       "SELECT seq, at_ms FROM event WHERE shard = ?1 AND topic = ?2 AND seq <= ?3"       \
@@ -52,18 +87,24 @@
       "DELETE FROM event WHERE shard = ?1 AND topic = ?2 AND seq <= ?3")                 \
     X(KEEP_SHARD_SEQ,                                                                    \
       "INSERT INTO shard (shard, seq) VALUES (?1, ?2)"                                   \
-      " ON CONFLICT (shard) DO UPDATE SET seq = max(seq, excluded.seq)")                 \
-    X(LOAD_META, "SELECT value FROM meta WHERE name = ?1")                               \
-    X(LOAD_TASK_SEQ, "SELECT max(seq) FROM task")                                        \
-    X(LOAD_SHARDS, "SELECT shard, seq FROM shard")                                       \
-    X(LOAD_CURSORS, "SELECT queue, shard, seq FROM cursor")                              \
-    X(LOAD_TASKS,                                                                        \
-      "SELECT " SQLITE_TASK_COLUMNS " FROM task t LEFT JOIN result r ON r.seq = t.seq"   \
-      " WHERE r.seq IS NULL ORDER BY t.seq")                                             \
-    X(LOAD_MARKS, SQLITE_MARKS)
+      " ON CONFLICT (shard) DO UPDATE SET seq = max(seq, excluded.seq)")
 
-// The partial index on results that did not succeed makes rare states quick to list; the
-// many that succeeded are found on the way through the tenant's tasks.
+// The committing thread's: is a task known?
+#define SQLITE_FINDER_LIST(X)                                                            \
+    X(BEGIN, "BEGIN")                                                                    \
+    X(END, "COMMIT")                                                                     \
+    X(BY_ID, "SELECT " SQLITE_KNOWN_COLUMNS " FROM task t WHERE t.id = ?1")              \
+    X(BY_IDEM,                                                                           \
+      "SELECT " SQLITE_KNOWN_COLUMNS " FROM task t WHERE t.tenant = ?1"                  \
+      " AND t.idem_key = ?2 AND t.idem_key IS NOT NULL")                                 \
+    X(BY_UNIQUE,                                                                         \
+      "SELECT " SQLITE_KNOWN_COLUMNS ", h.until_ms, o.seq FROM held h"                   \
+      " CROSS JOIN task t ON t.seq = h.seq LEFT JOIN open o ON o.seq = h.seq"            \
+      " WHERE h.tenant = ?1 AND h.key = ?2")
+
+// The reading thread's, and what is loaded at the start. The partial index on results
+// that did not succeed makes rare states quick to list; the many that succeeded are found
+// on the way through the tenant's tasks.
 #define SQLITE_READER_LIST(X)                                                            \
     X(BEGIN, "BEGIN")                                                                    \
     X(END, "COMMIT")                                                                     \
@@ -71,21 +112,49 @@
     X(TASK,                                                                              \
       "SELECT " SQLITE_TASK_COLUMNS ", r.payload FROM task t"                            \
       " LEFT JOIN result r ON r.seq = t.seq WHERE t.id = ?1 AND t.tenant = ?2")          \
+    X(TASK_OF_SEQ,                                                                       \
+      "SELECT " SQLITE_TASK_COLUMNS " FROM task t"                                       \
+      " LEFT JOIN result r ON r.seq = t.seq WHERE t.seq = ?1")                           \
+    X(STATE_OF,                                                                          \
+      "SELECT t.seq, r.state FROM task t LEFT JOIN result r ON r.seq = t.seq"            \
+      " WHERE t.id = ?1 AND t.tenant = ?2")                                              \
     X(SEQ, "SELECT seq FROM task WHERE id = ?1 AND tenant = ?2")                         \
     X(LIST_ALL,                                                                          \
       "SELECT " SQLITE_TASK_COLUMNS " FROM task t INDEXED BY task_tenant"                \
       " LEFT JOIN result r ON r.seq = t.seq WHERE t.tenant = ?1 AND t.seq < ?2"          \
-      " ORDER BY t.seq DESC LIMIT ?3")                                                   \
+      SQLITE_MATCHES " ORDER BY t.seq DESC LIMIT ?3")                                    \
     X(LIST_SUCCEEDED,                                                                    \
       "SELECT " SQLITE_TASK_COLUMNS " FROM task t INDEXED BY task_tenant"                \
       " CROSS JOIN result r ON r.seq = t.seq WHERE t.tenant = ?1 AND t.seq < ?2"         \
-      " AND r.state = 8 ORDER BY t.seq DESC LIMIT ?3")                                   \
+      " AND r.state = 8" SQLITE_MATCHES " ORDER BY t.seq DESC LIMIT ?3")                 \
     X(LIST_STATE,                                                                        \
       "SELECT " SQLITE_TASK_COLUMNS " FROM result r INDEXED BY result_tenant"            \
       " CROSS JOIN task t ON t.seq = r.seq WHERE r.tenant = ?1 AND r.seq < ?2"           \
-      " AND r.state = ?4 ORDER BY r.seq DESC LIMIT ?3")                                  \
+      " AND r.state = ?4" SQLITE_MATCHES " ORDER BY r.seq DESC LIMIT ?3")                \
+    X(LIST_OPEN,                                                                         \
+      "SELECT " SQLITE_TASK_COLUMNS " FROM open o INDEXED BY open_tenant"                \
+      " CROSS JOIN task t ON t.seq = o.seq LEFT JOIN result r ON r.seq = t.seq"          \
+      " WHERE o.tenant = ?1 AND o.seq < ?2" SQLITE_MATCHES                               \
+      " ORDER BY o.seq DESC LIMIT ?3")                                                   \
     X(PAYLOAD, "SELECT payload FROM task WHERE seq = ?1")                                \
     X(EVENTS,                                                                            \
       "SELECT seq, id, tenant, at_ms, body, traceparent FROM event"                      \
-      " WHERE shard = ?1 AND topic = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4")
+      " WHERE shard = ?1 AND topic = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4")             \
+    X(CHUNKS,                                                                            \
+      "SELECT seq, attempt, ctype, payload FROM chunk"                                   \
+      " WHERE task_seq = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")                         \
+    X(NEXT_LANE, SQLITE_NEXT_LANE)                                                       \
+    X(LAST_OF_LANE, "SELECT max(seq) FROM event WHERE shard = ?1 AND topic = ?2")        \
+    X(LOAD_META, "SELECT value FROM meta WHERE name = ?1")                               \
+    X(LOAD_TASK_SEQ, "SELECT max(seq) FROM task")                                        \
+    X(LOAD_SHARDS, "SELECT shard, seq FROM shard")                                       \
+    X(LOAD_CURSORS, "SELECT queue, shard, seq FROM cursor")                              \
+    X(LOAD_SETTINGS,                                                                     \
+      "SELECT tenant, scope, name, weight, concurrency, rate, rate_ms, paused, purge_seq"\
+      " FROM setting")                                                                   \
+    X(LOAD_STARTS,                                                                       \
+      "SELECT tenant, scope, name, at_ms, count, until_ms FROM start ORDER BY at_ms")    \
+    X(LOAD_OPEN,                                                                         \
+      "SELECT seq, tenant, queue, limit_key, priority, created_ms, due_ms, expires_ms,"  \
+      " flags FROM open ORDER BY seq")
 // clang-format on

@@ -41,37 +41,47 @@ sqlite_end(struct sqlite_store *self, int code)
     return OM_EINTERNAL;
 }
 
-// ---- a batch
-
-// The id was stored before: say where, and the hash it was submitted with.
-static int
-find_known(struct sqlite_store *self, struct change *change)
+enum om_rc
+sqlite_sync_each(struct sqlite_store *self, bool each)
 {
-    sqlite3_stmt *known = self->writes[WRITER_KNOWN_TASK];
-    sqlite_bind_uuid(known, 1, &change->task.id);
-    int code = sqlite3_step(known);
-    if (code == SQLITE_ROW) {
-        struct wire_msg header;
-        change->duplicate = true;
-        change->known_seq = sqlite3_column_int64(known, 0);
-        struct om_uuid tenant = sqlite_uuid(known, 2);
-        change->known_foreign = !om_uuid_eq(&tenant, &change->task.tenant);
-        memset(change->known_hash, 0, sizeof(change->known_hash));
-        if (rec_decode(&wire_msg_rec, sqlite_str(known, 1), &header, NULL) == OM_OK &&
-            WIRE_HAS(&header, hash))
-            memcpy(change->known_hash, header.hash.data, sizeof(change->known_hash));
-        code = SQLITE_DONE;
-    } else if (code == SQLITE_DONE) {
-        code = SQLITE_CORRUPT; // the index says it is there
-    }
-    sqlite3_reset(known);
-    return code;
+    int code = sqlite3_exec(
+        self->writer, each ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+        NULL, NULL, NULL);
+    return code == SQLITE_OK ? OM_OK : sqlite_rc(self->writer, code);
+}
+
+// ---- rows
+
+int
+sqlite_write_seq(struct sqlite_store *self, enum sqlite_writer statement, int64_t seq)
+{
+    sqlite3_bind_int64(self->writes[statement], 1, seq);
+    return sqlite_run(self->writes[statement]);
 }
 
 static int
-write_task(struct sqlite_store *self, struct change *change)
+hold_key(struct sqlite_store *self, const struct change_task *task)
 {
-    struct change_task *task = &change->task;
+    sqlite3_stmt *stmt = self->writes[WRITER_HOLD_KEY];
+    sqlite_bind_uuid(stmt, 1, &task->tenant);
+    sqlite_bind_str(stmt, 2, task->unique_key);
+    sqlite3_bind_int64(stmt, 3, task->seq);
+    sqlite3_bind_int64(stmt, 4, task->unique_until_ms);
+    return sqlite_run(stmt);
+}
+
+static int
+add_retain(struct sqlite_store *self, const struct change_task *task)
+{
+    sqlite3_stmt *stmt = self->writes[WRITER_ADD_RETAIN];
+    sqlite3_bind_int64(stmt, 1, task->seq);
+    sqlite3_bind_int64(stmt, 2, task->retain_ms);
+    return sqlite_run(stmt);
+}
+
+int
+sqlite_write_task(struct sqlite_store *self, const struct change_task *task)
+{
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_TASK];
     sqlite3_bind_int64(stmt, 1, task->seq);
     sqlite_bind_uuid(stmt, 2, &task->id);
@@ -82,18 +92,36 @@ write_task(struct sqlite_store *self, struct change *change)
     sqlite_bind_blob(stmt, 7, task->header);
     sqlite_bind_blob(stmt, 8,
                      task->payload ? task->payload->bytes : (struct om_str){ 0 });
-    change->duplicate = false;
+    sqlite_bind_str(stmt, 9, task->idem_key);
     int code = sqlite_run(stmt);
-    if (code == SQLITE_DONE && sqlite3_changes(self->writer) == 0)
-        code = find_known(self, change);
+    if (code == SQLITE_DONE && task->unique_key.data)
+        code = hold_key(self, task);
+    if (code == SQLITE_DONE && task->retain_ms)
+        code = add_retain(self, task);
     return code;
 }
 
-static int
-write_mark(struct sqlite_store *self, const struct change_mark *mark)
+int
+sqlite_write_open(struct sqlite_store *self, const struct change_task *task, bool marked)
+{
+    sqlite3_stmt *stmt = self->writes[WRITER_ADD_OPEN];
+    sqlite3_bind_int64(stmt, 1, task->seq);
+    sqlite_bind_uuid(stmt, 2, &task->tenant);
+    sqlite_bind_str(stmt, 3, task->queue);
+    sqlite3_bind_int64(stmt, 4, task->priority);
+    sqlite3_bind_int64(stmt, 5, task->created_ms);
+    sqlite3_bind_int64(stmt, 6, task->due_ms);
+    sqlite3_bind_int64(stmt, 7, task->expires_ms);
+    sqlite_bind_str(stmt, 8, task->limit_key);
+    sqlite3_bind_int64(stmt, 9, marked || task->depends ? 0 : SQLITE_OPEN_WAITING);
+    return sqlite_run(stmt);
+}
+
+int
+sqlite_write_mark(struct sqlite_store *self, const struct change_mark *mark)
 {
     // The epoch makes the number rise over restarts too; 2^40 marks are a start's.
-    int64_t n = (int64_t)((uint64_t)self->base.epoch << 40 | self->marks++);
+    int64_t n = (int64_t)((uint64_t)self->epoch << 40 | self->marks++);
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_MARK];
     sqlite3_bind_int64(stmt, 1, mark->task_seq);
     sqlite3_bind_int64(stmt, 2, n);
@@ -109,8 +137,8 @@ write_mark(struct sqlite_store *self, const struct change_mark *mark)
     return sqlite_run(stmt);
 }
 
-static int
-write_result(struct sqlite_store *self, const struct change_result *result)
+int
+sqlite_write_result(struct sqlite_store *self, const struct change_result *result)
 {
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_RESULT];
     sqlite3_bind_int64(stmt, 1, result->task_seq);
@@ -127,16 +155,8 @@ write_result(struct sqlite_store *self, const struct change_result *result)
     return sqlite_run(stmt);
 }
 
-static int
-drop_result(struct sqlite_store *self, int64_t task_seq)
-{
-    sqlite3_stmt *stmt = self->writes[WRITER_DROP_RESULT];
-    sqlite3_bind_int64(stmt, 1, task_seq);
-    return sqlite_run(stmt);
-}
-
-static int
-write_event(struct sqlite_store *self, const struct change_event *event)
+int
+sqlite_write_event(struct sqlite_store *self, const struct change_event *event)
 {
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_EVENT];
     sqlite3_bind_int64(stmt, 1, event->shard);
@@ -150,8 +170,8 @@ write_event(struct sqlite_store *self, const struct change_event *event)
     return sqlite_run(stmt);
 }
 
-static int
-write_cursor(struct sqlite_store *self, const struct change_cursor *cursor)
+int
+sqlite_write_cursor(struct sqlite_store *self, const struct change_cursor *cursor)
 {
     enum queue queue = subscriptions[cursor->subscription].queue;
     sqlite3_stmt *stmt = self->writes[WRITER_SET_CURSOR];
@@ -161,88 +181,72 @@ write_cursor(struct sqlite_store *self, const struct change_cursor *cursor)
     return sqlite_run(stmt);
 }
 
-// Was this task refused as a duplicate, earlier in the batch?
-static bool
-refused(const struct batch *batch, size_t before, int64_t task_seq)
+int
+sqlite_write_setting(struct sqlite_store *self, const struct change_setting *set)
 {
-    for (size_t i = 0; i < before; i++) {
-        const struct change *change = &batch->changes[i];
-        if (change->kind == CHANGE_TASK && change->duplicate &&
-            change->task.seq == task_seq)
-            return true;
-    }
-    return false;
+    sqlite3_stmt *stmt = self->writes[WRITER_SET_SETTING];
+    sqlite_bind_uuid(stmt, 1, &set->tenant);
+    sqlite3_bind_int64(stmt, 2, set->scope);
+    sqlite_bind_str(stmt, 3, set->name.data ? set->name : OM_LIT(""));
+    sqlite3_bind_int64(stmt, 4, set->weight);
+    sqlite3_bind_int64(stmt, 5, set->concurrency);
+    sqlite3_bind_int64(stmt, 6, set->rate);
+    sqlite3_bind_int64(stmt, 7, set->rate_ms);
+    sqlite3_bind_int64(stmt, 8, set->paused);
+    sqlite3_bind_int64(stmt, 9, set->purge_seq);
+    return sqlite_run(stmt);
 }
 
-static int
-write_change(struct sqlite_store *self, struct change *change)
+int
+sqlite_write_start(struct sqlite_store *self, const struct change_start *start)
 {
-    switch (change->kind) {
-    case CHANGE_NONE:
-        return SQLITE_DONE;
-    case CHANGE_TASK:
-        return write_task(self, change);
-    case CHANGE_MARK:
-        return write_mark(self, &change->mark);
-    case CHANGE_RESULT:
-        return write_result(self, &change->result);
-    case CHANGE_REOPEN:
-        return drop_result(self, change->reopen_seq);
-    case CHANGE_EVENT:
-        return write_event(self, &change->event);
-    case CHANGE_CURSOR:
-        return write_cursor(self, &change->cursor);
-    case CHANGE_SETTING:
-    case CHANGE_START:
-    case CHANGE_CHUNK:
-        break; // the core makes none yet
-    }
-    return SQLITE_MISUSE;
+    sqlite3_stmt *stmt = self->writes[WRITER_ADD_START];
+    sqlite_bind_uuid(stmt, 1, &start->tenant);
+    sqlite3_bind_int64(stmt, 2, start->scope);
+    sqlite_bind_str(stmt, 3, start->name.data ? start->name : OM_LIT(""));
+    sqlite3_bind_int64(stmt, 4, start->at_ms);
+    sqlite3_bind_int64(stmt, 5, start->count);
+    sqlite3_bind_int64(stmt, 6, start->until_ms);
+    return sqlite_run(stmt);
 }
 
-enum om_rc
-sqlite_commit(struct store *store, struct batch *batch)
+int
+sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chunk)
 {
-    struct sqlite_store *self = (struct sqlite_store *)store;
-    enum om_rc rc = sqlite_begin(self);
-    if (rc != OM_OK)
-        return rc;
-
-    int code = SQLITE_DONE;
-    bool duplicates = false;
-    for (size_t i = 0; i < batch->count && code == SQLITE_DONE; i++) {
-        struct change *change = &batch->changes[i];
-        int64_t task_seq = change->kind == CHANGE_MARK     ? change->mark.task_seq
-                           : change->kind == CHANGE_RESULT ? change->result.task_seq
-                                                           : 0;
-        if (duplicates && task_seq && refused(batch, i, task_seq))
-            continue;
-        code = write_change(self, change);
-        duplicates = duplicates || (change->kind == CHANGE_TASK && change->duplicate);
-    }
-    return sqlite_end(self, code);
+    sqlite3_stmt *stmt = self->writes[WRITER_ADD_CHUNK];
+    sqlite3_bind_int64(stmt, 1, chunk->task_seq);
+    sqlite3_bind_int64(stmt, 2, chunk->seq);
+    sqlite3_bind_int64(stmt, 3, chunk->attempt);
+    sqlite_bind_str(stmt, 4, chunk->ctype);
+    sqlite_bind_blob(stmt, 5,
+                     chunk->payload ? chunk->payload->bytes : (struct om_str){ 0 });
+    return sqlite_run(stmt);
 }
 
 // ---- the log
 
 void
-sqlite_checkpoint(struct store *store)
+sqlite_checkpoint(struct sqlite_store *self, bool now)
 {
-    struct sqlite_store *self = (struct sqlite_store *)store;
     if (self->wal_frames < WAL_FRAMES)
         self->checkpoint_at = WAL_FRAMES; // the log was begun anew
-    if (self->broken || self->wal_frames < self->checkpoint_at)
+    if (self->broken || (!now && self->wal_frames < self->checkpoint_at))
         return;
 
     // A log whose end a reader still needs is not begun anew but grows: wait for the
     // reader.
-    bool much = self->wal_frames >= WAL_FRAMES_MUCH;
+    bool much = now || self->wal_frames >= WAL_FRAMES_MUCH;
+    int frames = 0, done = 0;
     if (much)
         pthread_mutex_lock(&self->reading);
     int code = sqlite3_wal_checkpoint_v2(self->writer, NULL, SQLITE_CHECKPOINT_PASSIVE,
-                                         NULL, NULL);
+                                         &frames, &done);
     if (much)
         pthread_mutex_unlock(&self->reading);
+
+    // A part may have been moved without a sync; all of it not.
+    if (code == SQLITE_OK && done == frames)
+        self->synced = self->applied;
 
     // Pages that fsync refused may be lost though a later fsync succeeds.
     self->broken = code == SQLITE_IOERR_FSYNC;

@@ -1,18 +1,33 @@
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "driver.h"
 
-static const struct store_driver *const drivers[] = { &store_sqlite };
+static const struct store_driver *const drivers[] = { &store_journal };
+
+static _Thread_local char why_text[512];
+
+enum om_rc
+store_refuse(enum om_rc rc, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why_text, sizeof(why_text), format, args);
+    va_end(args);
+    return rc;
+}
 
 enum om_rc
 store_open(const char *url, struct store **out, const char **why)
 {
     *out = NULL;
+    *why = why_text;
     for (size_t i = 0; i < OM_COUNT(drivers); i++) {
         size_t size = strlen(drivers[i]->scheme);
         if (strncmp(url, drivers[i]->scheme, size) == 0)
-            return drivers[i]->open(url + size, out, why);
+            return drivers[i]->open(url + size, out);
     }
-    *why = "a store's URL begins with sqlite:";
-    return OM_EINVAL;
+    return store_refuse(OM_EINVAL, "a store's URL begins with sqlite:");
 }
 
 void
@@ -43,21 +58,21 @@ store_commit(struct store *self, struct batch *batch)
 }
 
 void
-store_checkpoint(struct store *self)
-{
-    self->driver->checkpoint(self);
-}
-
-void
 store_read(struct store *self, struct read *read)
 {
     self->driver->read(self, read);
 }
 
-bool
+void
 store_purge(struct store *self, int64_t now_ms, int64_t retention_ms)
 {
-    return self->driver->purge(self, now_ms, retention_ms);
+    self->driver->purge(self, now_ms, retention_ms);
+}
+
+enum om_rc
+store_settle(struct store *self)
+{
+    return self->driver->settle(self);
 }
 
 double

@@ -1,7 +1,8 @@
 // store.h - where the broker's changes become durable.
 //
-// The narrow interface both implementations (SQLite now, PostgreSQL later) stand behind.
-// One thread commits, another may read at the same time; each function says which.
+// The narrow interface both implementations (a journal over SQLite now, PostgreSQL later)
+// stand behind. One thread commits, another may read at the same time; each function says
+// which.
 #pragma once
 #include "read.h"
 
@@ -42,24 +43,25 @@ struct store_loader {
 OM_MUST_CHECK enum om_rc store_load(struct store *self,
                                     const struct store_loader *loader);
 
-// Write a batch in one transaction and sync it. Committing thread.
+// Make a batch durable, whole. Committing thread.
 //   OM_OK        durable
-//   OM_ENOSPACE  the disk is full; rolled back for certain
-//   OM_EDB       rolled back for certain
+//   OM_ENOSPACE  the disk is full; nothing is stored, for certain
+//   OM_EDB       nothing is stored, for certain
 //   OM_EINTERNAL unknown: the caller must exit and recover
 OM_MUST_CHECK enum om_rc store_commit(struct store *self, struct batch *batch);
-
-// Tidy up behind commits: move what is in the log to its place, once there is enough of
-// it. Committing thread, after the result of a commit was passed on.
-void store_checkpoint(struct store *self);
 
 // Answer a read; sets read->rc. Reading thread.
 void store_read(struct store *self, struct read *read);
 
-// Remove ended tasks, and events their subscriber has applied, older than the retention,
-// a few rows a call; true when there is more. Events of a topic without a subscriber
-// stay. Committing thread, when idle.
-bool store_purge(struct store *self, int64_t now_ms, int64_t retention_ms);
+// Begin to remove, in the background, ended tasks, and events their subscriber has
+// applied, older than the retention. Events of a topic without a subscriber stay.
+// Committing thread.
+void store_purge(struct store *self, int64_t now_ms, int64_t retention_ms);
+
+// Wait until the store has nothing to do in the background. No other call may be running
+// but reads.
+//   OM_ENOSPACE, OM_EDB  it cannot do it now, and goes on trying
+OM_MUST_CHECK enum om_rc store_settle(struct store *self);
 
 // Free share of the disk the store is on, 0 to 1.
 double store_disk_free(const struct store *self);

@@ -1,18 +1,48 @@
+#include <errno.h>
+#include <ftw.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "journal_store.h"
 #include "store_fixture.h"
+
+static atomic_int write_result = SQLITE_OK, sync_result = SQLITE_OK;
+
+// ---- the journal's files, which fail with SQLite's
+
+static ssize_t
+journal_write(int fd, const void *data, size_t size, off_t at)
+{
+    if (!write_result)
+        return pwrite(fd, data, size, at);
+    errno = write_result == SQLITE_FULL ? ENOSPC : EIO;
+    return -1;
+}
+
+static int
+journal_sync(int fd)
+{
+    if (!sync_result)
+        return fdatasync(fd);
+    errno = EIO;
+    return -1;
+}
 
 // ---- the store
 
 void
 fixture_open(struct fixture *self)
 {
-    const char *why = "";
-    enum om_rc rc = store_open(self->url, &self->store, &why);
-    cr_assert_eq(rc, OM_OK, "%s", why);
+    struct journal_io io = journal_io_files;
+    io.write = journal_write;
+    io.sync = journal_sync;
+    self->io = io;
+    struct journal_store_conf conf = journal_store_default;
+    conf.io = &self->io;
+    cr_assert_eq(journal_store_open(self->path, &conf, &self->store), OM_OK);
 }
 
 void
@@ -32,17 +62,18 @@ fixture_reopen(struct fixture *self)
     fixture_open(self);
 }
 
+static int
+remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
 void
 fixture_finish(struct fixture *self)
 {
     store_close(&self->store);
-    static const char *const endings[] = { "", ".lock", "-wal", "-shm" };
-    for (size_t i = 0; i < OM_COUNT(endings); i++) {
-        char path[128];
-        snprintf(path, sizeof(path), "%s%s", self->path, endings[i]);
-        unlink(path);
-    }
-    rmdir(self->directory);
+    nftw(self->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 struct om_uuid
@@ -248,7 +279,6 @@ read_events(struct fixture *self, uint8_t shard, const char *topic, int64_t afte
 
 // ---- the disk: SQLite's own file system with two methods replaced
 
-static int write_result = SQLITE_OK, sync_result = SQLITE_OK;
 static const sqlite3_io_methods *real; // write and sync are the same for all files
 
 static int

@@ -3,11 +3,13 @@
 #pragma once
 #include <criterion/criterion.h>
 
+#include "journal_io.h"
 #include "store.h"
 
 struct fixture {
     char directory[32], path[64], url[80];
     struct store *store;
+    struct journal_io io; // the store's
 };
 
 void fixture_init(struct fixture *self);
@@ -51,6 +53,6 @@ struct read *read_events(struct fixture *self, uint8_t shard, const char *topic,
 
 // ---- the disk
 
-// From now on each write, or each sync, of a file SQLite opens after the first call of
-// this function fails with this SQLITE_ code; SQLITE_OK: none.
+// From now on each write, or each sync, of the journal, and of a file SQLite opens after
+// the first call of this function, fails with this SQLITE_ code; SQLITE_OK: none.
 void disk_fail(int write_code, int sync_code);

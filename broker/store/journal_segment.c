@@ -1,0 +1,227 @@
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "driver.h"
+#include "journal_segment.h"
+
+enum {
+    SEGMENT_VERSION = 1,
+    RECORD_MAGIC = 0x4a724f6d, // "mOrJ"
+    ZEROS_BYTES = 256 * 1024,
+    PATH_BYTES = 4200,
+};
+
+static const char segment_magic[8] = "omnijrnl";
+
+struct segment_head {
+    char magic[8];
+    uint64_t version, id, bytes;
+};
+
+static_assert(sizeof(struct record_head) == JOURNAL_HEAD_BYTES, "no padding");
+
+enum om_rc
+journal_rc(int error)
+{
+    return error == ENOSPC || error == EDQUOT ? OM_ENOSPACE : OM_EDB;
+}
+
+// ---- records
+
+// Over the head, but for the checksum itself, and the body.
+static uint64_t
+checksum(const struct record_head *head, const char *body, size_t body_bytes, uint64_t id)
+{
+    uint64_t seed = XXH3_64bits_withSeed(head, offsetof(struct record_head, check), id);
+    return XXH3_64bits_withSeed(body, body_bytes, seed);
+}
+
+void
+record_seal(char *record, size_t body_bytes, int64_t number, uint64_t id)
+{
+    struct record_head head = { htole32(RECORD_MAGIC), htole32((uint32_t)body_bytes),
+                                htole64((uint64_t)number), 0 };
+    head.check = htole64(checksum(&head, record + sizeof(head), body_bytes, id));
+    memcpy(record, &head, sizeof(head));
+}
+
+bool
+record_open(struct om_str bytes, int64_t after, uint64_t id, int64_t *number,
+            struct om_str *body)
+{
+    struct record_head head;
+    if (bytes.size < sizeof(head))
+        return false;
+    memcpy(&head, bytes.data, sizeof(head));
+    size_t size = le32toh(head.body_bytes);
+    *number = (int64_t)le64toh(head.number);
+    if (head.magic != htole32(RECORD_MAGIC) || *number <= after ||
+        size > bytes.size - sizeof(head))
+        return false;
+    *body = (struct om_str){ bytes.data + sizeof(head), size };
+    return checksum(&head, body->data, size, id) == le64toh(head.check);
+}
+
+// ---- files
+
+static void
+segment_path(const char *folder, unsigned name, const char *ending, char out[PATH_BYTES])
+{
+    snprintf(out, PATH_BYTES, "%s/%08u%s", folder, name, ending);
+}
+
+int
+segment_write(const struct journal_conf *conf, const struct segment *self,
+              const void *data, size_t size, size_t at)
+{
+    while (size > 0) {
+        ssize_t written = conf->io->write(self->fd, data, size, (off_t)at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return -1;
+        data = (const char *)data + written;
+        size -= (size_t)written;
+        at += (size_t)written;
+    }
+    return 0;
+}
+
+ssize_t
+segment_read(const struct journal_conf *conf, const struct segment *self, void *data,
+             size_t size, size_t at)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got = conf->io->read(self->fd, (char *)data + done, size - done,
+                                     (off_t)(at + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+static struct segment *
+segment_alloc(unsigned name, size_t bytes)
+{
+    struct segment *self = calloc(1, sizeof(*self));
+    if (self)
+        *self = (struct segment){ .fd = -1, .name = name, .bytes = bytes };
+    return self;
+}
+
+void
+segment_destroy(const struct journal_conf *conf, struct segment **self_p)
+{
+    struct segment *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    if (self->fd >= 0)
+        conf->io->close(self->fd);
+    free(self);
+}
+
+void
+segment_remove(const struct journal_conf *conf, const char *folder,
+               struct segment **self_p)
+{
+    char path[PATH_BYTES];
+    segment_path(folder, (*self_p)->name, "", path);
+    segment_destroy(conf, self_p);
+    conf->io->remove(path); // what stays is found again at the next start
+}
+
+// Write every block once, and have the file durable before it gets its name: a segment
+// that can be seen is whole.
+static int
+fill(const struct journal_conf *conf, const struct segment *self)
+{
+    char *zeros = calloc(1, ZEROS_BYTES);
+    if (!zeros) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int failed = 0;
+    for (size_t at = 0; at < self->bytes && failed == 0; at += ZEROS_BYTES) {
+        size_t left = self->bytes - at;
+        failed = segment_write(conf, self, zeros,
+                               left < ZEROS_BYTES ? left : (size_t)ZEROS_BYTES, at);
+    }
+    free(zeros);
+    struct segment_head head = { .version = htole64(SEGMENT_VERSION),
+                                 .id = htole64(conf->id),
+                                 .bytes = htole64(self->bytes) };
+    memcpy(head.magic, segment_magic, sizeof(head.magic));
+    if (failed == 0)
+        failed = segment_write(conf, self, &head, sizeof(head), 0);
+    return failed == 0 ? conf->io->sync(self->fd) : failed;
+}
+
+enum om_rc
+segment_create(const struct journal_conf *conf, const char *folder, unsigned name,
+               size_t bytes, struct segment **out)
+{
+    char temporary[PATH_BYTES], path[PATH_BYTES];
+    segment_path(folder, name, ".new", temporary);
+    segment_path(folder, name, "", path);
+    struct segment *self = segment_alloc(name, bytes);
+    if (!self)
+        return store_refuse(OM_EDB, "no memory");
+    self->fd = conf->io->open(temporary, O_RDWR | O_CREAT | O_TRUNC);
+    if (self->fd >= 0 && fill(conf, self) == 0 &&
+        conf->io->rename(temporary, path) == 0 && conf->io->sync_folder(folder) == 0) {
+        *out = self;
+        return OM_OK;
+    }
+    enum om_rc rc = store_refuse(journal_rc(errno), "%.400s: %s", path, strerror(errno));
+    segment_destroy(conf, &self);
+    conf->io->remove(temporary);
+    return rc;
+}
+
+enum om_rc
+segment_open(const struct journal_conf *conf, const char *folder, unsigned name,
+             struct segment **out)
+{
+    char path[PATH_BYTES];
+    segment_path(folder, name, "", path);
+    struct segment *self = segment_alloc(name, 0);
+    if (!self)
+        return store_refuse(OM_EDB, "no memory");
+    struct segment_head head = { 0 };
+    enum om_rc rc = OM_OK;
+    self->fd = conf->io->open(path, O_RDWR);
+    if (self->fd < 0 || segment_read(conf, self, &head, sizeof(head), 0) < 0)
+        rc = store_refuse(journal_rc(errno), "%.400s: %s", path, strerror(errno));
+    else if (memcmp(head.magic, segment_magic, sizeof(head.magic)) != 0)
+        rc = store_refuse(OM_EDB, "%.400s is damaged: it is no segment of a journal",
+                          path);
+    else if (le64toh(head.version) > SEGMENT_VERSION)
+        rc = store_refuse(OM_ECONFLICT,
+                          "%.400s was made by a newer omni-broker: install that version",
+                          path);
+    else if (le64toh(head.id) != conf->id)
+        rc = store_refuse(OM_ECONFLICT,
+                          "%.400s belongs to another database: restore both together, "
+                          "or move the folder away to start without it",
+                          path);
+    if (rc != OM_OK) {
+        segment_destroy(conf, &self);
+        return rc;
+    }
+    self->bytes = le64toh(head.bytes);
+    *out = self;
+    return OM_OK;
+}

@@ -1,0 +1,54 @@
+// journal_segment.h - the files of the journal and the form of a record in them. Private
+// to journal*.c.
+#pragma once
+#include "journal.h"
+
+enum { SEGMENT_HEAD_BYTES = JOURNAL_ALIGN };
+
+struct segment {
+    struct segment *next;
+    int fd;
+    unsigned name;
+    size_t bytes;
+    int64_t last; // number of its last record
+};
+
+// What stands before the body of a record. `check` is over the rest of it and the body.
+struct record_head {
+    uint32_t magic, body_bytes;
+    uint64_t number;
+    uint64_t check;
+};
+
+// Fill in the head of a record.
+void record_seal(char *record, size_t body_bytes, int64_t number, uint64_t id);
+
+// The record at the front of `bytes`, if there is a whole and right one behind number
+// `after`: its body. An older one, or none: false.
+bool record_open(struct om_str bytes, int64_t after, uint64_t id, int64_t *number,
+                 struct om_str *body);
+
+// Make a segment of at least `bytes`, with a name nobody has yet.
+OM_MUST_CHECK enum om_rc segment_create(const struct journal_conf *conf,
+                                        const char *folder, unsigned name, size_t bytes,
+                                        struct segment **out);
+
+// Open a segment there is; OM_ECONFLICT if it is of another database or program.
+OM_MUST_CHECK enum om_rc segment_open(const struct journal_conf *conf, const char *folder,
+                                      unsigned name, struct segment **out);
+
+// Close the file; sets *self_p to NULL. `remove` also removes it.
+void segment_destroy(const struct journal_conf *conf, struct segment **self_p);
+void segment_remove(const struct journal_conf *conf, const char *folder,
+                    struct segment **self_p);
+
+// Write all of `data`. -1 and errno on failure, which may have written a part.
+int segment_write(const struct journal_conf *conf, const struct segment *self,
+                  const void *data, size_t size, size_t at);
+
+// Read what is there of `size` bytes, or -1.
+ssize_t segment_read(const struct journal_conf *conf, const struct segment *self,
+                     void *data, size_t size, size_t at);
+
+// What errno of a failed call means.
+enum om_rc journal_rc(int error);
