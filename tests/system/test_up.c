@@ -100,7 +100,7 @@ Test(up, a_database_newer_than_the_program_is_refused)
     static const struct {
         const char *database, *make_newer, *make_old;
     } cases[] = {
-        { "broker", "PRAGMA user_version = 9999", "PRAGMA user_version = 1" },
+        { "broker", "PRAGMA user_version = 9999", "PRAGMA user_version = 2" },
         { "billing", "INSERT INTO schema_migrations VALUES (9999, 'future', 0)",
           "DELETE FROM schema_migrations WHERE number = 9999" },
         { "identity", "INSERT INTO schema_migrations VALUES (9999, 'future', 0)",
