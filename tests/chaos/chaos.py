@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Real processes under load, hurt again and again under a seed, and audited.
+
+usage: chaos.py BUILD_DIR [--seed N] [--rounds 200] [--rate 100] [--stop-max 15]
+                [--no-disk] [--keep]
+
+Prints a line for each kind of fault and a verdict. Exit status 1 on any violation; the
+folder with all logs is then kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+import faults
+from audit import Harm, Pause, Verdict, audit
+from cluster import Cluster, fiu_is_there, now_ms
+from progress import Progress
+from records import Tail
+
+_RECOVER_S = 15.0  # what is promised
+_PATIENCE_S = 60.0  # how long a run waits for it all the same
+_DRAIN_S = 120
+_CALM_MAX_S = 1.0
+_SHOWN_MAX = 20
+_COMPLAINTS = (b"Sanitizer", b"runtime error:", b"Assertion", b"Traceback")
+
+
+class Run:
+    def __init__(self, cluster: Cluster, seed: int) -> None:
+        self._cluster = cluster
+        self._chance = random.Random(f"calm {seed}")
+        self._progress = Progress(cluster)
+        self._done: list[tuple[faults.Fault, str, int]] = []  # slowest and its ms
+        self.broken: list[str] = []  # violations beside those of the audit
+
+    def start(self) -> None:
+        begin_ms = now_ms()
+        self._cluster.start()
+        _, waiting = self._progress.await_all(begin_ms, _PATIENCE_S)
+        if waiting:
+            sys.exit(f"chaos: {', '.join(waiting)} did not begin to work; logs in "
+                     f"{self._cluster.folder}")
+
+    def hurt(self, fault: faults.Fault) -> None:
+        time.sleep(self._chance.random() * _CALM_MAX_S)
+        try:
+            faults.inflict(self._cluster, fault)
+        except faults.Unexpected as error:
+            self.broken.append(f"{fault.kind}: {error}")
+        took, waiting = self._progress.await_all(fault.end_ms, _PATIENCE_S)
+        slowest = max(took, key=lambda name: took[name], default="")
+        self._done.append((fault, slowest, took.get(slowest, 0)))
+        late = [f"{name} after {ms / 1000:.1f} s" for name, ms in took.items()
+                if ms > _RECOVER_S * 1000] + [f"{name} not at all" for name in waiting]
+        if late:
+            self.broken.append(f"no recovery after {fault.kind} of {fault.victim} for "
+                               f"{fault.seconds:.1f} s: {', '.join(late)}")
+        self._restart_dead()
+
+    def _restart_dead(self) -> None:
+        for program in self._cluster.programs.values():
+            if program.status() is not None:
+                program.wait(0)
+                self.broken.append(f"{program.name} ended by itself with "
+                                   f"{program.status()}")
+                program.start()
+
+    def finish(self) -> Verdict:
+        for name in self._cluster.stop_load(_PATIENCE_S):
+            self.broken.append(f"{name} did not get its last answers")
+        self._progress.look()
+        history = self._progress.history
+        drained = self._cluster.drain(history.tasks(), _DRAIN_S)
+        if drained.returncode:
+            self.broken.append(f"drain: {drained.stderr.decode().strip()[-200:]}")
+        for line in Tail(self._cluster.folder / "drain.log").read():
+            history.add("drain", line)
+        # The events of the last completions trail them.
+        ended = sum(ending.state == "succeeded" for ending in history.endings.values())
+        end_s = time.monotonic() + _RECOVER_S
+        while len(history.events) < ended and time.monotonic() < end_s:
+            time.sleep(0.1)
+            self._progress.look()
+        time.sleep(1)
+        self._progress.look()
+        return audit(history, self._harm())
+
+    def _harm(self) -> Harm:
+        programs = self._cluster.programs
+        harm = Harm(broker_deaths=[ms for _, ms in programs["broker"].deaths])
+        for program in programs.values():
+            harm.deaths.update(program.deaths)
+        for fault, _, _ in self._done:
+            if fault.kind == "stop":
+                harm.pauses.setdefault(fault.pid, []).append(
+                    Pause(fault.begin_ms, fault.end_ms))
+            elif fault.kind == "full":
+                harm.full.append(Pause(fault.begin_ms, fault.end_ms))
+        return harm
+
+    def complaints(self) -> list[str]:
+        """Who wrote what only a defect writes."""
+        found = []
+        for path in sorted(self._cluster.folder.glob("*.err")):
+            text = path.read_bytes()
+            found += [f"{path.stem} wrote \"{mark.decode()}\""
+                      for mark in _COMPLAINTS if mark in text]
+        return found
+
+    def report(self) -> None:
+        kinds: dict[str, list[tuple[faults.Fault, str, int]]] = collections.defaultdict(list)
+        for one in self._done:
+            kinds[one[0].kind].append(one)
+        for kind in sorted(kinds):
+            victims = collections.Counter(fault.victim for fault, _, _ in kinds[kind])
+            worst, slowest, ms = max(kinds[kind], key=lambda one: one[2])
+            times = sorted(one[2] for one in kinds[kind])
+            print(f"{kind:4} {len(times):4} faults, recovery: median "
+                  f"{times[len(times) // 2] / 1000:.1f} s, worst {ms / 1000:.1f} s "
+                  f"({slowest}, after {worst.victim} for {worst.seconds:.1f} s); "
+                  + ", ".join(f"{name} {count}" for name, count in victims.most_common()))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Real processes under faults.")
+    parser.add_argument("build", type=pathlib.Path, help="folder of a build with tests")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rate", type=int, default=100, help="jobs a second")
+    parser.add_argument("--stop-max", type=float, default=15, help="seconds")
+    parser.add_argument("--no-disk", action="store_true", help="no faults of the disk")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of logs")
+    return parser.parse_args()
+
+
+def _print_verdict(run: Run, verdict: Verdict, seed: int, rounds: int) -> bool:
+    broken = run.broken + run.complaints() + verdict.violations
+    run.report()
+    print(", ".join(f"{name} {count}" for name, count in sorted(verdict.counts.items())))
+    for text in broken[:_SHOWN_MAX]:
+        print(f"VIOLATION {text}")
+    if len(broken) > _SHOWN_MAX:
+        print(f"… and {len(broken) - _SHOWN_MAX} more")
+    print(f"seed {seed}: {rounds} faults, lost {verdict.counts['lost']}, unexpected "
+          f"{verdict.counts['unexpected']}, duplicates outside the rule "
+          f"{verdict.counts['duplicate']}: {'VIOLATED' if broken else 'held'}")
+    return not broken
+
+
+def main() -> int:
+    options = _options()
+    disk = not options.no_disk
+    if disk and not fiu_is_there():
+        print("libfiu is not installed: no faults of the disk")
+        disk = False
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="omni-chaos-", dir="/var/tmp"))
+    cluster = Cluster(options.build.resolve(), folder, options.seed, options.rate, disk)
+    run = Run(cluster, options.seed)
+    held = False
+    try:
+        run.start()
+        for fault in faults.plan(options.seed, options.rounds, options.stop_max, disk):
+            run.hurt(fault)
+        held = _print_verdict(run, run.finish(), options.seed, options.rounds)
+    finally:
+        cluster.kill()
+        if held and not options.keep:
+            shutil.rmtree(folder)
+        else:
+            print(f"logs: {folder}")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
