@@ -198,15 +198,14 @@ om_client_forget(struct om_client *self, uint64_t number)
 
 // Give the answer to its request. A watch goes on until its last event.
 static void
-deliver(struct om_client *self, const struct om_frame *frame)
+deliver_one(struct om_client *self, const struct wire_msg *msg, struct om_str payload)
 {
-    const struct wire_msg *msg = frame->msg;
     struct pending *one = NULL;
     if (WIRE_HAS(msg, id))
         HASH_FIND(by_id, self->by_id, msg->id.data, msg->id.size, one);
     if (!one)
         return;
-    struct om_answer answer = { OM_OK, msg, frame->payload };
+    struct om_answer answer = { OM_OK, msg, payload };
     if (msg->type == WIRE_ERROR || msg->type == WIRE_REJECT)
         answer.rc = om_rc_find(msg->code);
     om_answer_fn *fn = one->fn;
@@ -214,6 +213,22 @@ deliver(struct om_client *self, const struct om_frame *frame)
     if (msg->type != WIRE_EVENT || msg->drain)
         drop(self, one);
     fn(context, &answer);
+}
+
+// Give the answer to each request it answers.
+static void
+deliver(struct om_client *self, const struct om_frame *frame)
+{
+    if (!WIRE_HAS(frame->msg, ids)) {
+        deliver_one(self, frame->msg, frame->payload);
+        return;
+    }
+    struct rec_iter ids = rec_iter(frame->msg->ids);
+    struct wire_msg msg = { .type = frame->msg->type };
+    for (struct om_str id; rec_next_str(&ids, &id);) {
+        WIRE_SET(&msg, id, id);
+        deliver_one(self, &msg, frame->payload);
+    }
 }
 
 // Tell the request of this number, if it is still there, that its time is over.

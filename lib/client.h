@@ -11,7 +11,7 @@ struct om_client;
 struct om_answer {
     enum om_rc rc;              // OM_OK, the code of ERROR or REJECT, OM_ETIMEOUT,
                                 // OM_EUNAVAILABLE: no session until the deadline
-    const struct wire_msg *msg; // NULL if no message came
+    const struct wire_msg *msg; // NULL if no message came; SUBMITTED may be but an id
     struct om_str payload;
 };
 

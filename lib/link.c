@@ -259,6 +259,7 @@ say_hello(struct om_link *self)
     WIRE_SET(&hello, role, om_str(role_name(self->conf.role)));
     WIRE_SET(&hello, node, om_str(self->conf.node));
     WIRE_SET(&hello, incarnation, self->incarnation);
+    WIRE_SET(&hello, caps, CAPABILITY_ACK_LISTS);
     if (self->conf.credential)
         WIRE_SET(&hello, credential, om_str(self->conf.credential));
     if (self->conf.hello)

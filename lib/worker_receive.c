@@ -73,7 +73,7 @@ on_stale(struct om_worker *self, struct om_str token)
 }
 
 static void
-on_done_ack(struct om_worker *self, struct om_str token)
+acknowledge(struct om_worker *self, struct om_str token)
 {
     struct work *work = worker_find(self, token);
     if (!work || work->state != WORK_FINISHED)
@@ -81,6 +81,18 @@ on_done_ack(struct om_worker *self, struct om_str token)
     if (self->conf.acknowledged)
         self->conf.acknowledged(self->conf.context, &work->job);
     worker_forget(self, work);
+}
+
+// Of one job or of several.
+static void
+on_done_ack(struct om_worker *self, const struct wire_msg *msg)
+{
+    struct om_str token;
+    struct rec_iter tokens = rec_iter(msg->tokens);
+    if (WIRE_HAS(msg, token))
+        acknowledge(self, msg->token);
+    while (rec_next_str(&tokens, &token))
+        acknowledge(self, token);
 }
 
 static void
@@ -115,7 +127,7 @@ worker_on_frame(struct om_worker *self, const struct om_frame *frame)
         on_beat_ack(self, msg);
         break;
     case WIRE_DONE_ACK:
-        on_done_ack(self, msg->token);
+        on_done_ack(self, msg);
         break;
     case WIRE_STALE:
         on_stale(self, msg->token);

@@ -116,6 +116,17 @@ print_results(void)
 }
 
 static void
+print_capabilities(void)
+{
+#define CAPABILITY_ROW(bit, name, doc) printf("| %d | %s | %s |\n", bit, #name, doc);
+    printf("## Capabilities\n\n| bit | capability | what the peer understands |\n"
+           "|---|---|---|\n");
+    CAPABILITY_LIST(CAPABILITY_ROW)
+#undef CAPABILITY_ROW
+    printf("\n");
+}
+
+static void
 print_states(void)
 {
     printf("## Task states\n\n| no | state | in the HTTP interface | ended |\n"
@@ -152,6 +163,7 @@ main(void)
         printf("### Record %s\n\n", records[i]->name);
         print_record(records[i], false);
     }
+    print_capabilities();
     print_queues();
     print_states();
     print_results();

@@ -119,6 +119,7 @@ core_destroy(struct core **self_p)
     timers_finish(&self->mono);
     timers_finish(&self->wall);
     om_buf_finish(&self->scratch);
+    om_buf_finish(&self->list);
     free(self->node);
     free(self);
 }

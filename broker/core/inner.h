@@ -84,6 +84,7 @@ struct core {
     double disk_free;
 
     struct session *sessions;
+    struct session *acking; // those that have acknowledgements to get
     struct node *nodes; // with leases of workers that are not connected
     struct recent *recents;
     uint64_t last_lease;
@@ -111,7 +112,7 @@ struct core {
     size_t pending_count;
     struct out *sends, **sends_end, *given; // given: borrowed by the caller
     struct query *queries, *asked;          // to hand out; under way
-    struct om_buf scratch;
+    struct om_buf scratch, list;
     struct core_stats stats;
 };
 

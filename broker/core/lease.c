@@ -45,7 +45,7 @@ lease_ack(struct core *self, const struct wire_token *token, core_conn conn)
         recent->durable = true;
         conn = recent->conn;
     }
-    out_token(self, conn, WIRE_DONE_ACK, token);
+    ack_done(self, conn, token);
 }
 
 void

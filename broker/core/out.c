@@ -1,3 +1,4 @@
+#include "acks.h"
 #include "out.h"
 
 struct out *
@@ -92,6 +93,7 @@ bool
 core_next_send(struct core *self, struct core_send *out)
 {
     out_destroy(&self->given);
+    acks_flush(self);
     if (!self->sends)
         return false;
     self->given = self->sends;

@@ -84,6 +84,7 @@ session_close(struct core *self, struct session **session_p)
     if (session->home && session->home->session == session)
         session->home->session = NULL;
     node_tidy(self, session->home);
+    acks_finish(self, session);
     om_buf_finish(&session->held);
     free(session);
     self->stats.sessions--;
@@ -196,6 +197,7 @@ on_hello(struct core *self, const struct input *in)
     session->conn = in->conn;
     session->role = role;
     session->incarnation = msg->incarnation;
+    session->caps = msg->caps;
     session->heard_ms = self->now.mono_ms;
     label_set(&session->node, msg->node);
     snprintf(session->holder, sizeof(session->holder), "%.*s#%lld",

@@ -1,6 +1,6 @@
 // session.h - who is connected, with what authority, and whether it is alive.
 #pragma once
-#include "inner.h"
+#include "acks.h"
 
 struct session {
     core_conn conn;
@@ -9,10 +9,11 @@ struct session {
     struct label node, hello;
     struct node *home; // NULL while it is pending
     int64_t incarnation;
+    int64_t caps;    // CAPABILITY_LIST
     char holder[96]; // "<node>#<incarnation>", as marks of its leases name it
-    bool pending; // its key is being looked up
-    bool suspect; // a send to it failed and it has not spoken since
-    bool draining; // it was told to take no new work
+    bool pending;    // its key is being looked up
+    bool suspect;    // a send to it failed and it has not spoken since
+    bool draining;   // it was told to take no new work
     int64_t heard_ms;
     struct om_buf held; // of its HELLO, while it is pending
     struct timer timer;
@@ -20,7 +21,9 @@ struct session {
     struct credit *credits;
     struct lease *leases;
     struct call *made, *taken; // calls it waits for, by their id; calls it works on
-    struct watch *watches; // by the id of their WATCH
+    struct watch *watches;     // by the id of their WATCH
+    struct acks acks;
+    struct session *ack_prev, *ack_next; // in the core's list, while acks wait
     UT_hash_handle hh;
 };
 

@@ -19,16 +19,14 @@ reject(struct core *self, const struct asker *asker, const struct om_uuid *id,
 }
 
 static void
-send_submitted(struct core *self, const struct asker *asker, const struct om_uuid *id,
-               bool duplicate)
+send_duplicate(struct core *self, const struct asker *asker, const struct om_uuid *id)
 {
     char task[OM_TYPEID_MAX];
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, id, label_str(&asker->id));
     WIRE_SET(&msg, task,
              ((struct om_str){ task, om_typeid_encode(OM_ID_TASK, id, task) }));
-    if (duplicate)
-        WIRE_SET(&msg, duplicate, true);
+    WIRE_SET(&msg, duplicate, true);
     out_send(self, asker->conn, WIRE_SUBMITTED, &msg, NULL);
 }
 
@@ -44,7 +42,7 @@ submit_again(struct core *self, struct task *task, const struct input *in,
     if (other)
         reject(self, asker, &task->id, OM_EREUSED, NULL);
     else if (task->committed || task->reopened)
-        send_submitted(self, asker, &task->id, true);
+        send_duplicate(self, asker, &task->id);
     else
         task->asker = *asker; // answered when it is durable
 }
@@ -168,12 +166,12 @@ submit_durable(struct core *self, struct group *group, struct change *change)
         if (other)
             reject(self, &task->asker, &task->id, OM_EREUSED, NULL);
         else
-            send_submitted(self, &task->asker, &task->id, true);
+            send_duplicate(self, &task->asker, &task->id);
         task_destroy(self, &group->task);
         return;
     }
     self->stats.submitted++;
     task->committed = true;
-    send_submitted(self, &task->asker, &task->id, false);
+    ack_submitted(self, &task->asker, &task->id);
     task_place(self, task);
 }

@@ -110,6 +110,8 @@ send_hello(struct actor *self, struct client *client)
     WIRE_SET(&msg, node, om_str(self->name));
     WIRE_SET(&msg, incarnation, self->generation);
     WIRE_SET(&msg, id, om_str(id));
+    if (client->hello % 2)
+        WIRE_SET(&msg, caps, CAPABILITY_ACK_LISTS);
     actor_send(self, WIRE_HELLO, &msg, (struct om_str){ 0 });
 }
 
@@ -264,17 +266,10 @@ wanted(struct actor *self, const struct wire_msg *msg)
     return &client->wants[place];
 }
 
+// What the broker says of something the client wants.
 static void
-client_receive(struct actor *self, const struct wire_msg *msg, struct om_str payload)
+answered(struct actor *self, const struct wire_msg *msg)
 {
-    (void)payload;
-    struct client *client = self->state;
-    char hello[24];
-    snprintf(hello, sizeof(hello), "h%d", client->hello);
-    if (msg->type == WIRE_WELCOME)
-        client->welcome = client->welcome || om_str_eq(msg->id, om_str(hello));
-    if (msg->type == WIRE_RESET && client->welcome)
-        client_start(self);
     struct want *want = wanted(self, msg);
     if (!want)
         return;
@@ -298,6 +293,23 @@ client_receive(struct actor *self, const struct wire_msg *msg, struct om_str pay
     default:
         break;
     }
+}
+
+static void
+client_receive(struct actor *self, const struct wire_msg *msg, struct om_str payload)
+{
+    (void)payload;
+    struct client *client = self->state;
+    char hello[24];
+    snprintf(hello, sizeof(hello), "h%d", client->hello);
+    if (msg->type == WIRE_WELCOME)
+        client->welcome = client->welcome || om_str_eq(msg->id, om_str(hello));
+    if (msg->type == WIRE_RESET && client->welcome)
+        client_start(self);
+    struct rec_iter ids = rec_iter(msg->ids);
+    for (struct om_str one; rec_next_str(&ids, &one);)
+        answered(self, &(struct wire_msg){ .type = msg->type, .id = one });
+    answered(self, msg);
 }
 
 static bool

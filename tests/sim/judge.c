@@ -4,6 +4,12 @@
 
 enum { TOKENS_MAX = 4096 };
 
+// Which job a client's message is about.
+struct asked {
+    char id[65];
+    struct om_uuid task;
+};
+
 // A worker's word for these leases has reached the broker since it started.
 struct judge {
     struct sim *sim;
@@ -11,6 +17,7 @@ struct judge {
     size_t finished_count;
     struct wire_token granted[TOKENS_MAX]; // JOBs this broker has sent, in order
     size_t granted_count;
+    struct om_buf asked;          // of struct asked: the SUBMITs that came
     int waits_for_stale;          // the actor to be told STALE; -1: none
     bool welcome[SIM_ACTORS_MAX]; // has a session with this broker
     int64_t applied_seq[SUBSCRIPTION_COUNT][OM_SHARD_COUNT];
@@ -33,6 +40,7 @@ judge_destroy(struct judge **self_p)
 {
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
         om_buf_finish(&(*self_p)->applied_ids[i]);
+    om_buf_finish(&(*self_p)->asked);
     free(*self_p);
     *self_p = NULL;
 }
@@ -63,6 +71,27 @@ judge_newest_lease(const struct judge *self, const struct disk_task *task)
     return &task->row.token;
 }
 
+static void
+note_submit(struct judge *self, const struct wire_msg *msg)
+{
+    struct asked asked = { 0 };
+    if (om_typeid_decode(OM_ID_TASK, msg->task, &asked.task) != OM_OK)
+        return;
+    memcpy(asked.id, msg->id.data, msg->id.size);
+    om_buf_put(&self->asked, &asked, sizeof(asked));
+}
+
+// The job of the SUBMIT with that message id, as it is on the disk; or NULL.
+static struct disk_task *
+submitted(const struct judge *self, struct om_str id)
+{
+    const struct asked *asked = (const struct asked *)(const void *)self->asked.data;
+    for (size_t i = self->asked.size / sizeof(*asked); i > 0; i--)
+        if (om_str_eq(om_str(asked[i - 1].id), id))
+            return disk_find(self->sim->disk, &asked[i - 1].task);
+    return NULL;
+}
+
 // A START under any lease but the newest is answered STALE (RESET is as good), unless
 // that worker's own word has already ended the lease.
 void
@@ -71,6 +100,8 @@ judge_received(struct judge *self, int actor, const struct wire_msg *msg)
     struct wire_token token;
     if (msg->type == WIRE_HELLO)
         self->welcome[actor] = false; // until its key is looked up, nothing is answered
+    if (msg->type == WIRE_SUBMIT)
+        note_submit(self, msg);
     if (!WIRE_HAS(msg, token) || wire_token_decode(msg->token, &token) != OM_OK)
         return;
     bool ends =
@@ -131,10 +162,19 @@ has_event(const struct disk *disk, struct om_str id)
 }
 
 static void
-judge_done_ack(struct judge *self, const struct wire_msg *msg)
+judge_submitted(struct judge *self, struct disk_task *task)
+{
+    if (!task)
+        sim_fail(self->sim, "SUBMITTED was said before the commit");
+    else
+        task->acknowledged = true;
+}
+
+static void
+judge_done_ack(struct judge *self, struct om_str bytes)
 {
     struct wire_token token;
-    if (wire_token_decode(msg->token, &token) != OM_OK)
+    if (wire_token_decode(bytes, &token) != OM_OK)
         return;
     const struct disk_task *task = disk_find(self->sim->disk, &token.task);
     if (task && task->row.leased && task->row.state == STATE_NONE &&
@@ -169,6 +209,7 @@ judge_sent(struct judge *self, int actor, const struct wire_msg *msg)
     if (WIRE_HAS(msg, task) && om_typeid_decode(OM_ID_TASK, msg->task, &id) == OM_OK)
         task = disk_find(self->sim->disk, &id);
     char event[128];
+    struct om_str item;
     switch (msg->type) {
     case WIRE_WELCOME:
         self->welcome[actor] = true;
@@ -179,10 +220,10 @@ judge_sent(struct judge *self, int actor, const struct wire_msg *msg)
             self->waits_for_stale = -1;
         break;
     case WIRE_SUBMITTED:
-        if (!task)
-            sim_fail(self->sim, "SUBMITTED was said before the commit");
-        else
-            task->acknowledged = true;
+        if (!WIRE_HAS(msg, ids))
+            judge_submitted(self, task);
+        for (struct rec_iter ids = rec_iter(msg->ids); rec_next_str(&ids, &item);)
+            judge_submitted(self, submitted(self, item));
         break;
     case WIRE_CANCEL_ACK:
         if (!task || (!task->row.cancel && task->row.state != STATE_CANCELLED))
@@ -194,7 +235,9 @@ judge_sent(struct judge *self, int actor, const struct wire_msg *msg)
             sim_fail(self->sim, "PUBLISHED was said before the commit");
         break;
     case WIRE_DONE_ACK:
-        judge_done_ack(self, msg);
+        judge_done_ack(self, msg->token);
+        for (struct rec_iter ids = rec_iter(msg->tokens); rec_next_str(&ids, &item);)
+            judge_done_ack(self, item);
         break;
     case WIRE_JOB:
         judge_job(self, msg);

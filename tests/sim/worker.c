@@ -168,6 +168,8 @@ send_hello(struct actor *self, struct worker *worker)
     WIRE_SET(&msg, held, om_buf_str(&held));
     if (self->credential)
         WIRE_SET(&msg, credential, om_str(self->credential));
+    if (worker->hello % 2)
+        WIRE_SET(&msg, caps, CAPABILITY_ACK_LISTS);
     actor_send(self, WIRE_HELLO, &msg, (struct om_str){ 0 });
     om_buf_finish(&held);
 }
@@ -462,6 +464,17 @@ on_credit_ok(struct worker *worker, const struct wire_msg *msg)
 }
 
 static void
+drop_jobs(struct worker *worker, struct om_str tokens)
+{
+    struct rec_iter iter = rec_iter(tokens);
+    for (struct om_str token; rec_next_str(&iter, &token);) {
+        struct job *job = find_job(worker, token);
+        if (job)
+            drop_job(job);
+    }
+}
+
+static void
 worker_receive(struct actor *self, const struct wire_msg *msg, struct om_str payload)
 {
     struct worker *worker = self->state;
@@ -490,6 +503,7 @@ worker_receive(struct actor *self, const struct wire_msg *msg, struct om_str pay
     case WIRE_DONE_ACK:
         if (job)
             drop_job(job);
+        drop_jobs(worker, msg->tokens);
         break;
     case WIRE_BEAT_ACK:
         on_beat_ack(worker, msg);

@@ -156,6 +156,7 @@ class Control:
             "incarnation": self._incarnation,
             "credential": self._settings.api_key,
             "held": held or None,
+            "caps": wire.ACK_LISTS,
         }
 
     def _on_opened(self) -> None:
@@ -184,9 +185,10 @@ class Control:
             if fields.get("drain"):
                 self._drain_once()
         elif kind == Type.DONE_ACK:
-            work = self._find(fields["token"])
-            if work and work.state is State.FINISHED:
-                del self._works[work.number]
+            for token in fields.get("tokens", [fields.get("token", b"")]):
+                work = self._find(token)
+                if work and work.state is State.FINISHED:
+                    del self._works[work.number]
         elif kind == Type.STALE:
             self._on_stale(self._find(fields["token"]))
         elif kind == Type.DRAIN:

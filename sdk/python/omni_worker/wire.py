@@ -22,6 +22,9 @@ DETAIL_MAX = 1024
 USAGE_MAX = 32
 
 
+ACK_LISTS = 1  # capability: DONE_ACK may name several jobs
+
+
 class Type(enum.IntEnum):
     """Message numbers."""
 
@@ -90,6 +93,7 @@ FIELDS: Mapping[str, tuple[str, type]] = {
     "code": ("code", str),
     "text": ("text", str),
     "param": ("par", str),
+    "caps": ("caps", int),
 }
 
 _NAMES = {key: (name, kind) for name, (key, kind) in FIELDS.items()}
@@ -101,7 +105,6 @@ _REQUIRED: Mapping[int, tuple[str, ...]] = {
     Type.JOB: ("token", "queue", "kind", "attempt", "lease_ms"),
     Type.CALL_CANCEL: ("call",),
     Type.CANCEL_JOB: ("token",),
-    Type.DONE_ACK: ("token",),
     Type.STALE: ("token",),
     Type.ERROR: ("code",),
 }

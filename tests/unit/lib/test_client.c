@@ -113,6 +113,28 @@ Test(client, gets_the_answer_of_its_request)
     close_client(&f);
 }
 
+Test(client, gives_each_request_its_answer_when_one_message_answers_several)
+{
+    enum { REQUESTS = 3 };
+    struct fixture f;
+    OM_AUTO(om_buf_finish) struct om_buf ids = { 0 };
+    open_client(&f);
+    om_pack_array(&ids, REQUESTS + 1);
+    om_pack_str(&ids, OM_LIT("nobody's"));
+    for (int i = 0; i < REQUESTS; i++) {
+        cr_assert(submit(&f, 5000));
+        expect(&f, WIRE_SUBMIT);
+        om_pack_str(&ids, f.broker.msg.id);
+    }
+    struct wire_msg submitted = { 0 };
+    WIRE_SET(&submitted, ids, om_buf_str(&ids));
+    broker_send(&f.broker, WIRE_SUBMITTED, &submitted, NULL);
+    expect_answers(&f, REQUESTS);
+    cr_expect_eq(f.rc, OM_OK);
+    cr_expect_eq(om_client_pending(f.client), 0);
+    close_client(&f);
+}
+
 Test(client, gives_each_request_its_own_id_though_its_header_is_used_again)
 {
     struct fixture f;

@@ -136,6 +136,34 @@ Test(worker, sends_a_result_until_it_is_acknowledged)
     close_worker(&f);
 }
 
+Test(worker, forgets_each_job_that_one_message_acknowledges)
+{
+    struct fixture f;
+    open_worker(&f, 2);
+    OM_AUTO(om_buf_finish) struct om_buf tokens = { 0 };
+    om_pack_array(&tokens, 3);
+    for (char i = 0; i < 3; i++) {
+        token_bytes[0] = i;
+        om_pack_bin(&tokens, (struct om_str){ token_bytes, sizeof(token_bytes) });
+        if (i == 0)
+            continue; // nobody holds that one
+        broker_send_job(&f.broker, "echo", "hello");
+        broker_expect(&f.broker, WIRE_DONE);
+    }
+    struct wire_msg ack = { 0 };
+    WIRE_SET(&ack, tokens, om_buf_str(&tokens));
+    broker_send(&f.broker, WIRE_DONE_ACK, &ack, NULL);
+    // Both leases are free: the same tokens are new jobs.
+    for (char i = 1; i < 3; i++) {
+        token_bytes[0] = i;
+        broker_send_job(&f.broker, "echo", "again");
+        broker_expect(&f.broker, WIRE_DONE);
+        cr_expect(om_str_eq(f.broker.body, OM_LIT("again")));
+        broker_send_token(&f.broker, WIRE_DONE_ACK);
+    }
+    close_worker(&f);
+}
+
 Test(worker, without_slots_handles_in_its_control_thread)
 {
     struct fixture f;
