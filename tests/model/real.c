@@ -130,7 +130,7 @@ deliver_sends(struct real *self)
             sim_fail(&self->sim, "the broker sent what cannot be decoded");
             continue;
         }
-        judge_sent(self->sim.judge, 0, &msg);
+        judge_sent(self->sim.judge, 0, 0, &msg, payload_bytes(send.payload));
         struct real_worker *worker = find_worker(self, send.conn);
         if (worker)
             to_worker(self, worker, &msg);

@@ -21,7 +21,8 @@ struct want {
     uint8_t hash[32];
     int64_t cancel_ms; // INT64_MAX: never
     bool retries, poison;
-    int64_t count; // of events
+    int64_t count;         // of events
+    int64_t watches, seen; // so many WATCHes; the newest number it was told
 };
 
 struct client {
@@ -165,8 +166,15 @@ say_of_job(struct actor *self, struct want *want, struct wire_msg *msg)
                           : want->phase == RETRYING ? WIRE_RETRY
                           : want->count % 2         ? WIRE_WATCH
                                                     : WIRE_GET;
+    if (type == WIRE_WATCH && want->count > 2)
+        WIRE_SET(msg, seq, want->seen);
     actor_send(self, type, msg, (struct om_str){ 0 });
-    want->next_ms += type == WIRE_WATCH ? 3000 : 0;
+    if (type != WIRE_WATCH)
+        return;
+    want->watches++;
+    want->next_ms += 3000;
+    if (sim_chance(self->sim, 0.1))
+        actor_send(self, WIRE_UNWATCH, msg, (struct om_str){ 0 });
 }
 
 static void
@@ -174,9 +182,11 @@ say(struct actor *self, struct want *want, int place)
 {
     if (want->phase == OPEN && self->sim->mono_ms >= want->cancel_ms)
         want->phase = CANCELLING;
-    // The id names the thing and the phase, so that an answer finds what it answers.
-    char id[48];
-    snprintf(id, sizeof(id), "%s.%d.%d", self->name, place, (int)want->phase);
+    // The id names the thing and the phase, so that an answer finds what it answers; each
+    // WATCH is another.
+    char id[64];
+    snprintf(id, sizeof(id), "%s.%d.%d.%lld", self->name, place, (int)want->phase,
+             want->phase == OPEN ? (long long)want->watches : 0LL);
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, id, om_str(id));
     WIRE_SET(&msg, tenant, sim_tenant_text(self->sim, want->tenant));
@@ -273,6 +283,8 @@ answered(struct actor *self, const struct wire_msg *msg)
     struct want *want = wanted(self, msg);
     if (!want)
         return;
+    if (msg->type == WIRE_CHUNK && msg->seq > want->seen)
+        want->seen = msg->seq;
     switch (msg->type) {
     case WIRE_SUBMITTED:
     case WIRE_CANCEL_ACK:

@@ -25,7 +25,8 @@ draw_faults(struct sim *self)
     }
     if (pauses)
         faults->actor_pause = 1e-4 * (double)sim_random(self, 200);
-    if (sim_chance(self, 0.2))
+    self->jumps = sim_chance(self, 0.2);
+    if (self->jumps)
         faults->wall_jump = 0.002;
 }
 
@@ -43,6 +44,8 @@ draw_conf(struct sim *self)
         conf->max_open_tasks = 2 + (size_t)sim_random(self, 6);
     if (sim_chance(self, 0.2))
         conf->max_open_per_tenant = 1 + (size_t)sim_random(self, 4);
+    if (sim_chance(self, 0.2))
+        conf->max_chunks = sim_random(self, 8);
     if (sim_chance(self, 0.2))
         conf->max_calls = 1 + (size_t)sim_random(self, 8);
 }

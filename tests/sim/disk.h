@@ -7,7 +7,7 @@
 #include "store.h"
 
 struct disk_chunk {
-    int64_t seq, attempt;
+    int64_t seq, attempt, broker; // which start of it stored it
     struct om_str ctype;
     struct payload *payload;
 };
@@ -25,8 +25,10 @@ struct disk_task {
     struct disk_chunk *chunks;
     size_t chunk_count, chunk_capacity;
     bool reopened;
-    int64_t results;   // how often it ended
-    bool acknowledged; // SUBMITTED was said
+    int64_t results;     // how often it ended
+    bool acknowledged;   // SUBMITTED was said
+    int64_t told;        // the newest number of it a watcher was told
+    int64_t told_before; // by earlier brokers
 };
 
 struct disk_event {
@@ -73,10 +75,10 @@ void disk_purge(struct disk *self, int64_t wall_ms);
 struct disk_task *disk_find(const struct disk *self, const struct om_uuid *id);
 struct disk_task *disk_find_seq(const struct disk *self, int64_t seq);
 
-// What a job's result says of itself, so that it can be judged.
+// What a job's result says of itself, and a partial one, so that they can be judged.
 struct job_result {
     struct wire_token token;
-    int64_t quantity; // of usage; it is also an event
+    int64_t quantity; // of usage, which is also an event; the number of a partial result
 };
 
 // ---- between the files of the disk

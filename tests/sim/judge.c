@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "judge.h"
+#include "judge_watch.h"
 
 enum { TOKENS_MAX = 4096 };
 
@@ -13,6 +14,7 @@ struct asked {
 // A worker's word for these leases has reached the broker since it started.
 struct judge {
     struct sim *sim;
+    struct watches *watches;
     struct wire_token finished[TOKENS_MAX];
     size_t finished_count;
     struct wire_token granted[TOKENS_MAX]; // JOBs this broker has sent, in order
@@ -31,6 +33,7 @@ judge_create(struct sim *sim)
     if (!self)
         abort();
     self->sim = sim;
+    self->watches = watches_create(sim);
     self->waits_for_stale = -1;
     return self;
 }
@@ -41,6 +44,7 @@ judge_destroy(struct judge **self_p)
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
         om_buf_finish(&(*self_p)->applied_ids[i]);
     om_buf_finish(&(*self_p)->asked);
+    watches_destroy(&(*self_p)->watches);
     free(*self_p);
     *self_p = NULL;
 }
@@ -51,6 +55,7 @@ judge_started(struct judge *self)
     self->finished_count = self->granted_count = 0;
     self->waits_for_stale = -1;
     memset(self->welcome, 0, sizeof(self->welcome));
+    watches_started(self->watches);
 }
 
 static bool
@@ -95,9 +100,11 @@ submitted(const struct judge *self, struct om_str id)
 // A START under any lease but the newest is answered STALE (RESET is as good), unless
 // that worker's own word has already ended the lease.
 void
-judge_received(struct judge *self, int actor, const struct wire_msg *msg)
+judge_received(struct judge *self, int actor, int64_t link, const struct wire_msg *msg)
 {
     struct wire_token token;
+    if (msg->type == WIRE_WATCH)
+        watches_asked(self->watches, actor, link, msg);
     if (msg->type == WIRE_HELLO)
         self->welcome[actor] = false; // until its key is looked up, nothing is answered
     if (msg->type == WIRE_SUBMIT)
@@ -202,7 +209,8 @@ judge_state(struct judge *self, const struct wire_msg *msg, const struct disk_ta
 }
 
 void
-judge_sent(struct judge *self, int actor, const struct wire_msg *msg)
+judge_sent(struct judge *self, int actor, int64_t link, const struct wire_msg *msg,
+           struct om_str payload)
 {
     struct om_uuid id = { 0 };
     struct disk_task *task = NULL;
@@ -242,8 +250,15 @@ judge_sent(struct judge *self, int actor, const struct wire_msg *msg)
     case WIRE_JOB:
         judge_job(self, msg);
         break;
-    case WIRE_TASK:
     case WIRE_EVENT:
+        watches_told(self->watches, actor, link, msg, payload);
+        judge_state(self, msg, task);
+        break;
+    case WIRE_CHUNK:
+    case WIRE_ERROR:
+        watches_told(self->watches, actor, link, msg, payload);
+        break;
+    case WIRE_TASK:
         judge_state(self, msg, task);
         break;
     default:

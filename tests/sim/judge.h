@@ -6,8 +6,10 @@
 struct judge *judge_create(struct sim *sim);
 void judge_destroy(struct judge **self_p);
 
-// The broker got this message, and is about to answer it; then it has.
-void judge_received(struct judge *self, int actor, const struct wire_msg *msg);
+// The broker got this message over a link of the actor's, and is about to answer it; then
+// it has.
+void judge_received(struct judge *self, int actor, int64_t link,
+                    const struct wire_msg *msg);
 void judge_answered(struct judge *self);
 
 // The newest lease of the task: of this broker's, or else on the disk.
@@ -18,7 +20,8 @@ const struct wire_token *judge_newest_lease(const struct judge *self,
 void judge_started(struct judge *self);
 
 // The broker sends this message.
-void judge_sent(struct judge *self, int actor, const struct wire_msg *msg);
+void judge_sent(struct judge *self, int actor, int64_t link, const struct wire_msg *msg,
+                struct om_str payload);
 
 // A subscriber applies an event in a transaction of its own. False if its (shard, seq) or
 // its id was applied before.

@@ -48,10 +48,10 @@ deliver_sends(struct sim *self)
         }
         self->messages++;
         sim_trace_message(self, "broker", self->actors[actor].name, &msg);
-        judge_sent(self->judge, actor, &msg);
         struct om_str payload = { 0 };
         if (send.payload)
             payload = send.payload->bytes;
+        judge_sent(self->judge, actor, generation, &msg, payload);
         sim_transmit(self, SIM_TO_ACTOR, actor, generation, send.header, payload);
     }
 }
@@ -201,7 +201,7 @@ shell_receive(struct sim *self, const struct sim_event *event)
                               ROLE_NONE };
     struct payload *payload =
         event->has_payload ? payload_copy(om_buf_str(&event->payload)) : NULL;
-    judge_received(self->judge, event->actor, &msg);
+    judge_received(self->judge, event->actor, event->generation, &msg);
     core_receive(self->core, sim_now(self), sim_conn(event->actor, event->generation),
                  &peer, header, payload);
     payload_unref(&payload);

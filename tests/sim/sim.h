@@ -53,6 +53,7 @@ struct sim {
     uint64_t seed, random;
     int64_t mono_ms, wall_offset_ms;
     bool trace, calm;
+    bool jumps; // the wall clock does, in this seed
     struct sim_faults faults;
     char failure[512]; // empty: none
 

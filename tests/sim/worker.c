@@ -1,38 +1,10 @@
 #include <stdio.h>
 
-#include "judge.h"
-#include "ops.h"
+#include "worker.h"
 
 // A worker: pulls jobs, calls and runs of events under credit, renews its leases, says
 // each outcome again until it is acknowledged, and stops for nothing but STALE or a
 // cancel.
-
-enum { QUEUES_MAX = 2, JOBS_MAX = 32 };
-
-enum job_phase { NO_JOB, HELD, RUNNING, FINISHED };
-
-struct job {
-    enum job_phase phase;
-    char token[WIRE_TOKEN_BYTES];
-    int queue;
-    bool is_run, cancel;
-    enum wire_type outcome;
-    bool retryable;
-    int64_t quantity, end_ms, next_ms;
-    uint8_t shard;
-    struct om_buf events;
-};
-
-struct worker {
-    const char *queues[QUEUES_MAX];
-    int slots[QUEUES_MAX];
-    int subscription; // -1: none
-    bool welcome;
-    int hello;
-    int64_t next_hello_ms, next_beat_ms, next_credit_ms;
-    int64_t seen[QUEUES_MAX]; // what it was sent in this session, as far as it knows
-    struct job jobs[JOBS_MAX];
-};
 
 static void
 worker_create(struct actor *self)
@@ -92,18 +64,11 @@ compliance_create(struct actor *self)
 }
 
 static void
-drop_job(struct job *job)
-{
-    om_buf_finish(&job->events);
-    *job = (struct job){ .phase = NO_JOB };
-}
-
-static void
 worker_destroy(struct actor *self)
 {
     struct worker *worker = self->state;
     for (int i = 0; i < JOBS_MAX; i++)
-        drop_job(&worker->jobs[i]);
+        worker_drop(&worker->jobs[i]);
     free(worker);
 }
 
@@ -122,14 +87,8 @@ worker_start(struct actor *self)
 {
     struct worker *worker = self->state;
     for (int i = 0; i < JOBS_MAX; i++)
-        drop_job(&worker->jobs[i]);
+        worker_drop(&worker->jobs[i]);
     new_session(worker);
-}
-
-static struct om_str
-token_of(const struct job *job)
-{
-    return (struct om_str){ job->token, WIRE_TOKEN_BYTES };
 }
 
 // What it holds, as the list of HELLO and BEAT.
@@ -146,7 +105,7 @@ pack_held(struct actor *self, struct om_buf *out)
         if (job->phase == NO_JOB)
             continue;
         struct wire_held held = { 0 };
-        REC_SET(&held, wire_held, token, token_of(job));
+        REC_SET(&held, wire_held, token, job_token(job));
         if (job->phase == RUNNING)
             REC_SET(&held, wire_held, progress, (double)sim_random(self->sim, 100) / 100);
         rec_encode(&wire_held_rec, &held, out);
@@ -199,126 +158,13 @@ send_credit(struct actor *self, struct worker *worker)
     }
 }
 
-// ---- a job's course
-
-static void
-send_token(struct actor *self, enum wire_type type, const struct job *job)
-{
-    struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, token, token_of(job));
-    actor_send(self, type, &msg, (struct om_str){ 0 });
-}
-
-static void
-start_job(struct actor *self, struct job *job)
-{
-    struct sim *sim = self->sim;
-    if (!job->is_run && sim_chance(sim, sim->calm ? 0 : 0.05)) {
-        send_token(self, WIRE_RELEASE, job);
-        drop_job(job);
-        return;
-    }
-    send_token(self, WIRE_START, job);
-    job->phase = RUNNING;
-    job->end_ms = sim->mono_ms + 50 + sim_random(sim, 4000);
-    if (sim_chance(sim, 0.05))
-        job->end_ms += sim_random(sim, 40000);
-}
-
-// Apply a run in a transaction of its own; a poisoned event fails it, and nothing of it
-// is applied.
-static bool
-apply_run(struct actor *self, const struct job *job)
-{
-    const struct worker *worker = self->state;
-    struct om_str bytes;
-    struct wire_logged event;
-    struct rec_iter iter = rec_iter(om_buf_str(&job->events));
-    int64_t before = 0;
-    while (rec_next_raw(&iter, &bytes)) {
-        if (rec_decode(&wire_logged_rec, bytes, &event, NULL) != OM_OK ||
-            event.seq <= before) {
-            sim_fail(self->sim, "a run of events is not in order");
-            return false;
-        }
-        before = event.seq;
-        if (judge_is_poison(event.body))
-            return false;
-    }
-    iter = rec_iter(om_buf_str(&job->events));
-    while (rec_next_raw(&iter, &bytes))
-        if (rec_decode(&wire_logged_rec, bytes, &event, NULL) == OM_OK)
-            judge_apply(self->sim->judge, (unsigned)worker->subscription, job->shard,
-                        &event);
-    return true;
-}
-
-static void
-finish_job(struct actor *self, struct job *job)
-{
-    struct sim *sim = self->sim;
-    job->phase = FINISHED;
-    job->next_ms = 0;
-    job->outcome = WIRE_DONE;
-    job->quantity = sim_random(sim, 1000);
-    job->retryable = sim_chance(sim, 0.8);
-    if (job->is_run && !apply_run(self, job))
-        job->outcome = WIRE_FAIL;
-    else if (!job->is_run && job->cancel && sim_chance(sim, 0.8))
-        job->outcome = WIRE_CANCELLED;
-    else if (!job->is_run && !sim->calm && sim_chance(sim, 0.2))
-        job->outcome = WIRE_FAIL;
-}
-
-static void
-send_outcome(struct actor *self, struct job *job)
-{
-    struct wire_msg msg = { 0 };
-    struct om_buf usage = { 0 };
-    struct om_str result = { 0 };
-    struct job_result body;
-    memset(&body, 0, sizeof(body));
-    job->next_ms = self->sim->mono_ms + 1000 + sim_random(self->sim, 500);
-    WIRE_SET(&msg, token, token_of(job));
-    if (!job->is_run) {
-        struct wire_usage item = { 0 };
-        REC_SET(&item, wire_usage, meter, OM_LIT("compute_ms"));
-        REC_SET(&item, wire_usage, quantity, job->quantity);
-        om_pack_array(&usage, 1);
-        rec_encode(&wire_usage_rec, &item, &usage);
-        WIRE_SET(&msg, usage, om_buf_str(&usage));
-    }
-    if (job->outcome == WIRE_FAIL) {
-        WIRE_SET(&msg, code, OM_LIT("internal_error"));
-        WIRE_SET(&msg, retryable, job->retryable);
-    } else if (job->outcome == WIRE_DONE &&
-               wire_token_decode(token_of(job), &body.token) == OM_OK) {
-        body.quantity = job->quantity;
-        result = (struct om_str){ (const char *)&body, sizeof(body) };
-    }
-    actor_send(self, job->outcome, &msg, result);
-    om_buf_finish(&usage);
-}
-
-static void
-tend(struct actor *self, struct job *job)
-{
-    int64_t now_ms = self->sim->mono_ms;
-    if (job->phase == HELD)
-        start_job(self, job);
-    else if (job->phase == RUNNING && (now_ms >= job->end_ms || job->cancel))
-        finish_job(self, job);
-    if (job->phase == FINISHED && now_ms >= job->next_ms)
-        send_outcome(self, job);
-}
-
 static void
 worker_tick(struct actor *self)
 {
     struct worker *worker = self->state;
     int64_t now_ms = self->sim->mono_ms;
     for (int i = 0; i < JOBS_MAX; i++)
-        tend(self, &worker->jobs[i]); // whether the broker is there or not
+        worker_tend(self, &worker->jobs[i]); // whether the broker is there or not
     if (!worker->welcome) {
         if (now_ms >= worker->next_hello_ms) {
             worker->next_hello_ms = now_ms + 2000;
@@ -343,25 +189,16 @@ find_job(struct worker *worker, struct om_str token)
 {
     for (int i = 0; i < JOBS_MAX; i++)
         if (worker->jobs[i].phase != NO_JOB &&
-            om_str_eq(token_of(&worker->jobs[i]), token))
+            om_str_eq(job_token(&worker->jobs[i]), token))
             return &worker->jobs[i];
     return NULL;
-}
-
-static int
-queue_place(const struct worker *worker, struct om_str queue)
-{
-    for (int i = 0; i < QUEUES_MAX && worker->queues[i]; i++)
-        if (om_str_eq(queue, om_str(worker->queues[i])))
-            return i;
-    return -1;
 }
 
 static void
 on_job(struct actor *self, const struct wire_msg *msg, struct om_str payload)
 {
     struct worker *worker = self->state;
-    int queue = queue_place(worker, msg->queue);
+    int queue = worker_queue(worker, msg->queue);
     bool foreign =
         self->credential && !om_str_eq(msg->tenant, sim_tenant_text(self->sim, 0));
     if (queue < 0 || foreign) {
@@ -389,55 +226,6 @@ on_job(struct actor *self, const struct wire_msg *msg, struct om_str payload)
 }
 
 static void
-resolve_key(struct actor *self, struct om_str payload, struct om_buf *body)
-{
-    uint8_t hash[32];
-    struct key_resolve_request request;
-    struct key_resolve_reply reply = { 0 };
-    sim_hash(om_str(SIM_KEY), hash);
-    if (rec_decode(&key_resolve_request_rec, payload, &request, NULL) != OM_OK ||
-        memcmp(request.hash.data, hash, sizeof(hash)) != 0)
-        sim_fail(self->sim, "identity was asked for a key nobody has");
-    struct om_buf scopes = { 0 };
-    om_pack_array(&scopes, 1);
-    om_pack_str(&scopes, OM_LIT("worker"));
-    REC_SET(&reply, key_resolve_reply, id, OM_LIT("key"));
-    REC_SET(&reply, key_resolve_reply, tenant, sim_tenant_text(self->sim, 0));
-    REC_SET(&reply, key_resolve_reply, name, OM_LIT("sim"));
-    REC_SET(&reply, key_resolve_reply, scopes, om_buf_str(&scopes));
-    rec_encode(&key_resolve_reply_rec, &reply, body);
-    om_buf_finish(&scopes);
-}
-
-static void
-on_call(struct actor *self, const struct wire_msg *msg, struct om_str payload)
-{
-    struct worker *worker = self->state;
-    int queue = queue_place(worker, msg->queue);
-    if (queue < 0) {
-        sim_fail(self->sim, "%s was sent a call that is not for it", self->name);
-        return;
-    }
-    worker->seen[queue]++;
-    struct om_buf body = { 0 }, usage = { 0 };
-    struct wire_msg reply = { 0 };
-    WIRE_SET(&reply, call, msg->call);
-    if (om_str_eq(msg->kind, om_str(ops[OP_key_resolve].name))) {
-        resolve_key(self, payload, &body);
-    } else {
-        struct wire_usage item = { 0 };
-        REC_SET(&item, wire_usage, meter, OM_LIT("ml_inference"));
-        REC_SET(&item, wire_usage, quantity, 1);
-        om_pack_array(&usage, 1);
-        rec_encode(&wire_usage_rec, &item, &usage);
-        WIRE_SET(&reply, usage, om_buf_str(&usage));
-    }
-    actor_send(self, WIRE_REPLY, &reply, om_buf_str(&body));
-    om_buf_finish(&body);
-    om_buf_finish(&usage);
-}
-
-static void
 on_beat_ack(struct worker *worker, const struct wire_msg *msg)
 {
     struct om_str token;
@@ -445,7 +233,7 @@ on_beat_ack(struct worker *worker, const struct wire_msg *msg)
     while (rec_next_str(&iter, &token)) {
         struct job *job = find_job(worker, token);
         if (job)
-            drop_job(job);
+            worker_drop(job);
     }
     iter = rec_iter(msg->tokens);
     while (rec_next_str(&iter, &token)) {
@@ -458,7 +246,7 @@ on_beat_ack(struct worker *worker, const struct wire_msg *msg)
 static void
 on_credit_ok(struct worker *worker, const struct wire_msg *msg)
 {
-    int queue = queue_place(worker, msg->queue);
+    int queue = worker_queue(worker, msg->queue);
     if (queue >= 0 && msg->sent > worker->seen[queue])
         worker->seen[queue] = msg->sent;
 }
@@ -470,7 +258,7 @@ drop_jobs(struct worker *worker, struct om_str tokens)
     for (struct om_str token; rec_next_str(&iter, &token);) {
         struct job *job = find_job(worker, token);
         if (job)
-            drop_job(job);
+            worker_drop(job);
     }
 }
 
@@ -493,7 +281,7 @@ worker_receive(struct actor *self, const struct wire_msg *msg, struct om_str pay
         on_job(self, msg, payload);
         break;
     case WIRE_CALL:
-        on_call(self, msg, payload);
+        worker_answer(self, msg, payload);
         break;
     case WIRE_CANCEL_JOB:
         if (job)
@@ -502,7 +290,7 @@ worker_receive(struct actor *self, const struct wire_msg *msg, struct om_str pay
     case WIRE_STALE:
     case WIRE_DONE_ACK:
         if (job)
-            drop_job(job);
+            worker_drop(job);
         drop_jobs(worker, msg->tokens);
         break;
     case WIRE_BEAT_ACK:
