@@ -6,6 +6,7 @@
 #include "out.h"
 #include "query.h"
 #include "queue.h"
+#include "retry.h"
 #include "run.h"
 #include "session.h"
 #include "submit.h"
@@ -182,6 +183,7 @@ static const struct handler handlers[256] = {
     [WIRE_LIST] = { on_list, PLATFORM },
     [WIRE_CANCEL] = { on_cancel, PLATFORM | NEEDS_DISK },
     [WIRE_RETRY] = { on_retry, PLATFORM | NEEDS_DISK },
+    [WIRE_RETRY_MANY] = { on_retry_many, PLATFORM | NEEDS_DISK },
     [WIRE_WATCH] = { on_watch, PLATFORM },
     [WIRE_UNWATCH] = { on_unwatch, PLATFORM },
     [WIRE_WORKERS] = { on_workers, PLATFORM },

@@ -43,6 +43,7 @@ struct node;
 struct queue_state;
 struct recent;
 struct replay;
+struct retry;
 struct run;
 struct session;
 struct task;

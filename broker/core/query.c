@@ -1,5 +1,6 @@
 #include "query.h"
 #include "out.h"
+#include "retry.h"
 #include "run.h"
 #include "session.h"
 #include "task.h"
@@ -15,6 +16,7 @@ enum query_kind {
     QUERY_PAYLOAD,
     QUERY_RUN,
     QUERY_CHUNKS,
+    QUERY_FAILED,
 };
 
 // A read under way. Its answer finds its way by ids: whoever asked may be gone by then.
@@ -28,6 +30,7 @@ struct query {
     struct run *run;
     struct watch_request watch; // WATCH
     struct replay *replay;      // CHUNKS; owned
+    struct retry *retry;        // FAILED; owned
 };
 
 static struct query *
@@ -71,6 +74,32 @@ query_chunks(struct core *self, struct replay *replay, int64_t after, size_t lim
     query->read->limit = limit;
 }
 
+static struct om_str
+keep(struct read *read, const struct label *text)
+{
+    struct om_str copy = label_str(text);
+    if (copy.size == 0)
+        return (struct om_str){ 0 };
+    if (!read_keep(read, &copy))
+        abort();
+    return copy;
+}
+
+void
+query_failed(struct core *self, struct retry *retry, size_t limit)
+{
+    struct query *query = query_create(self, QUERY_FAILED, READ_LIST);
+    struct read *read = query->read;
+    query->retry = retry;
+    read->tenant = retry->tenant;
+    read->id = retry->after;
+    read->state = STATE_FAILED;
+    read->limit = limit;
+    read->queue = keep(read, &retry->queue);
+    read->task_kind = keep(read, &retry->kind);
+    read->code = keep(read, &retry->code);
+}
+
 struct read *
 core_next_read(struct core *self)
 {
@@ -88,11 +117,13 @@ query_destroy_all(struct core *self)
     for (struct query *query; (query = self->queries);) {
         DL_DELETE(self->queries, query);
         read_destroy(&query->read);
+        free(query->retry);
         replay_destroy(&query->replay);
         free(query);
     }
     for (struct query *query; (query = self->asked);) {
         DL_DELETE(self->asked, query);
+        free(query->retry);
         replay_destroy(&query->replay);
         free(query); // whoever has the read frees it
     }
@@ -232,6 +263,9 @@ answer_about(struct core *self, const struct query *query,
 {
     const struct asker *asker = &query->asker;
     struct om_buf info = { 0 };
+    struct out *submitted;
+    enum om_rc rc;
+    const char *why;
     switch (query->kind) {
     case QUERY_GET:
         task_stored_info(stored, &info);
@@ -247,10 +281,15 @@ answer_about(struct core *self, const struct query *query,
                        true);
         break;
     case QUERY_RETRY:
-        if (stored->state == STATE_FAILED)
-            task_reopen(self, stored, asker);
-        else
+        if (stored->state != STATE_FAILED) {
             refuse(self, asker, OM_ECONFLICT, "the task has not failed");
+            break;
+        }
+        submitted = out_about(self, asker, WIRE_SUBMITTED, &stored->id);
+        rc = task_reopen(self, stored, &submitted, &why);
+        out_destroy(&submitted);
+        if (rc != OM_OK)
+            refuse(self, asker, rc, why);
         break;
     default:
         refuse(self, asker, OM_ECONFLICT, "the task has ended");
@@ -421,6 +460,9 @@ query_answered(struct core *self, struct read **read_p)
         break;
     case QUERY_RUN:
         run_read_done(self, query->run, query->read);
+        break;
+    case QUERY_FAILED:
+        retry_read_done(self, &query->retry, query->read);
         break;
     case QUERY_CHUNKS:
         chunk_read_done(self, &query->replay, query->read);

@@ -13,6 +13,9 @@ void query_run(struct core *self, struct run *run);
 // chunk_read_done().
 void query_chunks(struct core *self, struct replay *replay, int64_t after, size_t limit);
 
+// Read the next `limit` failed tasks that `retry` is about: retry_read_done().
+void query_failed(struct core *self, struct retry *retry, size_t limit);
+
 // The store has answered; frees the read.
 void query_answered(struct core *self, struct read **read_p);
 

@@ -309,24 +309,22 @@ set_reopened(struct task *task)
     task->expires_ms = INT64_MAX;
 }
 
-void
-task_reopen(struct core *self, const struct stored_task *stored,
-            const struct asker *asker)
+enum om_rc
+task_reopen(struct core *self, const struct stored_task *stored, struct out **send_p,
+            const char **why)
 {
-    const char *why;
-    enum om_rc rc = submit_check_room(self, &stored->tenant, &why);
+    enum om_rc rc = submit_check_room(self, &stored->tenant, why);
     struct task *task = rc == OM_OK ? from_stored(self, stored) : NULL;
-    if (!task) {
-        out_error(self, asker->conn, label_str(&asker->id), rc == OM_OK ? OM_EDB : rc,
-                  why);
-        return;
-    }
+    if (!task)
+        return rc == OM_OK ? OM_EDB : rc;
     set_reopened(task);
     struct group *group = commit_group(self, EFFECT_REOPEN, 2);
     group->task = task;
-    group->send = out_about(self, asker, WIRE_SUBMITTED, &task->id);
+    group->send = *send_p;
+    *send_p = NULL;
     commit_add(self, CHANGE_REOPEN)->reopen_seq = task->seq;
     task_mark(self, task, MARK_REOPEN);
+    return OM_OK;
 }
 
 void

@@ -78,9 +78,10 @@ void task_cancel(struct core *self, struct task *task, const struct asker *asker
 bool task_retry_open(struct core *self, const struct om_uuid *tenant,
                      const struct om_uuid *id, const struct asker *asker);
 
-// Open a failed task, read from the store, again: SUBMITTED when that is durable.
-void task_reopen(struct core *self, const struct stored_task *stored,
-                 const struct asker *asker);
+// Open a failed task, read from the store, again. OM_OK: then `send` (NULL: nothing),
+// which is taken, goes out when that is durable. Else *why may say more (or NULL).
+OM_MUST_CHECK enum om_rc task_reopen(struct core *self, const struct stored_task *stored,
+                                     struct out **send_p, const char **why);
 
 // The payload of the lease `token` was read.
 void task_payload_read(struct core *self, const struct wire_token *token,

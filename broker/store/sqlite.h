@@ -167,3 +167,4 @@ void sqlite_task(sqlite3_stmt *row, struct stored_task *task);
 enum om_rc sqlite_fold(struct sqlite_store *self, struct read *keeper,
                        struct stored_task *task);
 enum om_rc sqlite_fold_parents(struct sqlite_store *self, struct stored_task *task);
+enum om_rc sqlite_fold_chunks(struct sqlite_store *self, struct stored_task *task);

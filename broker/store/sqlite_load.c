@@ -158,6 +158,8 @@ load_task(struct sqlite_store *self, int64_t seq, const struct store_loader *loa
         if (rc == OM_OK)
             rc = sqlite_fold_parents(self, &task);
         if (rc == OM_OK)
+            rc = sqlite_fold_chunks(self, &task);
+        if (rc == OM_OK)
             rc = loader->task(loader->context, &task);
     }
     sqlite3_reset(row);

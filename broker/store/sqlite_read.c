@@ -118,6 +118,21 @@ sqlite_fold_parents(struct sqlite_store *self, struct stored_task *task)
     return rc;
 }
 
+enum om_rc
+sqlite_fold_chunks(struct sqlite_store *self, struct stored_task *task)
+{
+    sqlite3_stmt *row = self->reads[READER_CHUNK_TOTALS];
+    sqlite3_bind_int64(row, 1, task->seq);
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW) {
+        task->chunk_count = sqlite3_column_int64(row, 0);
+        task->chunk_bytes = sqlite3_column_int64(row, 1); // NULL reads as 0
+        task->chunk_seq = sqlite3_column_int64(row, 2);
+    }
+    sqlite3_reset(row);
+    return code == SQLITE_ROW ? OM_OK : OM_EDB;
+}
+
 // ---- reads
 
 // Finish a task of an answer: fold its marks and take its strings out of the row.
@@ -127,7 +142,8 @@ keep_task(struct sqlite_store *self, struct read *read, struct stored_task *task
     bool kept = read_keep(read, &task->queue) && read_keep(read, &task->kind) &&
                 read_keep(read, &task->header) && read_keep(read, &task->code) &&
                 read_keep(read, &task->text) && read_keep(read, &task->ctype);
-    return kept ? sqlite_fold(self, read, task) : OM_EDB;
+    enum om_rc rc = kept ? sqlite_fold(self, read, task) : OM_EDB;
+    return rc == OM_OK ? sqlite_fold_chunks(self, task) : rc;
 }
 
 static enum om_rc

@@ -40,6 +40,11 @@
     X(ADD_MARK,                                                                          \
       "INSERT INTO mark (task_seq, n, kind, at_ms, due_ms, attempt, epoch, lease, node," \
       " code, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")              \
+    X(DROP_RELEASED,                                                                     \
+      "DELETE FROM mark WHERE task_seq = ?1 AND n IN"                                    \
+      " (SELECT n FROM mark WHERE task_seq = ?1 ORDER BY n DESC LIMIT 2 OFFSET 1)"       \
+      " AND (SELECT group_concat(kind) FROM (SELECT kind FROM mark WHERE task_seq = ?1"  \
+      " ORDER BY n DESC LIMIT 3)) = '1,2,1'")                                            \
     X(ADD_RESULT,                                                                        \
       "INSERT INTO result (seq, state, attempts, lost, started_ms, finished_ms, code,"   \
       " text, ctype, payload, tenant) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"  \
@@ -143,6 +148,8 @@
     X(CHUNKS,                                                                            \
       "SELECT seq, attempt, ctype, payload FROM chunk"                                   \
       " WHERE task_seq = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")                         \
+    X(CHUNK_TOTALS,                                                                      \
+      "SELECT count(*), sum(length(payload)), max(seq) FROM chunk WHERE task_seq = ?1")  \
     X(NEXT_LANE, SQLITE_NEXT_LANE)                                                       \
     X(LAST_OF_LANE, "SELECT max(seq) FROM event WHERE shard = ?1 AND topic = ?2")        \
     X(LOAD_META, "SELECT value FROM meta WHERE name = ?1")                               \

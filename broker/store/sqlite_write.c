@@ -120,6 +120,13 @@ sqlite_write_open(struct sqlite_store *self, const struct change_task *task, boo
 int
 sqlite_write_mark(struct sqlite_store *self, const struct change_mark *mark)
 {
+    // A job may be taken and given back any number of times: of those only the last stays,
+    // of which the number of the next attempt follows.
+    int code = SQLITE_DONE;
+    if (mark->kind == MARK_RELEASE)
+        code = sqlite_write_seq(self, WRITER_DROP_RELEASED, mark->task_seq);
+    if (code != SQLITE_DONE)
+        return code;
     // The epoch makes the number rise over restarts too; 2^40 marks are a start's.
     int64_t n = (int64_t)((uint64_t)self->epoch << 40 | self->marks++);
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_MARK];

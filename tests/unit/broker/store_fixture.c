@@ -107,6 +107,8 @@ batch_destroy(struct batch **self_p)
             payload_unref(&change->task.payload);
         else if (change->kind == CHANGE_RESULT)
             payload_unref(&change->result.payload);
+        else if (change->kind == CHANGE_CHUNK)
+            payload_unref(&change->chunk.payload);
     }
     free(self);
 }

@@ -1,5 +1,6 @@
 // What is committed is found again, by a load and by each kind of read.
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -525,4 +526,86 @@ Test(store, the_log_is_reused_when_it_has_grown)
     long bytes = ftell(wal);
     fclose(wal);
     cr_expect_lt(bytes, 20L << 20, "32 MiB were written, the log has %ld bytes", bytes);
+}
+
+// How many rows of the table there are, seen by another connection.
+static int
+count_rows(const char *table)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    char sql[64];
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
+    cr_assert_eq(sqlite3_open(fx.path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+    int count = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return count;
+}
+
+Test(store, a_job_released_over_and_over_keeps_two_marks_and_its_attempts_number)
+{
+    enum { ROUNDS = 50 };
+    for (uint32_t round = 0; round <= ROUNDS; round++) {
+        OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+        if (round == 0) {
+            batch_task(batch, 1, 1);
+        } else {
+            struct change_mark *lease = &batch_mark(batch, 1, MARK_LEASE)->mark;
+            lease->token = (struct wire_token){ fixture_id(1), round, 1, round };
+            lease->node = OM_LIT("w#1");
+            batch_mark(batch, 1, MARK_RELEASE);
+        }
+        commit(batch);
+    }
+    fixture_reopen(&fx);
+    fixture_load(&fx, &loaded);
+    cr_assert_eq(loaded.count, 1);
+    cr_expect_eq(loaded.tasks[0].task.attempts, 0);
+    cr_expect_not(loaded.tasks[0].task.leased);
+    cr_expect_eq(loaded.tasks[0].task.token.attempt, ROUNDS);
+    cr_expect_eq(count_rows("mark"), 2);
+}
+
+Test(store, chunks_are_read_from_any_number_on_and_counted_with_their_task)
+{
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    batch_task(batch, 1, 1);
+    batch_task(batch, 2, 1);
+    batch_mark(batch, 1, MARK_LEASE)->mark.node = OM_LIT("w#1");
+    for (int64_t i = 1; i <= 5; i++) {
+        struct change *change = &batch->changes[batch->count++];
+        *change = (struct change){ .kind = CHANGE_CHUNK };
+        change->chunk = (struct change_chunk){ .task_seq = 1,
+                                               .seq = 10 * i,
+                                               .attempt = 1,
+                                               .ctype = OM_LIT("text/plain"),
+                                               .payload = payload_copy(OM_LIT("abc")) };
+    }
+    commit(batch);
+    OM_AUTO(read_destroy) struct read *read = calloc(1, sizeof(*read));
+    cr_assert(read);
+    read->kind = READ_CHUNKS;
+    read->seq = 1;
+    read->after_seq = 20;
+    read->limit = 2;
+    store_read(fx.store, read);
+    cr_assert_eq(read->rc, OM_OK);
+    cr_assert_eq(read->count, 2);
+    cr_expect_eq(read->chunks[0].seq, 30);
+    cr_expect_eq(read->chunks[1].seq, 40);
+    cr_expect(om_str_eq(payload_bytes(read->chunks[1].payload), OM_LIT("abc")));
+
+    OM_AUTO(read_destroy) struct read *task = read_task(&fx, 1, 1);
+    cr_assert_eq(task->rc, OM_OK);
+    cr_expect_eq(task->tasks[0].chunk_count, 5);
+    fixture_reopen(&fx);
+    fixture_load(&fx, &loaded);
+    cr_assert_eq(loaded.count, 2);
+    cr_expect_eq(loaded.tasks[0].task.chunk_count, 5);
+    cr_expect_eq(loaded.tasks[0].task.chunk_bytes, 15);
+    cr_expect_eq(loaded.tasks[0].task.chunk_seq, 50);
+    cr_expect_eq(loaded.tasks[1].task.chunk_count, 0);
 }
