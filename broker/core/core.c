@@ -9,6 +9,7 @@
 #include "retry.h"
 #include "run.h"
 #include "session.h"
+#include "stall.h"
 #include "submit.h"
 #include "task.h"
 #include "watch.h"
@@ -269,6 +270,7 @@ void
 core_tick(struct core *self, struct core_now now)
 {
     self->now = now;
+    stall_notice(self);
     for (struct timer *timer; (timer = timers_take(&self->mono, now.mono_ms));)
         timer->fire(self, timer);
     for (struct timer *timer; (timer = timers_take(&self->wall, now.wall_ms));)

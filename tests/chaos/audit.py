@@ -256,7 +256,8 @@ def _check_metered(task: str, state: str, result: str, executions: list[Executio
             committed.add(one.nonce)  # a failed attempt that was committed is metered
         elif one.outcome in ("retry", "failed") and one.acknowledged:
             committed.add(one.nonce)
-        elif one.outcome == "failed" and state == "failed" and one.nonce in nonces:
+        elif one.outcome == "failed" and state in ("failed", "cancelled") and (
+                one.nonce in nonces):
             committed.add(one.nonce)
     if sorted(nonces) != sorted(committed):
         verdict.add("events", f"{task} ({state}) was metered {len(nonces)} times, not "

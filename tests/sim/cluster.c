@@ -23,8 +23,10 @@ draw_faults(struct sim *self)
         faults->actor_crash = 1e-4 * (double)sim_random(self, 200);
         faults->reconnect = 1e-4 * (double)sim_random(self, 200);
     }
-    if (pauses)
+    if (pauses) {
         faults->actor_pause = 1e-4 * (double)sim_random(self, 200);
+        faults->broker_pause = 1e-5 * (double)sim_random(self, 40);
+    }
     self->jumps = sim_chance(self, 0.2);
     if (self->jumps)
         faults->wall_jump = 0.002;

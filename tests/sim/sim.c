@@ -276,6 +276,10 @@ strike(struct sim *self)
 {
     if (self->core && sim_chance(self, self->faults.broker_crash))
         shell_crash(self);
+    if (self->core && sim_chance(self, self->faults.broker_pause)) {
+        self->broker_paused_until_ms = self->mono_ms + sim_random(self, 45000);
+        sim_trace(self, "the broker pauses");
+    }
     if (sim_chance(self, self->faults.wall_jump)) {
         self->wall_offset_ms = sim_random(self, 2 * 3600 * 1000) - 3600 * 1000;
         sim_trace(self, "the wall clock jumps");
@@ -293,11 +297,22 @@ is_over(const struct sim *self)
     return true;
 }
 
-static bool
-is_paused(const struct sim *self, const struct sim_event *event)
+// When its process goes on, if it stands still.
+static int64_t
+paused_until_ms(const struct sim *self, const struct sim_event *event)
 {
-    bool to_actor_kind = event->kind == SIM_TO_ACTOR || event->kind == SIM_ACTOR_TICK;
-    return to_actor_kind && self->actors[event->actor].paused_until_ms > self->mono_ms;
+    switch (event->kind) {
+    case SIM_TO_ACTOR:
+    case SIM_ACTOR_TICK:
+        return self->actors[event->actor].paused_until_ms;
+    case SIM_TO_BROKER:
+    case SIM_BROKER_TICK:
+    case SIM_COMMITTED:
+    case SIM_READ:
+        return self->core ? self->broker_paused_until_ms : 0;
+    default:
+        return 0;
+    }
 }
 
 void
@@ -313,8 +328,8 @@ sim_happen(struct sim *self)
             self->wall_offset_ms = 0;
             sim_trace(self, "no more faults from here on");
         }
-        if (is_paused(self, &event)) {
-            event.at_ms = self->actors[event.actor].paused_until_ms;
+        if (paused_until_ms(self, &event) > self->mono_ms) {
+            event.at_ms = paused_until_ms(self, &event);
             sim_queue_put(self->queue, &event);
             continue;
         }

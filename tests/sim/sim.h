@@ -18,7 +18,7 @@ struct sim_faults {
     double drop, duplicate, late;               // share of messages
     double commit_fails;                        // share of commits
     double commit_slow;                         // share of commits that take seconds
-    double broker_crash;                        // a step
+    double broker_crash, broker_pause;          // a step
     double actor_crash, actor_pause, reconnect; // a tick of an actor
     double wall_jump;                           // a step
 };
@@ -58,7 +58,7 @@ struct sim {
     char failure[512]; // empty: none
 
     struct core *core; // NULL: down
-    int64_t broker_generation;
+    int64_t broker_generation, broker_paused_until_ms;
     struct core_conf conf;
     struct disk *disk;
     struct batch *committing;

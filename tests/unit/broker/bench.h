@@ -42,6 +42,9 @@ bool bench_commit(struct bench *self, enum om_rc rc);
 // Let time pass, and tick.
 void bench_pass(struct bench *self, int64_t ms);
 
+// Let time pass in which the broker stands still.
+void bench_stall(struct bench *self, int64_t ms);
+
 // Take the next message. It must be for `conn` and of that type, or the test fails.
 const struct wire_msg *bench_expect(struct bench *self, core_conn conn,
                                     enum wire_type type);

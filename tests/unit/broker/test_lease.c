@@ -87,6 +87,36 @@ Test(lease, is_kept_as_long_as_its_worker_names_it_in_a_beat)
     bench_finish(&bench);
 }
 
+Test(lease, is_not_lost_because_the_broker_stood_still)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    bench_pass(&bench, 4000);
+    bench_stall(&bench, 60 * 1000);
+    bench_pass(&bench, 2000);
+    cr_expect_eq(core_stats(bench.core).lost, 0);
+    bench_pass(&bench, 4000); // its worker was silent for a lease all the same
+    cr_expect_eq(core_stats(bench.core).lost, 1);
+    bench_finish(&bench);
+}
+
+Test(lease, lives_no_longer_for_a_pause_in_which_its_worker_spoke)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    running(&bench, "omni.inference", token);
+    bench_settle(&bench);
+    bench.now.mono_ms += 30 * 1000; // what the worker said meanwhile is received first
+    bench_pass_beating(&bench, BENCH_WORKER, token, 1000);
+    bench_pass(&bench, 9900);
+    cr_expect_eq(core_stats(bench.core).lost, 0);
+    bench_pass(&bench, 1100);
+    cr_expect_eq(core_stats(bench.core).lost, 1);
+    bench_finish(&bench);
+}
+
 Test(lease, that_is_not_current_is_answered_stale)
 {
     static const enum wire_type types[] = { WIRE_START, WIRE_DONE, WIRE_FAIL,
