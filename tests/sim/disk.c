@@ -162,7 +162,7 @@ disk_commit(struct disk *self, struct batch *batch)
         case CHANGE_NONE:
             break;
         case CHANGE_TASK:
-            disk_add_task(self, change);
+            disk_add_task(self, batch, i);
             break;
         case CHANGE_MARK:
             disk_add_mark(self, &change->mark);

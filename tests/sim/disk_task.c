@@ -20,60 +20,9 @@ disk_find_seq(const struct disk *self, int64_t seq)
     return NULL;
 }
 
-// ---- names of a task
-
-static struct disk_task *
-find_idem(const struct disk *self, const struct change_task *task)
-{
-    for (size_t i = 0; task->idem_key.size && i < self->task_count; i++)
-        if (om_uuid_eq(&self->tasks[i].row.tenant, &task->tenant) &&
-            om_str_eq(self->tasks[i].idem_key, task->idem_key))
-            return &self->tasks[i];
-    return NULL;
-}
-
-// The task whose hold on the unique key has not ended when `task` is submitted.
-static struct disk_task *
-find_unique(const struct disk *self, const struct change_task *task)
-{
-    for (size_t i = self->task_count; task->unique_key.size && i > 0; i--) {
-        struct disk_task *known = &self->tasks[i - 1];
-        bool holds = known->unique_until_ms ? task->created_ms < known->unique_until_ms
-                                            : known->row.state == STATE_NONE;
-        if (holds && om_uuid_eq(&known->row.tenant, &task->tenant) &&
-            om_str_eq(known->unique_key, task->unique_key))
-            return known;
-    }
-    return NULL;
-}
-
-static bool
-is_known(const struct disk *self, struct change *change)
-{
-    static struct disk_task *(*const finds[])(const struct disk *,
-                                              const struct change_task *) = {
-        [KNOWN_IDEM] = find_idem, [KNOWN_UNIQUE] = find_unique
-    };
-    const struct disk_task *known = disk_find(self, &change->task.id);
-    change->known_by = KNOWN_ID;
-    while (!known && change->known_by < KNOWN_UNIQUE)
-        known = finds[++change->known_by](self, &change->task);
-    change->duplicate = known != NULL;
-    if (!known)
-        return false;
-    change->known_id = known->row.id;
-    change->known_foreign = !om_uuid_eq(&known->row.tenant, &change->task.tenant);
-    change->known_seq = known->row.seq;
-    memcpy(change->known_hash, known->hash, sizeof(known->hash));
-    return true;
-}
-
 void
-disk_add_task(struct disk *self, struct change *change)
+disk_insert(struct disk *self, const struct change_task *task)
 {
-    const struct change_task *task = &change->task;
-    if (is_known(self, change))
-        return;
     self->tasks = disk_grow(self->tasks, self->task_count, &self->task_capacity,
                             sizeof(*self->tasks));
     struct disk_task *added = &self->tasks[self->task_count++];
