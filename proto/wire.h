@@ -106,6 +106,13 @@ enum {
     F(M, I64, credit,     REQUIRED, 0, 9e15, NULL, "jobs they would take now")            \
     F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "a wire_setting record")
 
+// What stands on a tenant, or on one of its limit keys.
+#define WIRE_LIMIT_FIELDS(F, M)                                                           \
+    F(M, STR, limit_key,  OPTIONAL, 1, 128, NULL, "the key; absent: the whole tenant")    \
+    F(M, I64, running,    REQUIRED, 0, 9e15, NULL, "its jobs at workers")                 \
+    F(M, I64, started,    REQUIRED, 0, 9e15, NULL, "starts in the last rate_ms, if there is a rate") \
+    F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "a wire_setting record")
+
 // A worker as WORKERS shows it.
 #define WIRE_WORKER_FIELDS(F, M)                                                          \
     F(M, STR, node,        REQUIRED, 1, 64, NULL, "name of the process")                  \
@@ -137,6 +144,7 @@ REC_DECLARE(wire_held, WIRE_HELD_FIELDS);
 REC_DECLARE(wire_task, WIRE_TASK_FIELDS);
 REC_DECLARE(wire_setting, WIRE_SETTING_FIELDS);
 REC_DECLARE(wire_queue, WIRE_QUEUE_FIELDS);
+REC_DECLARE(wire_limit, WIRE_LIMIT_FIELDS);
 REC_DECLARE(wire_worker, WIRE_WORKER_FIELDS);
 REC_DECLARE(wire_batch_job, WIRE_BATCH_JOB_FIELDS);
 REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
@@ -207,7 +215,7 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
     F(M, BOOL, run_anyway,  "any",  0, 1, NULL, "runs even if one of depends_on did not succeed") \
     F(M, I64,  retain_ms,   "ret",  0, 9e15, NULL, "the result is kept so long after the end") \
     F(M, BOOL, atomic,      "all",  0, 1, NULL, "all jobs of the batch or none")          \
-    F(M, STR,  action,      "act",  1, 16, NULL, "what to do: list, set, pause, resume or purge; drain") \
+    F(M, STR,  action,      "act",  1, 16, NULL, "what to do: list, limits, set, pause, resume or purge; drain") \
     F(M, MAP,  settings,    "set",  0, 16, NULL, "a wire_setting record")
 // clang-format on
 
@@ -306,9 +314,14 @@ enum wire_from {
       "a call (call, id)")                                                                \
     X(38, QUEUE,      CLIENT,    W(id) | W(action),                                       \
       W(tenant) | W(queue) | W(limit_key) | W(settings),                                  \
-      "list: QUEUES; set, pause, resume, purge: of the tenant's part of the queue, or of " \
-      "its limit key, or of the tenant: QUEUES with one row when it is on disk")          \
-    X(39, QUEUES,     TO_CLIENT, W(id), 0, "payload: array of wire_queue records")        \
+      "list: queues, the tenant's or all; limits: what is set for the tenant and its "    \
+      "limit keys, or for this one; set: of the tenant's part of the queue, or of its "   \
+      "limit key, or of the tenant, fields that are absent stay; pause, resume, purge: "  \
+      "of the tenant's part of the queue; QUEUES, of one row when something was done, "   \
+      "which then is on disk")                                                            \
+    X(39, QUEUES,     TO_CLIENT, W(id), 0,                                                \
+      "payload: array of wire_queue records, or of wire_limit records of a tenant and "   \
+      "its limit keys")                                                                   \
     X(40, WORKERS,    CLIENT,    W(id), W(tenant) | W(node) | W(action),                  \
       "asks who holds what; without tenant: all workers; with node: that worker, which "  \
       "the action drain has told to take no new work and leave")                          \

@@ -1,7 +1,12 @@
+#include "limit.h"
 #include "task_inner.h"
 
 // So many releases in a row are free; then the job waits, longer each time.
 enum { RELEASES_FREE = 5, RELEASES_MAX = 12, RELEASE_DELAY_MS = 50 };
+
+// A band with jobs that could start is passed over so often in a row at most, and once
+// more for each other band that has been.
+enum { BAND_PASSED_MAX = 32 };
 
 static struct task *
 task_of(struct lease *lease)
@@ -23,30 +28,50 @@ task_mark(struct core *self, struct task *task, enum mark_kind kind)
 
 // ---- to a worker
 
+static struct item *
+pick_of(struct core *self, struct queue_state *queue, size_t band)
+{
+    if (!queue->jobs[band].ring)
+        return NULL;
+    struct item *item = fair_pick(self, &queue->jobs[band], limit_gate);
+    if (!item)
+        return NULL;
+    queue->passed[band] = 0;
+    for (size_t lower = band + 1; lower < BANDS; lower++)
+        if (queue->jobs[lower].ring)
+            queue->passed[lower]++;
+    return item;
+}
+
+// The first band that has something to start, but for one that was passed over often.
 static struct task *
 pick(struct core *self, struct queue_state *queue)
 {
-    for (size_t band = 0; band < BANDS; band++) {
-        struct item *item = fair_pick(self, &queue->jobs[band], NULL);
-        if (!item)
-            continue;
-        self->stats.ready--;
-        return TIMER_OWNER(item, struct task, item);
-    }
-    return NULL;
+    struct item *item = NULL;
+    for (size_t band = 1; band < BANDS && !item; band++)
+        if (queue->passed[band] >= BAND_PASSED_MAX)
+            item = pick_of(self, queue, band);
+    for (size_t band = 0; band < BANDS && !item; band++)
+        item = pick_of(self, queue, band);
+    if (!item)
+        return NULL;
+    self->stats.ready--;
+    return TIMER_OWNER(item, struct task, item);
 }
 
 static void
 add_lease_mark(struct core *self, struct task *task)
 {
     struct lease *lease = &task->lease;
-    struct group *group = commit_group(self, EFFECT_LEASE, 1);
+    struct group *group =
+        commit_group(self, EFFECT_LEASE, 1 + limit_starts(&task->lease));
     group->task = task;
     group->token = lease->token;
     struct change_mark *mark = task_mark(self, task, MARK_LEASE);
     mark->token = lease->token;
     mark->node = commit_copy(self, om_str(lease->session->holder));
     task->lease_mark = commit_slot(self);
+    limit_add_starts(self, lease);
     if (!(lease->waiting & WAIT_COMMIT))
         commit_lazily(self);
 }
@@ -67,8 +92,9 @@ task_hand_out(struct core *self, struct queue_state *queue, struct credit *credi
     task->state = STATE_LEASED;
     task->progress = 0;
     task_set_text(&task->detail, (struct om_str){ 0 });
+    task_count(task);
     lease_grant(self, &task->lease, credit, &task->id, ++task->last_attempt);
-    if (queue->class == CLASS_LONG)
+    if (queue->class == CLASS_LONG || limit_binds(&task->lease))
         task->lease.waiting |= WAIT_COMMIT;
     if (!task->payload && !task->empty_payload)
         task->lease.waiting |= WAIT_PAYLOAD;

@@ -3,6 +3,7 @@
 #include "lease.h"
 #include "out.h"
 #include "run.h"
+#include "setting.h"
 #include "submit.h"
 #include "task.h"
 
@@ -156,14 +157,22 @@ commit_slot(const struct core *self)
     return (struct change_slot){ batch->id, batch->count - 1 };
 }
 
-bool
-commit_withdraw(struct core *self, struct change_slot slot)
+struct change *
+commit_change(const struct core *self, struct change_slot slot)
 {
     struct pending *pending = self->newest;
     if (!pending || pending->taken || pending->batch.id != slot.batch)
-        return false;
-    pending->batch.changes[slot.index].kind = CHANGE_NONE;
-    return true;
+        return NULL;
+    return &pending->batch.changes[slot.index];
+}
+
+bool
+commit_withdraw(struct core *self, struct change_slot slot)
+{
+    struct change *change = commit_change(self, slot);
+    if (change)
+        change->kind = CHANGE_NONE;
+    return change;
 }
 
 struct om_str

@@ -16,6 +16,7 @@
     X(END, task_end_durable)                                                             \
     X(REOPEN, task_reopen_durable)                                                       \
     X(CURSOR, run_cursor_durable)                                                        \
+    X(SETTING, setting_durable)                                                        \
     X(CHUNK, chunk_durable)
 
 enum effect {
@@ -53,6 +54,9 @@ void commit_lazily(struct core *self);
 
 // Where the change added last stands.
 struct change_slot commit_slot(const struct core *self);
+
+// The change at `slot`, to be altered, if its batch has not gone out yet; else NULL.
+struct change *commit_change(const struct core *self, struct change_slot slot);
 
 // Have a change not written, if its batch has not gone out yet. Was it in time?
 bool commit_withdraw(struct core *self, struct change_slot slot);

@@ -2,6 +2,7 @@
 #include "commit.h"
 #include "events.h"
 #include "lease.h"
+#include "limit.h"
 #include "node.h"
 #include "out.h"
 #include "query.h"
@@ -9,7 +10,9 @@
 #include "retry.h"
 #include "run.h"
 #include "session.h"
+#include "setting.h"
 #include "stall.h"
+#include "stats.h"
 #include "submit.h"
 #include "task.h"
 #include "watch.h"
@@ -116,6 +119,8 @@ core_destroy(struct core **self_p)
         HASH_DEL(self->queues, queue);
         free(queue);
     }
+    limit_destroy_all(self);
+    stats_destroy_all(self);
     for (struct core_send send; core_next_send(self, &send);)
         ;
     timers_finish(&self->mono);
@@ -152,6 +157,7 @@ core_serve(struct core *self, struct core_now now)
 {
     self->now = now;
     self->serving = true;
+    limit_serve_all(self);
     task_serve_all(self);
     run_serve_all(self);
 }
@@ -188,6 +194,7 @@ static const struct handler handlers[256] = {
     [WIRE_WATCH] = { on_watch, PLATFORM },
     [WIRE_UNWATCH] = { on_unwatch, PLATFORM },
     [WIRE_WORKERS] = { on_workers, PLATFORM },
+    [WIRE_QUEUE] = { on_queue, PLATFORM },
     [WIRE_CREDIT] = { on_credit, 0 },
     [WIRE_START] = { on_start, 0 },
     [WIRE_BEAT] = { on_beat, 0 },

@@ -76,6 +76,10 @@ void core_load_shard(struct core *self, uint8_t shard, int64_t seq);
 void core_load_cursor(struct core *self, unsigned subscription, uint8_t shard,
                       int64_t seq);
 
+// What is set, before the tasks; starts under it, after it.
+void core_load_setting(struct core *self, const struct change_setting *setting);
+void core_load_start(struct core *self, const struct change_start *start);
+
 // Loading is over: start serving.
 void core_serve(struct core *self, struct core_now now);
 

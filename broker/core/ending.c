@@ -75,6 +75,7 @@ task_end(struct core *self, struct task *task, struct ending *ending)
     task->ending = ending->state;
     task->finished_ms = self->now.wall_ms;
     task_unplace(self, task);
+    task_count(task);
     acknowledge(self, task, group, ending->conn);
 }
 
@@ -87,6 +88,11 @@ task_end_durable(struct core *self, struct group *group, struct change *change)
         task_set_text(&task->code, change->result.code);
     if (change->result.text.size)
         task_set_text(&task->text, change->result.text);
+    stats_out(self, task->share);
+    if (task->state == STATE_SUCCEEDED)
+        stats_count(task->share, TALLY_COMPLETED);
+    if (task->state == STATE_FAILED)
+        stats_count(task->share, TALLY_FAILED);
     self->stats.completed += task->state == STATE_SUCCEEDED;
     self->stats.failed += task->state == STATE_FAILED;
     self->stats.cancelled += task->state == STATE_CANCELLED;
@@ -163,6 +169,7 @@ task_attempt_lost(struct core *self, struct task *task)
     struct failure failure = { .code = om_str(om_rc_info(OM_ELOST)->code),
                                .text = om_str(om_rc_info(OM_ELOST)->text) };
     task->lost++;
+    stats_count(task->share, TALLY_LOST);
     if (task->lost >= self->conf.max_lost)
         task_end(self, task,
                  &(struct ending){

@@ -1,5 +1,7 @@
 #include "fair.h"
+#include "limit.h"
 #include "queue.h"
+#include "stats.h"
 
 enum { COST_CAP = 16 };
 
@@ -13,11 +15,17 @@ turn_init(struct turn *turn, struct share *share, struct band *band)
 }
 
 struct share *
-share_get(struct core *self, struct queue_state *queue, const struct om_uuid *tenant)
+share_find(const struct queue_state *queue, const struct om_uuid *tenant)
 {
-    (void)self;
     struct share *share = NULL;
     HASH_FIND(hh, queue->shares, tenant, sizeof(*tenant), share);
+    return share;
+}
+
+struct share *
+share_get(struct core *self, struct queue_state *queue, const struct om_uuid *tenant)
+{
+    struct share *share = share_find(queue, tenant);
     if (!share) {
         share = core_alloc(sizeof(*share));
         share->tenant = *tenant;
@@ -27,6 +35,7 @@ share_get(struct core *self, struct queue_state *queue, const struct om_uuid *te
         share->calls.turn = &share->call_turn;
         HASH_ADD(hh, queue->shares, tenant, sizeof(*tenant), share);
         queue->refs++;
+        limit_join_share(self, share);
     }
     share->refs++;
     return share;
@@ -41,6 +50,8 @@ share_unref(struct core *self, struct share **share_p)
         return;
     struct queue_state *queue = share->queue;
     HASH_DEL(queue->shares, share);
+    limit_leave_share(self, share);
+    stats_leave(self, share);
     for (size_t i = 0; i < BANDS; i++)
         free(share->jobs[i]);
     free(share);
@@ -87,6 +98,7 @@ flow_unref(struct core *self, struct flow **flow_p)
     struct turn *turn = flow->turn;
     struct share *share = turn->share;
     HASH_DEL(turn->flows, flow);
+    limit_leave_flow(self, flow);
     free((char *)flow->key.data);
     free(flow);
     share_unref(self, &share);

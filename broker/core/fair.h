@@ -27,6 +27,14 @@ struct item {
     struct flow *flow; // NULL while it does not wait
 };
 
+// A flow or a share that waits for a limit to open (limit.h).
+struct limit_wait {
+    struct limit *limit; // NULL while it does not wait
+    struct flow *flow;   // either
+    struct share *share; // or
+    struct limit_wait *prev, *next;
+};
+
 // What of one tenant waits in one band under one limit key, or under none.
 struct flow {
     struct flow *prev, *next; // in its turn's ring, while it may be picked
@@ -37,6 +45,8 @@ struct flow {
     bool in_ring;
     size_t refs;       // tasks of it
     struct om_str key; // the limit key; owned; absent: none
+    struct limit *limit; // of the key
+    struct limit_wait wait;
     UT_hash_handle hh; // of its turn's flows
 };
 
@@ -61,9 +71,13 @@ struct share {
     struct queue_state *queue;
     size_t refs;      // tasks, calls and flows that count in it
     size_t in_flight; // leases and calls at workers
+    size_t running;   // leases
     size_t waiting_calls;
     int weight;       // 1 to WEIGHT_MAX; share_set_weight()
     unsigned blocked; // enum block; its jobs only, never its calls
+    struct limit *limits[2]; // of the tenant, of its part of the queue; NULL: none
+    struct limit_wait wait;
+    struct queue_stats *stats; // NULL: it had calls only
     struct turn call_turn;
     struct flow calls;
     struct turn *jobs[BANDS]; // NULL: nothing waited in the band so far
@@ -74,6 +88,9 @@ struct share {
 struct share *share_get(struct core *self, struct queue_state *queue,
                         const struct om_uuid *tenant);
 void share_unref(struct core *self, struct share **share_p);
+
+// NULL if nothing of the tenant counts in the queue.
+struct share *share_find(const struct queue_state *queue, const struct om_uuid *tenant);
 
 void share_set_weight(struct share *share, int64_t weight);
 

@@ -39,13 +39,16 @@ struct call;
 struct credit;
 struct group;
 struct lease;
+struct limit_tenant;
 struct node;
 struct queue_state;
 struct recent;
 struct replay;
 struct retry;
 struct run;
+struct queue_stats;
 struct session;
+struct stats_tenant;
 struct task;
 struct tenant_state;
 
@@ -91,6 +94,10 @@ struct core {
     uint64_t last_lease;
 
     struct queue_state *queues, *dirty;
+    struct limit_tenant *limits;
+    struct stats_tenant *stats_tenants;
+    struct queue_stats *idle_stats; // of queues that nothing is in, idle longest first
+    size_t idle_stats_count;
     struct task *tasks;
     struct tenant_state *tenants;
     int64_t last_task_seq;

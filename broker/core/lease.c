@@ -1,5 +1,6 @@
 #include "lease.h"
 #include "call.h"
+#include "limit.h"
 #include "node.h"
 #include "out.h"
 #include "queue.h"
@@ -166,6 +167,7 @@ lease_grant(struct core *self, struct lease *lease, struct credit *credit,
     credit_update(self, credit);
     if (lease->share)
         lease->share->in_flight++;
+    limit_take(lease);
     DL_APPEND(session->leases, lease);
     self->stats.leased++;
 }
@@ -179,6 +181,7 @@ lease_ready(struct core *self, struct lease *lease, unsigned what)
     lease->credit->reserved--;
     lease->credit->sent++;
     lease->credit = NULL;
+    limit_sent(self, lease);
     lease->kind->send(self, lease);
     start_clock(self, lease);
 }
@@ -196,6 +199,7 @@ lease_end(struct core *self, struct lease *lease, core_conn conn)
     }
     if (lease->share)
         lease->share->in_flight--;
+    limit_end(self, lease);
     struct lease **list = list_of(lease);
     DL_DELETE(*list, lease);
     leave_home(self, lease);
@@ -221,6 +225,7 @@ lease_restore(struct core *self, struct lease *lease, const struct wire_token *t
     set_class(self, lease);
     if (lease->share)
         lease->share->in_flight++;
+    limit_restore(lease);
     lease->home = node_of_queue(self, lease->queue, &lease->node);
     DL_APPEND(lease->home->orphans, lease);
     self->stats.leased++;

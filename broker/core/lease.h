@@ -39,6 +39,9 @@ struct lease {
     unsigned waiting; // lease_wait: what must come before JOB is sent
     struct queue_state *queue;
     struct share *share;     // where it counts as in flight; NULL for a run
+    struct flow *flow;       // whose job it is; NULL for a run
+    unsigned reserved;       // limits at which its start has a place (limit.c)
+    int64_t decided_ms;      // when it got that, if a rate is among them
     struct session *session; // NULL: of a worker that is not connected
     struct node *home;       // then the node it waits for
     struct credit *credit;   // reserved, until JOB is sent

@@ -15,6 +15,7 @@ struct queue_state {
     size_t refs; // shares and credits
     struct share *shares;
     struct band calls, jobs[BANDS];
+    uint8_t passed[BANDS]; // picks that passed over a band where something could start
     struct run *runs;      // event runs that wait for credit
     struct credit *takers; // every session's credit
     struct credit *open;   // those with some left, next taker first

@@ -1,3 +1,4 @@
+#include "limit.h"
 #include "submit.h"
 #include "task_inner.h"
 
@@ -133,6 +134,11 @@ on_submit(struct core *self, const struct input *in)
     } else if (rc == OM_OK && !(queue = queue_get(self, &in->tenant, msg->queue))) {
         rc = OM_EINVAL;
         why = "there is no such queue";
+    } else if (rc == OM_OK && msg->limit_key.size > 0 &&
+               !limit_fits(self, &in->tenant, SETTING_KEY, msg->limit_key)) {
+        rc = OM_EFULL;
+        why = "too many limit keys of the tenant are in use: 10000";
+        queue_tidy(self, queue);
     }
     if (rc != OM_OK) {
         reject(self, &asker, &id, rc, why);
@@ -171,6 +177,7 @@ submit_durable(struct core *self, struct group *group, struct change *change)
         return;
     }
     self->stats.submitted++;
+    stats_in(self, task->share);
     task->committed = true;
     ack_submitted(self, &task->asker, &task->id);
     task_place(self, task);

@@ -1,3 +1,5 @@
+#include "limit.h"
+#include "purge.h"
 #include "submit.h"
 #include "task_inner.h"
 
@@ -56,10 +58,13 @@ or_default(const struct wire_msg *msg, uint64_t field, int64_t value, int64_t fa
 
 // What a job's header says of it.
 static void
-read_options(const struct core *self, const struct wire_msg *msg, struct task *task)
+read_options(struct core *self, const struct wire_msg *msg, struct task *task)
 {
     task->priority = (uint8_t)or_default(msg, W(priority), msg->priority, 5);
     task->flow = flow_get(task->share, task->priority, msg->limit_key);
+    task->lease.flow = task->flow;
+    limit_join_flow(self, task->flow);
+    stats_join(self, task->share);
     task->due_ms = msg->due_ms;
     task->expires_ms = or_default(msg, W(expires_ms), msg->expires_ms, INT64_MAX);
     task->max_attempts =
@@ -118,6 +123,21 @@ task_create(struct core *self, const struct om_uuid *id, const struct om_uuid *t
 }
 
 void
+task_count(struct task *task)
+{
+    static const enum gauge gauges[STATE_COUNT] = {
+        [STATE_BLOCKED] = GAUGE_BLOCKED,    [STATE_SCHEDULED] = GAUGE_SCHEDULED,
+        [STATE_READY] = GAUGE_READY,        [STATE_LEASED] = GAUGE_RUNNING,
+        [STATE_RUNNING] = GAUGE_RUNNING,    [STATE_CANCELLING] = GAUGE_RUNNING,
+        [STATE_RETRY_WAIT] = GAUGE_RETRYING,
+    };
+    enum gauge gauge = task->ending ? GAUGE_NONE : gauges[task->state];
+    if (gauge != task->gauge)
+        stats_move(task->share, task->gauge, gauge);
+    task->gauge = gauge;
+}
+
+void
 task_unplace(struct core *self, struct task *task)
 {
     if (task->item.flow)
@@ -142,6 +162,7 @@ task_destroy(struct core *self, struct task **task_p)
     struct task *task = *task_p;
     *task_p = NULL;
     task_unplace(self, task);
+    stats_move(task->share, task->gauge, GAUGE_NONE);
     if (task->lease.active)
         lease_end(self, &task->lease, 0);
     uncache(self, task);
@@ -225,6 +246,7 @@ task_back_off(struct core *self, struct task *task, int64_t delay_ms)
 {
     task->state = STATE_RETRY_WAIT;
     task->due_ms = self->now.wall_ms + delay_ms;
+    task_count(task);
     timer_set(&self->mono, &task->backoff, self->now.mono_ms + delay_ms, on_backoff);
     watch_notify(self, task);
 }
@@ -235,7 +257,7 @@ task_place(struct core *self, struct task *task)
     task_unplace(self, task);
     int64_t wall_ms = self->now.wall_ms;
     bool may_expire = task->attempts == 0 && task->expires_ms != INT64_MAX;
-    if (task->cancel) {
+    if (task->cancel || purge_covers(task)) {
         task_end(self, task, &(struct ending){ .state = STATE_CANCELLED });
         return;
     }
@@ -255,6 +277,7 @@ task_place(struct core *self, struct task *task)
         self->stats.ready++;
         queue_touch(self, task->share->queue);
     }
+    task_count(task);
     if (wake_ms != INT64_MAX)
         timer_set(&self->wall, &task->wall, wake_ms, on_wall);
     if (task->state != before)
@@ -356,6 +379,7 @@ core_load_task(struct core *self, const struct stored_task *stored)
         lease_restore(self, &task->lease, &stored->token, stored->node);
         task->lease.cancel = task->cancel;
         task->state = task->cancel ? STATE_CANCELLING : STATE_RUNNING;
+        task_count(task);
     } else if (stored->due_ms) {
         task->state = STATE_RETRY_WAIT;
         task->due_ms = stored->due_ms;

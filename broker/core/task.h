@@ -6,6 +6,7 @@
 #include "commit.h"
 #include "fair.h"
 #include "lease.h"
+#include "stats.h"
 
 struct tenant_state {
     struct om_uuid id;
@@ -26,6 +27,7 @@ struct task {
     bool cancel;            // somebody asked to cancel it
     bool cancel_durable;
     bool reopened; // not committed for a RETRY
+    enum gauge gauge; // where it counts in its share
     uint8_t priority;
     int64_t created_ms, due_ms, expires_ms, started_ms; // wall clock
     int64_t finished_ms;

@@ -36,6 +36,9 @@ struct task *task_create(struct core *self, const struct om_uuid *id,
 // A waiting task goes where it belongs: scheduled, ready, or its end.
 void task_place(struct core *self, struct task *task);
 
+// Count the task where its state says.
+void task_count(struct task *task);
+
 // Take a task out of whatever it waits in.
 void task_unplace(struct core *self, struct task *task);
 

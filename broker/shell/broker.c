@@ -95,6 +95,18 @@ on_cursor(void *context, unsigned subscription, uint8_t shard, int64_t seq)
     core_load_cursor(context, subscription, shard, seq);
 }
 
+static void
+on_setting(void *context, const struct change_setting *setting)
+{
+    core_load_setting(context, setting);
+}
+
+static void
+on_start(void *context, const struct change_start *start)
+{
+    core_load_start(context, start);
+}
+
 static enum om_rc
 on_task(void *context, const struct stored_task *task)
 {
@@ -116,6 +128,8 @@ load_core(struct broker *self)
                                    .task_seq = on_task_seq,
                                    .shard = on_shard,
                                    .cursor = on_cursor,
+                                   .setting = on_setting,
+                                   .start = on_start,
                                    .task = on_task };
     enum om_rc rc = store_load(self->store, &loader);
     return rc == OM_OK ? EX_OK : refuse(EX_IOERR, "the stored tasks cannot be read");

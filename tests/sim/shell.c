@@ -95,6 +95,18 @@ on_cursor(void *context, unsigned subscription, uint8_t shard, int64_t seq)
     core_load_cursor(context, subscription, shard, seq);
 }
 
+static void
+on_setting(void *context, const struct change_setting *setting)
+{
+    core_load_setting(context, setting);
+}
+
+static void
+on_start(void *context, const struct change_start *start)
+{
+    core_load_start(context, start);
+}
+
 static enum om_rc
 on_task(void *context, const struct stored_task *task)
 {
@@ -108,6 +120,8 @@ load_core(struct sim *self)
                                          .task_seq = on_task_seq,
                                          .shard = on_shard,
                                          .cursor = on_cursor,
+                                         .setting = on_setting,
+                                         .start = on_start,
                                          .task = on_task };
     if (sim_chance(self, 0.5))
         disk_purge(self->disk, sim_now(self).wall_ms);
