@@ -9,7 +9,8 @@
 
 struct bench_options {
     int64_t window, jobs, payload_bytes, workers, slots, threads;
-    int64_t rate; // jobs started a second; 0: as fast as the window lets
+    int64_t tenants; // whose jobs they are, in turns
+    int64_t rate;    // jobs started a second; 0: as fast as the window lets
     const char *queue;
     const char *broker, *work; // endpoints of a broker that runs; NULL: start one
     const char *folder;        // for the store of the broker that is started
@@ -19,7 +20,7 @@ struct bench_options {
 struct bench_mark {
     int64_t start_us;
     _Atomic int64_t end_us; // 0: not yet
-    atomic_uint ends, events;
+    atomic_uint ends, events, runs;
 };
 
 // Memory that the processes share. The client sleeps on `wake_fd`, and is woken only if
@@ -35,6 +36,9 @@ struct bench_board {
 // Made before the first fork. Exits on failure; so does everything here that can fail.
 struct bench_board *board_create(int64_t count);
 
+// Note that a handler begins work `index`.
+void board_run(struct bench_board *self, int64_t index);
+
 // Note the end of work `index`, and wake the client.
 void board_end(struct bench_board *self, int64_t index);
 
@@ -42,9 +46,10 @@ void board_end(struct bench_board *self, int64_t index);
 void board_event(struct bench_board *self, int64_t index);
 
 // Sleep until work ends, one of two further descriptors (-1: none) is readable, or
-// `wait_ms` is over, unless more than `seen` have ended.
+// `wait_us` is over, unless more than `seen` have ended. In µs, because a client that
+// submits at a rate would else take a processor to wait.
 void board_sleep(struct bench_board *self, int64_t seen, const int fds[2],
-                 int64_t wait_ms);
+                 int64_t wait_us);
 
 // Quantiles of the time from start to end of marks [first, last), in µs.
 struct bench_latency {
@@ -80,4 +85,5 @@ _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 
 
 // The modes; each prints one line of JSON.
 void bench_jobs(const struct bench_options *options);
+void bench_backlog(const struct bench_options *options);
 void bench_calls(const struct bench_options *options);

@@ -32,6 +32,14 @@ wake_client(struct bench_board *self)
 }
 
 void
+board_run(struct bench_board *self, int64_t index)
+{
+    if (index < 0 || index >= self->count)
+        bench_die("work %lld was never started", (long long)index);
+    atomic_fetch_add(&self->marks[index].runs, 1);
+}
+
+void
 board_end(struct bench_board *self, int64_t index)
 {
     if (index < 0 || index >= self->count)
@@ -57,14 +65,16 @@ board_event(struct bench_board *self, int64_t index)
 }
 
 void
-board_sleep(struct bench_board *self, int64_t seen, const int fds[2], int64_t wait_ms)
+board_sleep(struct bench_board *self, int64_t seen, const int fds[2], int64_t wait_us)
 {
     atomic_store(&self->client_sleeps, true);
     if (atomic_load(&self->ended) == seen) {
         struct pollfd polled[3] = { { self->wake_fd, POLLIN, 0 },
                                     { fds[0], POLLIN, 0 },
                                     { fds[1], POLLIN, 0 } };
-        poll(polled, 3, wait_ms < 0 ? 0 : wait_ms > 1000 ? 1000 : (int)wait_ms);
+        wait_us = wait_us < 0 ? 0 : wait_us > 1000000 ? 1000000 : wait_us;
+        struct timespec wait = { wait_us / 1000000, wait_us % 1000000 * 1000 };
+        ppoll(polled, 3, &wait, NULL);
         uint64_t told;
         if (polled[0].revents)
             (void)!read(self->wake_fd, &told, sizeof(told));

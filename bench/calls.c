@@ -160,7 +160,7 @@ drive_lane(struct calls *self, int64_t count)
             return om_clock_mono_us() - begin_us;
         int fds[2];
         om_link_fds(om_client_link(self->client), fds);
-        board_sleep(self->board, ended, fds, due_ms);
+        board_sleep(self->board, ended, fds, due_ms * 1000);
     }
 }
 

@@ -6,15 +6,17 @@
 
 #include "bench.h"
 
-enum { WORKERS_MAX = 64, PAYLOAD_MIN = 8 };
+enum { WORKERS_MAX = 64, TENANTS_MAX = 256, PAYLOAD_MIN = 8 };
 
 static void
 usage(FILE *out)
 {
-    fputs("usage: omni-bench jobs|calls [--window N] [--jobs M] [--payload BYTES]\n"
-          "                  [--workers N] [--slots N] [--threads N] [--rate N]\n"
-          "                  [--queue NAME] [--folder DIR] [--broker URL --work URL]\n",
-          out);
+    fputs(
+        "usage: omni-bench jobs|backlog|calls [--window N] [--jobs M] [--payload BYTES]\n"
+        "                  [--workers N] [--slots N] [--threads N] [--rate N]\n"
+        "                  [--tenants N] [--queue NAME] [--folder DIR]\n"
+        "                  [--broker URL --work URL]\n",
+        out);
 }
 
 static int64_t
@@ -40,6 +42,7 @@ read_options(int argc, char **argv, struct bench_options *out)
         { "slots", required_argument, NULL, 's' },
         { "threads", required_argument, NULL, 't' },
         { "rate", required_argument, NULL, 'r' },
+        { "tenants", required_argument, NULL, 'e' },
         { "queue", required_argument, NULL, 'q' },
         { "folder", required_argument, NULL, 'f' },
         { "broker", required_argument, NULL, 'b' },
@@ -69,6 +72,9 @@ read_options(int argc, char **argv, struct bench_options *out)
             break;
         case 'r':
             out->rate = number(optarg, 0, 10000000);
+            break;
+        case 'e':
+            out->tenants = number(optarg, 1, TENANTS_MAX);
             break;
         case 'q':
             out->queue = optarg;
@@ -101,6 +107,7 @@ main(int argc, char **argv)
         .payload_bytes = 200,
         .workers = 2,
         .slots = 64,
+        .tenants = 1,
         .queue = "omni.inference",
         .folder = "/var/tmp",
     };
@@ -110,6 +117,8 @@ main(int argc, char **argv)
     const char *mode = optind + 1 == argc ? argv[optind] : "";
     if (strcmp(mode, "jobs") == 0) {
         bench_jobs(&options);
+    } else if (strcmp(mode, "backlog") == 0) {
+        bench_backlog(&options);
     } else if (strcmp(mode, "calls") == 0) {
         bench_calls(&options);
     } else {

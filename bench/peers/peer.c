@@ -103,7 +103,7 @@ drive(struct bench *self, int64_t last)
             bench_die("%lld of %lld jobs have ended, and no other does", (long long)ended,
                       (long long)last);
         const int fds[2] = { self->peer->fd(&self->run), -1 };
-        board_sleep(board, ended, fds, 100);
+        board_sleep(board, ended, fds, 100000);
     }
 }
 
