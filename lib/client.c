@@ -2,6 +2,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "hash.h"
 #include <uthash.h>
 
 #include "client.h"
@@ -12,14 +14,13 @@ enum { PENDING_MAX = 65536, NODE_MAX = 64, EXPIRE_MAX = 256 };
 
 struct pending {
     uint64_t number;
-    char id[OM_TYPEID_MAX + 40];
     enum wire_type type;
     int64_t deadline_ms;
     om_answer_fn *fn;
     void *context;
-    struct om_buf header, payload;
-    bool has_payload;
+    struct om_str id, header, payload; // in `memory`; payload.data NULL: none
     UT_hash_handle by_id, by_number;
+    char memory[];
 };
 
 struct om_client {
@@ -29,6 +30,7 @@ struct om_client {
     struct pending *by_id, *by_number;
     uint64_t last_number;
     int64_t next_deadline_ms;
+    struct om_buf header; // of the request that is sent
 
     // The answer of om_client_request().
     bool waiting;
@@ -40,10 +42,8 @@ struct om_client {
 static void
 transmit(struct om_client *self, const struct pending *one)
 {
-    struct om_str none = { 0 };
     // What finds no room now is sent when the session opens again, or times out.
-    (void)!om_link_send_raw(self->link, om_buf_str(&one->header),
-                            one->has_payload ? om_buf_str(&one->payload) : none);
+    (void)!om_link_send_raw(self->link, one->header, one->payload);
 }
 
 static void
@@ -98,8 +98,6 @@ drop(struct om_client *self, struct pending *one)
 {
     HASH_DELETE(by_id, self->by_id, one);
     HASH_DELETE(by_number, self->by_number, one);
-    om_buf_finish(&one->header);
-    om_buf_finish(&one->payload);
     free(one);
 }
 
@@ -113,6 +111,7 @@ om_client_destroy(struct om_client **self_p)
     while (self->by_number)
         drop(self, self->by_number);
     om_link_destroy(&self->link);
+    om_buf_finish(&self->header);
     om_buf_finish(&self->answer_header);
     om_buf_finish(&self->answer_payload);
     free(self);
@@ -130,17 +129,45 @@ om_client_pending(const struct om_client *self)
     return HASH_CNT(by_number, self->by_number);
 }
 
-// Usage and effects are applied once per message id, so ids are unique for ever.
-static void
-set_id(struct pending *one, struct wire_msg *msg)
+static struct om_str
+keep(char **at, struct om_str bytes)
 {
-    if (!WIRE_HAS(msg, id)) {
-        om_id_text(OM_ID_REQUEST, 0, one->id);
-        WIRE_SET(msg, id, om_str(one->id));
-        return;
-    }
-    size_t size = msg->id.size < sizeof(one->id) ? msg->id.size : sizeof(one->id) - 1;
-    memcpy(one->id, msg->id.data, size);
+    struct om_str kept = { *at, bytes.size };
+    if (bytes.size)
+        memcpy(*at, bytes.data, bytes.size);
+    *at += bytes.size;
+    return kept;
+}
+
+// A copy of the request as it is sent; NULL when there is no memory.
+static struct pending *
+pending_create(struct om_client *self, enum wire_type type, const struct wire_msg *msg,
+               struct om_str payload)
+{
+    om_buf_reset(&self->header);
+    wire_encode(type, msg, &self->header);
+    struct pending *one = NULL;
+    if (!self->header.failed)
+        one = malloc(sizeof(*one) + msg->id.size + self->header.size + payload.size);
+    if (!one)
+        return NULL;
+    char *at = one->memory;
+    *one = (struct pending){ .type = type };
+    one->id = keep(&at, msg->id);
+    one->header = keep(&at, om_buf_str(&self->header));
+    if (payload.data)
+        one->payload = keep(&at, payload);
+    return one;
+}
+
+static void
+pending_add(struct om_client *self, struct pending *one)
+{
+    one->number = ++self->last_number;
+    HASH_ADD_KEYPTR(by_id, self->by_id, one->id.data, one->id.size, one);
+    HASH_ADD(by_number, self->by_number, number, sizeof(one->number), one);
+    if (one->deadline_ms < self->next_deadline_ms)
+        self->next_deadline_ms = one->deadline_ms;
 }
 
 uint64_t
@@ -148,35 +175,26 @@ om_client_send(struct om_client *self, enum wire_type type,
                const struct wire_msg *request, struct om_str payload, int64_t timeout_ms,
                om_answer_fn *fn, void *context)
 {
-    struct wire_msg msg = *request;
-    struct pending *one =
-        om_client_pending(self) < PENDING_MAX ? calloc(1, sizeof(*one)) : NULL;
-    if (!one)
+    if (om_client_pending(self) >= PENDING_MAX)
         return 0;
-    set_id(one, &msg);
+    struct wire_msg msg = *request;
+    char id[OM_TYPEID_MAX];
+    // Usage and effects are applied once per message id, so ids are unique for ever.
+    if (!WIRE_HAS(&msg, id)) {
+        om_id_text(OM_ID_REQUEST, 0, id);
+        WIRE_SET(&msg, id, om_str(id));
+    }
     if ((type == WIRE_CALL || type == WIRE_WATCH) && !WIRE_HAS(&msg, ttl_ms))
         WIRE_SET(&msg, ttl_ms, timeout_ms);
-    wire_encode(type, &msg, &one->header);
-    one->has_payload = payload.data != NULL;
-    om_buf_put(&one->payload, payload.data, payload.size);
-
     struct pending *same = NULL;
-    HASH_FIND(by_id, self->by_id, one->id, strlen(one->id), same);
-    if (one->header.failed || one->payload.failed || same) {
-        om_buf_finish(&one->header);
-        om_buf_finish(&one->payload);
-        free(one);
+    HASH_FIND(by_id, self->by_id, msg.id.data, msg.id.size, same);
+    struct pending *one = same ? NULL : pending_create(self, type, &msg, payload);
+    if (!one)
         return 0;
-    }
-    one->type = type;
-    one->number = ++self->last_number;
     one->deadline_ms = om_clock_mono_ms() + timeout_ms;
     one->fn = fn;
     one->context = context;
-    HASH_ADD_KEYPTR(by_id, self->by_id, one->id, strlen(one->id), one);
-    HASH_ADD(by_number, self->by_number, number, sizeof(one->number), one);
-    if (one->deadline_ms < self->next_deadline_ms)
-        self->next_deadline_ms = one->deadline_ms;
+    pending_add(self, one);
     transmit(self, one);
     return one->number;
 }
@@ -190,7 +208,7 @@ om_client_forget(struct om_client *self, uint64_t number)
         return;
     if (one->type == WIRE_CALL) {
         struct wire_msg cancel = { 0 };
-        WIRE_SET(&cancel, id, om_str(one->id));
+        WIRE_SET(&cancel, id, one->id);
         (void)!om_link_send(self->link, WIRE_CALL_CANCEL, &cancel, (struct om_str){ 0 });
     }
     drop(self, one);
@@ -283,7 +301,7 @@ om_client_process(struct om_client *self)
         expire(self, now_ms);
         int64_t due_ms = om_link_tick(self->link, now_ms);
         // What was sent just now may have used up the descriptor's edge.
-        if (!om_link_recv(self->link, &frame))
+        if (om_link_is_settled(self->link) || !om_link_recv(self->link, &frame))
             return due_ms < self->next_deadline_ms ? due_ms : self->next_deadline_ms;
         deliver(self, &frame);
     }

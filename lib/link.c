@@ -27,6 +27,8 @@ struct om_link {
     int64_t heartbeat_ms, sent_ms, hello_ms, remake_ms, remake_wait_ms;
     // When something was sent after the last that was heard; 0: nothing was.
     int64_t unanswered_ms;
+    int64_t monitor_ms; // when the monitor was looked at last
+    bool settled;
     char refusal[256];
 
     zmq_msg_t header, payload; // of the frame given out last
@@ -222,6 +224,7 @@ send_frames(struct om_link *self, struct om_str header, struct om_str payload)
     // Once a first part was taken, the second cannot fail for want of room.
     if (more && zmq_send(self->socket, payload.data, payload.size, ZMQ_DONTWAIT) < 0)
         return OM_EUNAVAILABLE;
+    self->settled = false;
     self->sent_ms = om_clock_mono_ms();
     if (!self->unanswered_ms)
         self->unanswered_ms = self->sent_ms;
@@ -310,7 +313,9 @@ recv_frames(struct om_link *self)
     zmq_msg_close(&self->payload);
     zmq_msg_init(&self->header);
     zmq_msg_init(&self->payload);
-    if (!self->socket || zmq_msg_recv(&self->header, self->socket, ZMQ_DONTWAIT) < 0)
+    self->settled =
+        !self->socket || zmq_msg_recv(&self->header, self->socket, ZMQ_DONTWAIT) < 0;
+    if (self->settled)
         return false;
     if (zmq_msg_more(&self->header))
         zmq_msg_recv(&self->payload, self->socket, ZMQ_DONTWAIT);
@@ -374,6 +379,12 @@ om_link_recv(struct om_link *self, struct om_frame *out)
     return false;
 }
 
+bool
+om_link_is_settled(const struct om_link *self)
+{
+    return self->settled;
+}
+
 // Connect anew after a silence. Waits grow to REMAKE_MAX_MS, with full jitter.
 static void
 remake_socket(struct om_link *self, int64_t now_ms)
@@ -393,7 +404,10 @@ remake_socket(struct om_link *self, int64_t now_ms)
 int64_t
 om_link_tick(struct om_link *self, int64_t now_ms)
 {
-    drain_monitor(self);
+    // A busy link is called many times in a millisecond, and each look is a system call.
+    if (now_ms != self->monitor_ms)
+        drain_monitor(self);
+    self->monitor_ms = now_ms;
     bool silent = self->connected && self->unanswered_ms &&
                   now_ms >= self->unanswered_ms + SILENT_HEARTBEATS * self->heartbeat_ms;
     if ((silent || !self->socket) && now_ms >= self->remake_ms)

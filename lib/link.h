@@ -67,6 +67,10 @@ OM_MUST_CHECK enum om_rc om_link_send_raw(struct om_link *self, struct om_str he
 // The next message that is not the link's own; false when there is none.
 bool om_link_recv(struct om_link *self, struct om_frame *out);
 
+// Was nothing sent since om_link_recv() returned false? Then it would do so again until a
+// descriptor fires.
+bool om_link_is_settled(const struct om_link *self);
+
 // Do what is due at `now_ms` (mono): HELLO again, PING, notice silence. Returns when to
 // call it next.
 int64_t om_link_tick(struct om_link *self, int64_t now_ms);

@@ -93,13 +93,16 @@ slot_stop(struct slot *self)
 }
 
 void *
-slot_done_socket(void *zmq_context)
+slot_done_socket(void *zmq_context, int *fd)
 {
     void *socket = zmq_socket(zmq_context, ZMQ_PULL);
     if (socket && zmq_bind(socket, DONE_ENDPOINT) != 0) {
         zmq_close(socket);
         socket = NULL;
     }
+    size_t size = sizeof(*fd);
+    if (socket)
+        zmq_getsockopt(socket, ZMQ_FD, fd, &size);
     return socket;
 }
 

@@ -5,34 +5,14 @@
 #include "clock.h"
 #include "work.h"
 
+enum { KEPT_BYTES = 64 * 1024 }; // of a buffer that is used again
+
 struct work *
-work_create(const struct om_frame *frame, size_t queue, int64_t now_ms)
+work_create(void)
 {
     struct work *self = calloc(1, sizeof(*self));
-    if (!self)
-        return NULL;
-    pthread_mutex_init(&self->lock, NULL);
-    om_buf_put(&self->header, frame->header.data, frame->header.size);
-    om_buf_put(&self->payload, frame->payload.data, frame->payload.size);
-    if (self->header.failed || self->payload.failed ||
-        wire_decode(om_buf_str(&self->header), &self->msg) != OM_OK) {
-        work_destroy(&self);
-        return NULL;
-    }
-    self->queue = queue;
-    self->received_ms = now_ms;
-    self->job.msg = &self->msg;
-    self->job.payload = om_buf_str(&self->payload);
-    self->job.arena = &self->arena;
-    self->job.deadline_ms = INT64_MAX;
-    self->job.lane = OM_LANE_JOB;
-    if (self->msg.type == WIRE_CALL) {
-        self->job.lane = OM_LANE_CALL;
-        if (WIRE_HAS(&self->msg, ttl_ms))
-            self->job.deadline_ms = now_ms + self->msg.ttl_ms;
-    } else if (WIRE_HAS(&self->msg, shard)) {
-        self->job.lane = OM_LANE_EVENTS;
-    }
+    if (self)
+        pthread_mutex_init(&self->lock, NULL);
     return self;
 }
 
@@ -49,6 +29,61 @@ work_destroy(struct work **self_p)
     om_buf_finish(&self->job.result);
     om_arena_finish(&self->arena);
     free(self);
+}
+
+static void
+empty(struct om_buf *buf)
+{
+    if (buf->capacity > KEPT_BYTES)
+        om_buf_finish(buf);
+    om_buf_reset(buf);
+}
+
+// Forget what the memory was used for before.
+static void
+reset(struct work *self)
+{
+    struct om_buf result = self->job.result;
+    empty(&result);
+    empty(&self->header);
+    empty(&self->payload);
+    om_arena_reset(&self->arena);
+    self->job = (struct om_job){ .result = result };
+    self->state = WORK_WAITING;
+    self->sent_ms = 0;
+    self->broker_cancels = self->stale = false;
+    self->usage_count = 0;
+    self->progress = 0;
+    self->detail[0] = '\0';
+    self->progress_told = self->progress_new = false;
+    atomic_store_explicit(&self->cancelled, false, memory_order_relaxed);
+}
+
+bool
+work_begin(struct work *self, const struct om_frame *frame, size_t queue, int64_t now_ms)
+{
+    reset(self);
+    om_buf_put(&self->header, frame->header.data, frame->header.size);
+    om_buf_put(&self->payload, frame->payload.data, frame->payload.size);
+    if (self->header.failed || self->payload.failed)
+        return false;
+    self->msg = *frame->msg;
+    rec_rebase(&wire_msg_rec, &self->msg, frame->header.data, self->header.data);
+    self->queue = queue;
+    self->received_ms = now_ms;
+    self->job.msg = &self->msg;
+    self->job.payload = om_buf_str(&self->payload);
+    self->job.arena = &self->arena;
+    self->job.deadline_ms = INT64_MAX;
+    self->job.lane = OM_LANE_JOB;
+    if (self->msg.type == WIRE_CALL) {
+        self->job.lane = OM_LANE_CALL;
+        if (WIRE_HAS(&self->msg, ttl_ms))
+            self->job.deadline_ms = now_ms + self->msg.ttl_ms;
+    } else if (WIRE_HAS(&self->msg, shard)) {
+        self->job.lane = OM_LANE_EVENTS;
+    }
+    return true;
 }
 
 bool
@@ -93,7 +128,7 @@ put_failure(const struct om_job *job, struct wire_msg *out)
 }
 
 enum om_rc
-work_send_outcome(struct work *self, struct om_link *link)
+work_send_outcome(struct work *self, struct om_link *link, struct om_buf *list)
 {
     struct om_job *job = &self->job;
     if (job->rc == OM_OK && job->result.failed)
@@ -105,10 +140,10 @@ work_send_outcome(struct work *self, struct om_link *link)
                     WIRE_PAYLOAD_MAX);
 
     struct wire_msg out = { 0 };
-    struct om_buf list = { 0 };
     struct om_str payload = { 0 };
     enum wire_type type = work_is_call(self) ? WIRE_REPLY : WIRE_DONE;
-    put_usage(self, &out, &list);
+    om_buf_reset(list);
+    put_usage(self, &out, list);
     if (job->rc == OM_OK) {
         payload = om_buf_str(&job->result);
         if (job->result_type)
@@ -126,9 +161,7 @@ work_send_outcome(struct work *self, struct om_link *link)
     } else {
         WIRE_SET(&out, token, self->msg.token);
     }
-    enum om_rc rc = om_link_send(link, type, &out, payload);
-    om_buf_finish(&list);
-    return rc;
+    return om_link_send(link, type, &out, payload);
 }
 
 void

@@ -4,6 +4,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "hash.h"
+#include <uthash.h>
+
 #include "worker.h"
 
 enum { WORK_USAGE_MAX = 16, WORK_DETAIL_MAX = 1024 };
@@ -43,18 +46,26 @@ struct work {
     char detail[WORK_DETAIL_MAX];
     bool progress_told, progress_new;
 
-    struct work *prev, *next;
+    struct work *prev, *next;                 // of all, in the order they came
+    struct work *waiting_prev, *waiting_next; // of those WORK_WAITING
+    UT_hash_handle hh;                        // of the jobs, by their token
 };
 
-// A piece of work from a received CALL or JOB; NULL when there is no memory.
-struct work *work_create(const struct om_frame *frame, size_t queue, int64_t now_ms);
+// Memory for a piece of work, which can be used for one after another; NULL when there is
+// none.
+struct work *work_create(void);
 void work_destroy(struct work **self_p);
+
+// Make it a received CALL or JOB. False when there is no memory.
+OM_MUST_CHECK bool work_begin(struct work *self, const struct om_frame *frame,
+                              size_t queue, int64_t now_ms);
 
 bool work_is_call(const struct work *self);
 struct om_str work_token(const struct work *self); // of a JOB
 
-// Send the outcome: REPLY or ERROR, DONE, FAIL or CANCELLED.
-OM_MUST_CHECK enum om_rc work_send_outcome(struct work *self, struct om_link *link);
+// Send the outcome: REPLY or ERROR, DONE, FAIL or CANCELLED. `list` is scratch memory.
+OM_MUST_CHECK enum om_rc work_send_outcome(struct work *self, struct om_link *link,
+                                           struct om_buf *list);
 
 // Append the work as one held record to a BEAT's or HELLO's list.
 void work_put_held(struct work *self, bool with_progress, struct om_buf *list);
@@ -79,6 +90,7 @@ void slot_give(struct slot *self, struct work *work);
 // End the thread and join it.
 void slot_stop(struct slot *self);
 
-// The control end on which finished work arrives; NULL when it cannot be made.
-void *slot_done_socket(void *zmq_context);
+// The control end on which finished work arrives, and its descriptor; NULL when it cannot
+// be made. The descriptor is edge-triggered: when it fires, take until there is no more.
+void *slot_done_socket(void *zmq_context, int *fd);
 struct work *slot_next_done(void *done_socket);

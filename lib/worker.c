@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ on_opened(void *context, const struct wire_msg *welcome)
     struct work *work;
     DL_FOREACH (self->works, work)
         work->sent_ms = 0;
-    self->beat_ms = 0;
+    self->beat_ms = self->tend_ms = 0;
 }
 
 enum om_rc
@@ -57,13 +58,14 @@ om_worker_create(const struct om_worker_conf *conf, struct om_worker **out,
     if (!self)
         return OM_EINTERNAL;
     self->conf = *conf;
+    self->told_stop = self->told_done = true;
     if (self->conf.credit <= 0)
         self->conf.credit = DEFAULT_CREDIT;
     self->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->zmq_context = zmq_ctx_new();
     self->credits = calloc(conf->queue_count, sizeof(*self->credits));
     self->slots = calloc((size_t)conf->slots + 1, sizeof(*self->slots));
-    self->done = slot_done_socket(self->zmq_context);
+    self->done = slot_done_socket(self->zmq_context, &self->done_fd);
     bool made = self->stop_fd >= 0 && self->credits && self->slots && self->done;
     for (size_t i = 0; made && i < conf->queue_count; i++)
         self->credits[i].queue = conf->queues[i];
@@ -98,6 +100,8 @@ om_worker_destroy(struct om_worker **self_p)
         atomic_store(&work->cancelled, true);
     for (int i = 0; self->slots && i < self->conf.slots; i++)
         slot_stop(&self->slots[i]);
+    HASH_CLEAR(hh, self->jobs);
+    DL_CONCAT(self->works, self->spare);
     DL_FOREACH_SAFE (self->works, work, next) {
         DL_DELETE(self->works, work);
         work_destroy(&work);
@@ -123,23 +127,62 @@ om_worker_stop(struct om_worker *self)
     (void)ignored;
 }
 
+struct work *
+worker_take(struct om_worker *self, const struct om_frame *frame, size_t queue)
+{
+    int64_t now_ms = om_clock_mono_ms();
+    struct work *work = self->spare;
+    if (work) {
+        DL_DELETE(self->spare, work);
+        self->spare_count--;
+    } else if (!(work = work_create())) {
+        return NULL;
+    }
+    if (!work_begin(work, frame, queue, now_ms)) {
+        work_destroy(&work);
+        return NULL;
+    }
+    DL_APPEND(self->works, work);
+    DL_APPEND2(self->waiting, work, waiting_prev, waiting_next);
+    self->credits[queue].waiting++;
+    if (!work_is_call(work))
+        HASH_ADD_KEYPTR(hh, self->jobs, work_token(work).data, work_token(work).size,
+                        work);
+    worker_tend_by(self, now_ms + RELEASE_MS);
+    return work;
+}
+
+void
+worker_unwait(struct om_worker *self, struct work *work, enum work_state state)
+{
+    DL_DELETE2(self->waiting, work, waiting_prev, waiting_next);
+    self->credits[work->queue].waiting--;
+    work->state = state;
+}
+
 void
 worker_forget(struct om_worker *self, struct work *work)
 {
     if (work->state == WORK_WAITING)
-        self->credits[work->queue].waiting--;
+        worker_unwait(self, work, WORK_FINISHED);
+    if (!work_is_call(work))
+        HASH_DEL(self->jobs, work);
     DL_DELETE(self->works, work);
-    work_destroy(&work);
+    if (self->spare_count >= SPARE_MAX) {
+        work_destroy(&work);
+        return;
+    }
+    DL_PREPEND(self->spare, work);
+    self->spare_count++;
 }
 
 struct work *
 worker_find(struct om_worker *self, struct om_str token)
 {
-    struct work *work;
-    DL_FOREACH (self->works, work)
-        if (!work_is_call(work) && om_str_eq(work_token(work), token))
-            return work;
-    return NULL;
+    struct work *work = NULL;
+    if (token.size)
+        HASH_FIND(hh, self->jobs, token.data, token.size, work);
+    return work;
 }
 
 void
@@ -171,7 +214,8 @@ worker_send_outcome(struct om_worker *self, struct work *work, int64_t now_ms)
         return;
     }
     work->sent_ms = now_ms;
-    enum om_rc rc = work_send_outcome(work, self->link);
+    worker_tend_by(self, now_ms + RESEND_MS);
+    enum om_rc rc = work_send_outcome(work, self->link, &self->list);
     if (work_is_call(work) && rc != OM_EINTERNAL)
         worker_forget(self, work);
 }
@@ -187,7 +231,7 @@ static void
 collect_done(struct om_worker *self)
 {
     struct work *work;
-    while ((work = slot_next_done(self->done))) {
+    while (self->told_done && (work = slot_next_done(self->done))) {
         for (int i = 0; i < self->conf.slots; i++)
             if (self->slots[i].work == work) {
                 self->slots[i].work = NULL;
@@ -195,6 +239,7 @@ collect_done(struct om_worker *self)
             }
         finish(self, work);
     }
+    self->told_done = false;
 }
 
 static struct slot *
@@ -210,10 +255,7 @@ idle_slot(struct om_worker *self)
 static bool
 start_one(struct om_worker *self, int64_t now_ms)
 {
-    struct work *work;
-    DL_FOREACH (self->works, work)
-        if (work->state == WORK_WAITING)
-            break;
+    struct work *work = self->waiting;
     if (!work)
         return false;
     if (work_is_call(work) && now_ms >= work->job.deadline_ms) {
@@ -223,8 +265,7 @@ start_one(struct om_worker *self, int64_t now_ms)
     struct slot *slot = self->conf.slots ? idle_slot(self) : NULL;
     if (self->conf.slots && !slot)
         return false;
-    self->credits[work->queue].waiting--;
-    work->state = WORK_RUNNING;
+    worker_unwait(self, work, WORK_RUNNING);
     // Without slots the outcome follows at once and says that it was started.
     if (slot && !work_is_call(work))
         worker_send_token(self, WIRE_START, work);
@@ -264,7 +305,9 @@ static void
 check_stop(struct om_worker *self, int64_t now_ms)
 {
     uint64_t told;
-    if (read(self->stop_fd, &told, sizeof(told)) != sizeof(told) || self->drain_end_ms)
+    bool stop = self->told_stop && read(self->stop_fd, &told, sizeof(told)) > 0;
+    self->told_stop = false;
+    if (!stop || self->drain_end_ms)
         return;
     self->drain_end_ms = now_ms + (self->conf.drain_ms > 0 ? self->conf.drain_ms : 1);
 }
@@ -272,22 +315,27 @@ check_stop(struct om_worker *self, int64_t now_ms)
 static void
 wait_until(struct om_worker *self, int64_t due_ms)
 {
+    enum { STOP, DONE, LINK, OWN = LINK + 2 };
     int link_fds[2], own_fds[EXTRA_FDS];
     om_link_fds(self->link, link_fds);
-    zmq_pollitem_t items[4 + EXTRA_FDS] = {
-        { NULL, link_fds[0], ZMQ_POLLIN, 0 },
-        { NULL, link_fds[1], ZMQ_POLLIN, 0 },
-        { NULL, self->stop_fd, ZMQ_POLLIN, 0 },
-        { self->done, 0, ZMQ_POLLIN, 0 },
+    struct pollfd polled[OWN + EXTRA_FDS] = {
+        [STOP] = { self->stop_fd, POLLIN, 0 },
+        [DONE] = { self->done_fd, POLLIN, 0 },
+        [LINK] = { link_fds[0], POLLIN, 0 },
+        [LINK + 1] = { link_fds[1], POLLIN, 0 },
     };
-    int count = 4;
     int own = self->conf.fds ? self->conf.fds(self->conf.context, own_fds, EXTRA_FDS) : 0;
     for (int i = 0; i < own; i++)
-        items[count++] = (zmq_pollitem_t){ NULL, own_fds[i], ZMQ_POLLIN, 0 };
+        polled[OWN + i] = (struct pollfd){ own_fds[i], POLLIN, 0 };
     int64_t wait_ms = due_ms - om_clock_mono_ms();
-    zmq_poll(items, count, wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (long)wait_ms);
-    for (int i = 4; i < count; i++)
-        if (items[i].revents)
+    poll(polled, (nfds_t)(OWN + own),
+         wait_ms < 0       ? 0
+         : wait_ms > 60000 ? 60000
+                           : (int)wait_ms);
+    self->told_stop = polled[STOP].revents;
+    self->told_done = polled[DONE].revents;
+    for (int i = 0; i < own; i++)
+        if (polled[OWN + i].revents)
             self->tick_ms = 0;
 }
 
@@ -331,7 +379,7 @@ work_once(struct om_worker *self)
     if (self->busy || self->drain_end_ms)
         due = earlier(due, now_ms + PROGRESS_MS);
     // What was sent may have used up the descriptor's edge.
-    if (om_link_recv(self->link, &frame)) {
+    if (!om_link_is_settled(self->link) && om_link_recv(self->link, &frame)) {
         worker_on_frame(self, &frame);
         return 0;
     }

@@ -1,6 +1,5 @@
 #include <utlist.h>
 
-#include "clock.h"
 #include "worker_state.h"
 
 static void
@@ -16,11 +15,9 @@ on_work(struct om_worker *self, const struct om_frame *frame)
     if (msg->type == WIRE_JOB && worker_find(self, msg->token))
         return;
     self->credits[queue].received++;
-    struct work *work = work_create(frame, queue, om_clock_mono_ms());
+    struct work *work = worker_take(self, frame, queue);
     if (!work)
         return; // its lease ends and it is given to somebody with memory
-    DL_APPEND(self->works, work);
-    self->credits[queue].waiting++;
     if (self->drain_end_ms && !work_is_call(work))
         worker_release(self, work);
 }
@@ -37,9 +34,9 @@ cancel(struct om_worker *self, struct work *work)
         worker_forget(self, work);
         return;
     }
-    self->credits[work->queue].waiting--;
-    work->state = WORK_FINISHED;
+    worker_unwait(self, work, WORK_FINISHED);
     work->job.rc = OM_ECANCELLED;
+    worker_tend_by(self, 0);
 }
 
 static void

@@ -4,7 +4,12 @@
 #pragma once
 #include "work.h"
 
-enum { PROGRESS_MS = 150 }; // progress is sent this soon
+enum {
+    PROGRESS_MS = 150, // progress is sent this soon
+    RESEND_MS = 2000,  // an outcome that is not acknowledged is sent again after
+    RELEASE_MS = 1000, // unstarted work goes back after
+    SPARE_MAX = 256,   // pieces of work whose memory is kept
+};
 
 struct credit {
     const char *queue;
@@ -17,14 +22,18 @@ struct om_worker {
     struct om_worker_conf conf;
     struct om_link *link;
     struct credit *credits;
-    struct work *works;
+    struct work *works, *jobs, *waiting;
+    struct work *spare;
+    size_t spare_count;
     void *zmq_context, *done;
     struct slot *slots;
     int busy;
-    int stop_fd;
+    int stop_fd, done_fd;
     int64_t drain_end_ms; // 0: not draining
     int64_t beat_ms, tick_ms;
-    struct om_buf list; // scratch for held lists
+    int64_t tend_ms;           // no later than anything is due that worker_tend() sees to
+    bool told_stop, told_done; // their descriptors may be readable
+    struct om_buf list;        // scratch for lists
 };
 
 // Take a message of the broker.
@@ -39,6 +48,14 @@ int64_t worker_beat_due(struct om_worker *self);
 
 // Resend outcomes, give back what waits too long. Returns when to look again.
 int64_t worker_tend(struct om_worker *self, int64_t now_ms);
+void worker_tend_by(struct om_worker *self, int64_t due_ms);
+
+// Take a received CALL or JOB among what waits; NULL when there is no memory.
+struct work *worker_take(struct om_worker *self, const struct om_frame *frame,
+                         size_t queue);
+
+// It waits no longer: it starts, or it has ended.
+void worker_unwait(struct om_worker *self, struct work *work, enum work_state state);
 
 // The work under a lease, or NULL.
 struct work *worker_find(struct om_worker *self, struct om_str token);

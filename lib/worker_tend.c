@@ -2,11 +2,7 @@
 
 #include "worker_state.h"
 
-enum {
-    RESEND_MS = 2000,      // of an outcome that is not acknowledged
-    RELEASE_MS = 1000,     // unstarted work goes back after this
-    BEAT_LIST_MAX = 12000, // bytes of one BEAT's list, below the header's limit
-};
+enum { BEAT_LIST_MAX = 12000 }; // bytes of one BEAT's list, below the header's limit
 
 void
 worker_grant_credit(struct om_worker *self)
@@ -68,44 +64,49 @@ worker_beat(struct om_worker *self, int64_t now_ms)
 int64_t
 worker_beat_due(struct om_worker *self)
 {
-    int64_t due = INT64_MAX;
-    struct work *work;
-    DL_FOREACH (self->works, work) {
-        if (work_is_call(work))
+    if (!self->jobs)
+        return INT64_MAX;
+    bool news = false;
+    for (int i = 0; i < self->conf.slots && !news; i++) {
+        struct work *work = self->slots[i].work;
+        if (!work || work_is_call(work))
             continue;
         pthread_mutex_lock(&work->lock);
-        int64_t own =
-            self->beat_ms +
-            (work->progress_new ? PROGRESS_MS : om_link_heartbeat_ms(self->link));
+        news = work->progress_new;
         pthread_mutex_unlock(&work->lock);
-        due = own < due ? own : due;
     }
-    return due;
+    return self->beat_ms + (news ? PROGRESS_MS : om_link_heartbeat_ms(self->link));
+}
+
+void
+worker_tend_by(struct om_worker *self, int64_t due_ms)
+{
+    if (due_ms < self->tend_ms)
+        self->tend_ms = due_ms;
 }
 
 int64_t
 worker_tend(struct om_worker *self, int64_t now_ms)
 {
-    int64_t due = INT64_MAX;
+    if (now_ms < self->tend_ms)
+        return self->tend_ms;
+    self->tend_ms = INT64_MAX;
     struct work *work, *next;
     DL_FOREACH_SAFE (self->works, work, next) {
-        int64_t own = INT64_MAX;
         if (work->state == WORK_FINISHED) {
-            own = work->sent_ms + RESEND_MS;
-            if (now_ms >= own && om_link_is_open(self->link)) {
+            int64_t due_ms = work->sent_ms + RESEND_MS;
+            if (now_ms >= due_ms && om_link_is_open(self->link))
                 worker_send_outcome(self, work, now_ms);
-                continue;
-            }
-            own = own < now_ms ? now_ms + RESEND_MS : own;
+            else
+                worker_tend_by(self, due_ms < now_ms ? now_ms + RESEND_MS : due_ms);
         } else if (work->state == WORK_WAITING && self->conf.slots &&
                    !work_is_call(work)) {
-            own = work->received_ms + RELEASE_MS;
-            if (now_ms >= own) {
+            int64_t due_ms = work->received_ms + RELEASE_MS;
+            if (now_ms >= due_ms)
                 worker_release(self, work);
-                continue;
-            }
+            else
+                worker_tend_by(self, due_ms);
         }
-        due = own < due ? own : due;
     }
-    return due;
+    return self->tend_ms;
 }

@@ -111,20 +111,57 @@ key_word(struct om_str key, struct om_str rest)
     return key.size < sizeof(word) ? word & (~UINT64_C(0) >> (64 - 8 * key.size)) : word;
 }
 
-// The number of the field with that key; type->count if there is none. Fields arrive in
-// the table's order from our own encoder, so the search starts behind the one found last.
 static size_t
-find_field(const struct rec *type, struct om_str key, uint64_t word, size_t hint)
+slot_of(uint64_t word)
 {
-    for (size_t n = 0, i = hint; n < type->count; n++, i++) {
-        if (i >= type->count)
-            i = 0;
-        if (type->words[i] != word)
-            continue;
-        if (om_str_eq(type->fields[i].key, key))
-            return i;
+    return word * UINT64_C(0x9e3779b97f4a7c15) >> 57; // one of REC_SLOTS
+}
+
+static size_t
+next_slot(size_t slot)
+{
+    return (slot + 1) % REC_SLOTS;
+}
+
+// Threads that do so at the same time write the same.
+static void
+make_index(const struct rec *type)
+{
+    uint8_t slots[REC_SLOTS] = { 0 };
+    for (size_t i = 0; i < type->count; i++) {
+        size_t slot = slot_of(type->words[i]);
+        while (slots[slot])
+            slot = next_slot(slot);
+        slots[slot] = (uint8_t)(i + 1);
     }
-    return type->count;
+    for (size_t i = 0; i < REC_SLOTS; i++)
+        atomic_store_explicit(&type->index->slots[i], slots[i], memory_order_relaxed);
+    atomic_store_explicit(&type->index->made, true, memory_order_release);
+}
+
+// Has the field number `i` that key, whose first bytes are `word`?
+static bool
+has_key(const struct rec *type, size_t i, struct om_str key, uint64_t word)
+{
+    struct om_str own = type->fields[i].key;
+    return type->words[i] == word && own.size == key.size &&
+           (key.size <= sizeof(word) || om_str_eq(own, key));
+}
+
+// The number of the field with that key; type->count if there is none. Fields often
+// arrive in the table's order: `next` is the one behind the field found last.
+static size_t
+find_field(const struct rec *type, struct om_str key, uint64_t word, size_t next)
+{
+    if (next < type->count && has_key(type, next, key, word))
+        return next;
+    for (size_t slot = slot_of(word);; slot = next_slot(slot)) {
+        size_t i = atomic_load_explicit(&type->index->slots[slot], memory_order_relaxed);
+        if (i == 0)
+            return type->count;
+        if (has_key(type, i - 1, key, word))
+            return i - 1;
+    }
 }
 
 // Read the pairs of a map of which `count` are left.
@@ -133,19 +170,21 @@ read_pairs(const struct rec *type, size_t count, struct om_str *rest, void *out,
            const struct rec_field **field)
 {
     uint64_t has = 0;
-    size_t hint = 0;
+    size_t next = 0;
+    if (!atomic_load_explicit(&type->index->made, memory_order_acquire))
+        make_index(type);
     for (; count > 0; count--) {
         struct om_token token;
         if (!om_token_next(rest, &token) || !om_token_is_bytes(&token))
             return OM_EPROTO;
         struct om_str key = om_token_take(rest, token.size);
-        size_t i = find_field(type, key, key_word(key, *rest), hint);
+        size_t i = find_field(type, key, key_word(key, *rest), next);
         if (i == type->count) {
             if (!skip_value(rest))
                 return OM_EPROTO;
             continue;
         }
-        hint = i + 1;
+        next = i + 1;
         *field = &type->fields[i];
         if (has >> i & 1)
             return OM_EPROTO;
@@ -197,6 +236,23 @@ rec_decode(const struct rec *type, struct om_str bytes, void *out,
         return check_required(type, out, field);
     memset(out, 0, sizeof(uint64_t)); // nothing is present
     return OM_EPROTO;
+}
+
+void
+rec_rebase(const struct rec *type, void *record, const char *from, const char *to)
+{
+    uint64_t has;
+    memcpy(&has, record, sizeof(has));
+    for (; has; has &= has - 1) {
+        const struct rec_field *field = &type->fields[__builtin_ctzll(has)];
+        if (field->type < REC_STR)
+            continue;
+        struct om_str bytes;
+        char *member = (char *)record + field->offset;
+        memcpy(&bytes, member, sizeof(bytes));
+        bytes.data = to + (bytes.data - from);
+        memcpy(member, &bytes, sizeof(bytes));
+    }
 }
 
 // The member of a list or string field.

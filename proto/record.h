@@ -18,6 +18,8 @@
 //   item       for RECS the record type of its items, else NULL
 //   doc        what it means, for the references and the OpenAPI document
 #pragma once
+#include <stdatomic.h>
+
 #include "pack.h"
 #include "rc.h"
 
@@ -65,11 +67,21 @@ struct rec_field {
     size_t offset;
 };
 
+enum { REC_SLOTS = 2 * REC_FIELDS_MAX };
+
+// Where the fields stand, by a hash of their keys: made when the first record of the type
+// is read, by whichever thread does so.
+struct rec_index {
+    atomic_bool made;
+    _Atomic uint8_t slots[REC_SLOTS]; // number of a field from 1; 0: none
+};
+
 struct rec {
     const char *name;
     const struct rec_field *fields;
     const uint64_t *words; // of each field's key
-    uint64_t required;     // mask
+    struct rec_index *index;
+    uint64_t required; // mask
     size_t count;
     size_t size; // of the struct
 };
@@ -106,8 +118,9 @@ struct rec {
 #define REC_DEFINE(NAME, FIELDS)                                                          \
     static const struct rec_field NAME##_fields[] = { FIELDS(REC_ROW, NAME) };            \
     static const uint64_t NAME##_words[] = { FIELDS(REC_KEY_WORD, NAME) };                \
+    static struct rec_index NAME##_index;                                                 \
     _Static_assert(OM_COUNT(NAME##_fields) <= REC_FIELDS_MAX, "the mask is 64 bits");     \
-    const struct rec NAME##_rec = { #NAME, NAME##_fields, NAME##_words,                   \
+    const struct rec NAME##_rec = { #NAME, NAME##_fields, NAME##_words, &NAME##_index,    \
                                     0 FIELDS(REC_REQUIRED_BIT, NAME),                     \
                                     OM_COUNT(NAME##_fields), sizeof(struct NAME) }
 // clang-format on
@@ -124,6 +137,10 @@ struct rec {
 // field.
 OM_MUST_CHECK enum om_rc rec_decode(const struct rec *type, struct om_str bytes,
                                     void *out, const struct rec_field **field);
+
+// The bytes at `from` that the record was decoded from are now at `to`: have its strings
+// and lists point there.
+void rec_rebase(const struct rec *type, void *record, const char *from, const char *to);
 
 // Append the present fields of the struct at `in` as a map. The caller checks
 // buf->failed.

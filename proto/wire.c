@@ -31,8 +31,10 @@ static const uint64_t header_words[] = {
 #undef HEADER_WORD
 };
 
+static struct rec_index header_index;
+
 const struct rec wire_msg_rec = {
-    "wire_msg", header_fields,           header_words,
+    "wire_msg", header_fields,           header_words,           &header_index,
     0,          OM_COUNT(header_fields), sizeof(struct wire_msg)
 };
 

@@ -11,7 +11,6 @@
 #include "hash.h"
 
 #define uthash_fatal(message) abort()
-#define HASH_FUNCTION(key, size, hash) ((hash) = core_hash((key), (size)))
 #include <uthash.h>
 #include <utlist.h>
 

@@ -90,6 +90,32 @@ Test(record, of_every_type_survives_encoding)
     random_record_finish(&random);
 }
 
+Test(record, of_every_type_can_be_moved_with_its_bytes)
+{
+    struct random_record random;
+    OM_AUTO(om_buf_finish) struct om_buf buf = { 0 };
+    random_record_init(&random, 8);
+    for (size_t t = 0; t < random_record_type_count; t++) {
+        const struct rec *type = random_record_types[t];
+        uint64_t in[256], out[256];
+        fill(&random, type, in, &buf);
+        char *bytes = malloc(buf.size), *copy = malloc(buf.size);
+        cr_assert(bytes && copy);
+        memcpy(bytes, buf.data, buf.size);
+        memcpy(copy, buf.data, buf.size);
+        cr_assert_eq(rec_decode(type, (struct om_str){ bytes, buf.size }, out, NULL),
+                     OM_OK);
+        rec_rebase(type, out, bytes, copy);
+        free(bytes);
+        cr_expect_eq(in[0], out[0]);
+        for (size_t i = 0; i < type->count; i++)
+            cr_expect(members_equal(&type->fields[i], in, out), "%s.%s", type->name,
+                      type->fields[i].name);
+        free(copy);
+    }
+    random_record_finish(&random);
+}
+
 Test(record, of_every_type_is_refused_when_cut)
 {
     struct random_record random;

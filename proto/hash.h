@@ -1,10 +1,12 @@
-// hash.h - the hash of the core's tables. Keys are ids, numbers and names padded with
-// zeros: a few words, which are mixed one by one.
+// hash.h - a hash for uthash's tables. Keys are ids, numbers and short names: a few words,
+// which are mixed one by one. To be included before uthash.h.
 #pragma once
 #include "base.h"
 
+#define HASH_FUNCTION(key, size, hash) ((hash) = om_hash((key), (size)))
+
 static inline uint32_t
-core_hash(const void *key, size_t size)
+om_hash(const void *key, size_t size)
 {
     const char *bytes = key;
     uint64_t hash = size;
