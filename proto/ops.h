@@ -222,7 +222,7 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
     X(key_revoke,      IDENTITY,   CALL, ID_REQUEST,              KEY_ITEM,               \
       ROLE_BIT(INGEST), "revoke an API key for ever")                                     \
     X(key_changes,     IDENTITY,   CALL, KEY_CHANGES_REQUEST,     KEY_CHANGES_REPLY,      \
-      ROLE_BIT(INGEST), "which keys changed since?")                                      \
+      ROLE_BIT(INGEST) | ROLE_BIT(BROKER), "which keys changed since?")                                      \
     X(file_create,     REGISTRY,   CALL, FILE_CREATE_REQUEST,     FILE_ITEM,              \
       ROLE_BIT(INGEST), "register uploaded bytes as a file")                              \
     X(file_get,        REGISTRY,   CALL, ID_REQUEST,              FILE_ITEM,              \

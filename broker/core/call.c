@@ -39,35 +39,13 @@ call_destroy(struct core *self, struct call **call_p)
 
 // ---- the answer
 
-static enum om_rc
-worker_of_key(const struct wire_msg *msg, const struct payload *payload,
-              struct om_uuid *tenant)
-{
-    struct key_resolve_reply reply;
-    if (msg->type == WIRE_ERROR)
-        return om_rc_find(msg->code);
-    enum om_rc rc =
-        rec_decode(&key_resolve_reply_rec, payload_bytes(payload), &reply, NULL);
-    if (rc != OM_OK || om_typeid_decode(OM_ID_TENANT, reply.tenant, tenant) != OM_OK)
-        return OM_EINTERNAL;
-    struct rec_iter scopes = rec_iter(reply.scopes);
-    for (struct om_str scope; rec_next_str(&scopes, &scope);)
-        if (om_str_eq(scope, OM_LIT("worker")))
-            return OM_OK;
-    return OM_EFORBIDDEN;
-}
-
 // Pass REPLY or ERROR on to who asked.
 static void
 answer(struct core *self, struct call *call, const struct wire_msg *answer_msg,
        struct payload *payload)
 {
-    if (call->internal) {
-        HASH_DELETE(made, call->caller->made, call);
-        call->caller = NULL; // which the next call may free
-        struct om_uuid tenant = { 0 };
-        enum om_rc rc = worker_of_key(answer_msg, payload, &tenant);
-        session_key_resolved(self, call->asker.conn, rc, &tenant);
+    if (call->answered) {
+        call->answered(self, call->context, answer_msg, payload);
         return;
     }
     struct wire_msg msg = *answer_msg;
@@ -168,7 +146,7 @@ void
 call_chunk(struct core *self, const struct input *in)
 {
     struct call *call = taken_call(self, in);
-    if (!call || call->internal || call->asker.id.size == 0)
+    if (!call || call->asker.id.size == 0)
         return;
     call->chunk_bytes += payload_bytes(in->payload).size + CALL_CHUNK_COST;
     if (call->chunk_bytes > CALL_CHUNK_BYTES_MAX) {
@@ -212,9 +190,12 @@ call_create(struct core *self, struct queue_state *queue, const struct om_uuid *
     call->has_tenant = !om_uuid_is_zero(tenant);
     call->share = share_get(self, queue, tenant);
     call->caller = caller;
-    call->asker.conn = caller->conn;
     label_set(&call->asker.id, id);
-    HASH_ADD_KEYPTR(made, caller->made, call->asker.id.text, call->asker.id.size, call);
+    if (caller) {
+        call->asker.conn = caller->conn;
+        HASH_ADD_KEYPTR(made, caller->made, call->asker.id.text, call->asker.id.size,
+                        call);
+    }
     HASH_ADD(hh, self->calls, number, sizeof(call->number), call);
     self->waiting_calls++;
     call->share->waiting_calls++;
@@ -269,34 +250,42 @@ on_call(struct core *self, const struct input *in)
     set_deadline(self, call, WIRE_HAS(msg, ttl_ms) ? msg->ttl_ms : CALL_TTL_MS);
 }
 
-void
-call_resolve_key(struct core *self, struct session *session, struct om_str credential)
+int64_t
+call_ask(struct core *self, enum op op, struct om_buf *body, int64_t ttl_ms,
+         call_answered_fn *answered, void *context)
 {
-    uint8_t hash[32];
-    self->conf.sha256(credential, hash);
-    struct key_resolve_request request = { 0 };
-    struct om_str hash_str = { (const char *)hash, sizeof(hash) };
-    REC_SET(&request, key_resolve_request, hash, hash_str);
-    struct om_buf body = { 0 }, header = { 0 };
-    rec_encode(&key_resolve_request_rec, &request, &body);
+    struct om_buf header = { 0 };
     struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, queue, om_str(queues[QUEUE_IDENTITY].name));
-    WIRE_SET(&msg, kind, om_str(ops[OP_key_resolve].name));
+    WIRE_SET(&msg, queue, om_str(queues[ops[op].queue].name));
+    WIRE_SET(&msg, kind, om_str(ops[op].name));
     wire_encode(WIRE_CALL, &msg, &header);
-    struct payload *payload = payload_copy(om_buf_str(&body));
-    if (!payload || body.failed || header.failed)
+    struct payload *payload = payload_copy(om_buf_str(body));
+    if (!payload || body->failed || header.failed)
         abort();
 
     static const struct om_uuid nobody;
     struct queue_state *queue = queue_get(self, &nobody, msg.queue);
     struct call *call =
-        call_create(self, queue, &nobody, session, msg.id, om_buf_str(&header), payload);
+        call_create(self, queue, &nobody, NULL, msg.id, om_buf_str(&header), payload);
     call->from = ROLE_BROKER;
-    call->internal = true;
-    set_deadline(self, call, CALL_TTL_MS);
+    call->answered = answered;
+    call->context = context;
+    set_deadline(self, call, ttl_ms);
     payload_unref(&payload);
-    om_buf_finish(&body);
+    om_buf_finish(body);
     om_buf_finish(&header);
+    return call->number;
+}
+
+void
+call_forget(struct core *self, int64_t number)
+{
+    struct call *call = NULL;
+    HASH_FIND(hh, self->calls, &number, sizeof(number), call);
+    if (!call)
+        return;
+    tell_worker_to_stop(self, call);
+    call_destroy(self, &call);
 }
 
 bool

@@ -4,14 +4,20 @@
 // ends with one REPLY or ERROR, at its deadline at the latest.
 #pragma once
 #include "fair.h"
+#include "ops.h"
+
+// The broker's own question was answered by REPLY or ERROR.
+typedef void call_answered_fn(struct core *self, void *context,
+                              const struct wire_msg *msg, struct payload *payload);
 
 struct call {
     int64_t number;
     struct asker asker;
     enum role from;
-    bool internal; // the broker's own: the look-up of a worker's key
+    call_answered_fn *answered; // of the broker's own questions, else NULL
+    void *context;
     bool has_tenant;
-    struct session *caller; // NULL: nobody waits any more
+    struct session *caller; // NULL: the broker itself
     struct session *worker; // NULL: waiting
     struct share *share;
     struct om_str header; // as it came; owned
@@ -29,9 +35,12 @@ struct call {
 // waits.
 bool call_hand_out(struct core *self, struct queue_state *queue, struct credit *credit);
 
-// Ask identity whose key a pending session's `credential` is: session_key_resolved().
-void call_resolve_key(struct core *self, struct session *session,
-                      struct om_str credential);
+// Ask a service, as the broker, with an encoded request, which is finished. `answered` is
+// called once, unless the core is destroyed or the call forgotten before. Returns its
+// number.
+int64_t call_ask(struct core *self, enum op op, struct om_buf *body, int64_t ttl_ms,
+                 call_answered_fn *answered, void *context);
+void call_forget(struct core *self, int64_t number);
 
 // The session works on no more calls: its callers get ERROR unavailable.
 void call_fail_taken(struct core *self, struct session *session);

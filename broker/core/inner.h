@@ -37,6 +37,7 @@ enum {
 struct call;
 struct credit;
 struct group;
+struct key;
 struct lease;
 struct limit_tenant;
 struct node;
@@ -91,6 +92,12 @@ struct core {
     struct node *nodes; // with leases of workers that are not connected
     struct recent *recents;
     uint64_t last_lease;
+
+    struct key *keys; // of tenants' workers
+    struct timer feed_timer;
+    int64_t feed_seq;               // of the last change of a key
+    int64_t feed_ms, feed_asked_ms; // the feed was asked that was answered last; asked last
+    bool feed_asked;
 
     struct queue_state *queues, *dirty;
     struct limit_tenant *limits;

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "call.h"
+#include "key.h"
 #include "lease.h"
 #include "node.h"
 #include "out.h"
@@ -81,6 +82,7 @@ session_close(struct core *self, struct session **session_p)
     for (struct credit *credit; (credit = session->credits);)
         credit_destroy(self, &credit);
     HASH_DEL(self->sessions, session);
+    key_leave(self, session);
     if (session->home && session->home->session == session)
         session->home->session = NULL;
     node_tidy(self, session->home);
@@ -213,21 +215,20 @@ on_hello(struct core *self, const struct input *in)
     session->pending = true;
     om_buf_put(&session->held, msg->held.data, msg->held.size);
     timer_set(&self->mono, &session->timer, self->now.mono_ms + CALL_TTL_MS, on_silence);
-    call_resolve_key(self, session, msg->credential);
+    key_join(self, session, msg->credential);
 }
 
 void
-session_key_resolved(struct core *self, core_conn conn, enum om_rc rc,
+session_key_resolved(struct core *self, struct session *session, enum om_rc rc,
                      const struct om_uuid *tenant)
 {
-    struct session *session = session_find(self, conn);
-    if (!session || !session->pending)
-        return;
     if (rc != OM_OK) {
-        out_error(self, conn, label_str(&session->hello), rc, NULL);
+        out_error(self, session->conn, label_str(&session->hello), rc, NULL);
         session_close(self, &session);
         return;
     }
+    if (!session->pending)
+        return;
     session->tenant = *tenant;
     struct om_buf held = session->held;
     session->held = (struct om_buf){ 0 };

@@ -20,6 +20,9 @@ struct session {
     size_t credit_count;
     struct credit *credits;
     struct lease *leases;
+    struct key *key; // of a tenant's worker
+    bool key_known;  // it stands in the key's list of open sessions
+    struct session *key_prev, *key_next;
     struct call *made, *taken; // calls it waits for, by their id; calls it works on
     struct watch *watches;     // by the id of their WATCH
     struct acks acks;
@@ -35,9 +38,9 @@ bool session_live(const struct core *self, const struct session *session);
 // A message came: it is alive.
 void session_heard(struct core *self, struct session *session);
 
-// Identity has answered who the key of a pending session belongs to. `rc` OM_OK: to
-// `tenant`, as a worker.
-void session_key_resolved(struct core *self, core_conn conn, enum om_rc rc,
+// Identity has answered who the session's key belongs to. `rc` OM_OK: to `tenant`, as a
+// worker, and a pending session opens; else it is closed.
+void session_key_resolved(struct core *self, struct session *session, enum om_rc rc,
                           const struct om_uuid *tenant);
 
 // Its leases stay until they time out, its calls end, its credit goes.

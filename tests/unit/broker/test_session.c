@@ -271,7 +271,7 @@ Test(session, of_a_tenants_worker_is_nothing_to_another_tenants_leases)
     cr_assert(bench_commit(&bench, OM_OK));
     bench_take_job(&bench, BENCH_WORKER, token);
 
-    say_hello_from(&bench, THIEF, &bench_nobody, "tenant", "omni_live_y");
+    say_hello_from(&bench, THIEF, &bench_nobody, "tenant", "omni_live_other");
     int64_t call = bench_expect(&bench, BENCH_OTHER, WIRE_CALL)->call;
     answer_identity_with(&bench, call, "worker", BENCH_STRANGER);
     bench_expect(&bench, THIEF, WIRE_WELCOME);
