@@ -50,6 +50,7 @@ static void *
 run(void *context)
 {
     struct committer *self = context;
+    pthread_setname_np(pthread_self(), "omni-commit");
     int64_t purge_ms = om_clock_mono_ms() + SWEEP_MS;
     for (bool stop = false; !stop;) {
         struct batch *batch = wait_for_batch(self, purge_ms, &stop);

@@ -45,6 +45,7 @@ static void *
 run(void *context)
 {
     struct reader *self = context;
+    pthread_setname_np(pthread_self(), "omni-read");
     pthread_mutex_lock(&self->mutex);
     for (;;) {
         while (!self->stop && self->asked.count == 0)

@@ -30,6 +30,7 @@ struct applier {
     enum om_rc failure; // of the last try
     bool broken;        // nothing can be applied any more
     bool stop;
+    bool idle; // the thread waits
 
     bool sweeping; // there is something to purge
     bool purging;  // now
@@ -232,10 +233,24 @@ purge(struct applier *self)
     pthread_cond_broadcast(&self->progress);
 }
 
+static void
+rest(struct applier *self, int64_t now_ms)
+{
+    self->idle = true;
+    pthread_cond_broadcast(&self->progress);
+    if (self->waiting && !self->broken)
+        wait_until(&self->work, &self->mutex,
+                   self->retry_ms > now_ms ? self->retry_ms : self->due_ms);
+    else
+        pthread_cond_wait(&self->work, &self->mutex);
+    self->idle = false;
+}
+
 static void *
 run(void *context)
 {
     struct applier *self = context;
+    pthread_setname_np(pthread_self(), "omni-apply");
     pthread_mutex_lock(&self->mutex);
     while (!self->stop) {
         int64_t now_ms = mono_ms();
@@ -245,11 +260,8 @@ run(void *context)
         } else if (may_purge(self)) {
             purge(self);
             tidy_up(self);
-        } else if (self->waiting && !self->broken) {
-            wait_until(&self->work, &self->mutex,
-                       self->retry_ms > now_ms ? self->retry_ms : self->due_ms);
         } else {
-            pthread_cond_wait(&self->work, &self->mutex);
+            rest(self, now_ms);
         }
     }
     while (self->waiting && !self->broken && apply(self) == OM_OK) {
@@ -411,7 +423,7 @@ applier_settle(struct applier *self)
     pthread_mutex_lock(&self->mutex);
     enum om_rc rc = wait_for(self, self->given);
     int64_t end_ms = mono_ms() + WAIT_MS;
-    while (rc == OM_OK && (self->sweeping || self->purging) && !self->broken &&
+    while (rc == OM_OK && (self->sweeping || !self->idle) && !self->broken &&
            mono_ms() < end_ms)
         wait_until(&self->progress, &self->mutex, end_ms);
     pthread_mutex_unlock(&self->mutex);

@@ -24,4 +24,7 @@ struct store {
 enum om_rc store_refuse(enum om_rc rc, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+// That text.
+const char *store_why(void);
+
 extern const struct store_driver store_journal;

@@ -62,7 +62,12 @@ take_files(struct journal *self)
     for (struct dirent *entry; rc == OM_OK && (entry = readdir(folder));)
         rc = take_file(self, entry->d_name);
     closedir(folder);
-    return rc;
+    if (rc != OM_OK)
+        return rc;
+
+    // A process that died may have named a segment and not made that durable.
+    return self->conf.io->sync_folder(self->folder) == 0 ? OM_OK
+                                                         : refuse_folder(self->folder);
 }
 
 enum om_rc

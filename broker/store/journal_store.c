@@ -27,6 +27,7 @@ const struct journal_store_conf journal_store_default = {
     .window_bytes = 4 << 20,
     .backlog_bytes = 64 << 20,
     .window_ms = 25,
+    .log_pages = 4000,
 };
 
 // ---- opening
@@ -40,6 +41,7 @@ note_shard(void *context, uint8_t shard, int64_t seq)
 static enum om_rc
 open_journal(struct journal_store *self, const struct journal_store_conf *conf)
 {
+    self->tables->log_pages = conf->log_pages;
     char folder[4200];
     snprintf(folder, sizeof(folder), "%s/journal", self->tables->directory);
     struct journal_conf journal = { .io = conf->io,
@@ -77,7 +79,7 @@ journal_store_open(const char *path, const struct journal_store_conf *conf,
         return store_refuse(OM_EDB, "no memory");
     self->base.driver = &store_journal;
     self->end = &self->oldest;
-    enum om_rc rc = sqlite_open(path, conf->vfs, &self->tables);
+    enum om_rc rc = sqlite_open(path, conf->vfs, conf->io, &self->tables);
     if (rc == OM_OK)
         rc = open_journal(self, conf);
     if (rc == OM_OK) {

@@ -24,6 +24,17 @@ refuse_db(sqlite3 *db, const char *path)
     return store_refuse(sqlite_rc(db, code), "%s: %s", path, sqlite3_errmsg(db));
 }
 
+static int
+sync_directory(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int failed = fsync(fd);
+    close(fd);
+    return failed;
+}
+
 // Hold the file for this process. A lock file of its own, because SQLite's locks on the
 // database come and go.
 static enum om_rc
@@ -40,15 +51,50 @@ lock_file(struct sqlite_store *self, const char *path)
     if (flock(self->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return store_refuse(OM_ECONFLICT, "%s is in use by another process", path);
 
+    const char *slash = strrchr(path, '/');
+    self->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!self->directory)
+        return store_refuse(OM_EDB, "no memory");
+
     // SQLite gives its own files the mode of this one.
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (fd < 0 || sync_directory(self->directory) != 0)
         return store_refuse(errno == ENOSPC ? OM_ENOSPACE : OM_EDB, "%s: %s", path,
                             strerror(errno));
     close(fd);
-    const char *slash = strrchr(path, '/');
-    self->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    return self->directory ? OM_OK : store_refuse(OM_EDB, "no memory");
+    return OM_OK;
+}
+
+// Write the log that an earlier process left once more. A failed fsync loses what it was
+// to write and the next one says nothing of it, so what can be read may not be on the
+// disk; with frames missing from its middle the log would undo a part of a later
+// checkpoint.
+static enum om_rc
+refresh_log(const char *path, const struct journal_io *io)
+{
+    enum { PIECE = 1 << 20 };
+    char log_path[4200];
+    snprintf(log_path, sizeof(log_path), "%s-wal", path);
+    int fd = io->open(log_path, O_RDWR);
+    if (fd < 0 && errno == ENOENT)
+        return OM_OK;
+    char *piece = malloc(PIECE);
+    ssize_t got = fd >= 0 && piece ? 1 : -1;
+    for (off_t at = 0; got > 0; at += got) {
+        got = io->read(fd, piece, PIECE, at);
+        if (got > 0 && io->write(fd, piece, (size_t)got, at) != got)
+            got = -1;
+    }
+    if (got == 0 && io->sync(fd) != 0)
+        got = -1;
+    enum om_rc rc = OM_OK;
+    if (got < 0)
+        rc = store_refuse(errno == ENOSPC ? OM_ENOSPACE : OM_EDB, "%s: %s", log_path,
+                          strerror(errno));
+    free(piece);
+    if (fd >= 0)
+        io->close(fd);
+    return rc;
 }
 
 static int
@@ -209,6 +255,9 @@ sqlite_close(struct sqlite_store **self_p)
     *self_p = NULL;
     if (!self)
         return;
+    // After a failure nobody knows what of the log is on the disk: do not tidy it away.
+    if (self->broken)
+        sqlite3_db_config(self->writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     disconnect(self->finder, self->finds, FINDER_COUNT);
     disconnect(self->reader, self->reads, READER_COUNT);
     disconnect(self->writer, self->writes, WRITER_COUNT);
@@ -220,7 +269,8 @@ sqlite_close(struct sqlite_store **self_p)
 }
 
 enum om_rc
-sqlite_open(const char *path, const char *vfs, struct sqlite_store **out)
+sqlite_open(const char *path, const char *vfs, const struct journal_io *io,
+            struct sqlite_store **out)
 {
     struct sqlite_store *self = calloc(1, sizeof(*self));
     if (!self)
@@ -233,6 +283,8 @@ sqlite_open(const char *path, const char *vfs, struct sqlite_store **out)
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 
     enum om_rc rc = lock_file(self, path);
+    if (rc == OM_OK)
+        rc = refresh_log(path, io);
     if (rc == OM_OK && connect_file(path, vfs, &self->writer) != SQLITE_OK)
         rc = refuse_db(self->writer, path);
     if (rc == OM_OK)

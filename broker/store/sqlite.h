@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 
 #include "driver.h"
+#include "journal_io.h"
 #include "sqlite_sql.h"
 
 #define SQLITE_ENUM_WRITER(name, sql) WRITER_##name,
@@ -47,9 +48,10 @@ struct sqlite_store {
     sqlite3_stmt *writes[WRITER_COUNT];
     bool broken;                // the outcome of a write is unknown
     int64_t applied;            // the last record of the journal in the tables
-    int64_t synced;             // the last one that is in them for certain
+    int64_t synced;             // the last one that is in them on the disk
     struct om_uuid greatest_id; // of all tasks
     uint64_t marks;             // written since the start
+    int log_pages; // checkpoint when the log has grown to this
     int wal_frames, checkpoint_at;
     struct sqlite_sweep sweep;
 
@@ -68,6 +70,7 @@ struct sqlite_store {
 // Open or create the file, lock it, bring it to this program's schema and bump its epoch,
 // durably. The results of store_open(). `vfs` may be NULL.
 OM_MUST_CHECK enum om_rc sqlite_open(const char *path, const char *vfs,
+                                     const struct journal_io *io,
                                      struct sqlite_store **out);
 
 void sqlite_close(struct sqlite_store **self_p);

@@ -1,9 +1,6 @@
 #include "sqlite.h"
 
-enum {
-    WAL_FRAMES = 4000,       // 16 MiB: then a checkpoint
-    WAL_FRAMES_MUCH = 40000, // then one that no reader is in the way of
-};
+enum { MUCH = 10 }; // times the usual log: then a checkpoint no reader is in the way of
 
 enum om_rc
 sqlite_begin(struct sqlite_store *self)
@@ -235,14 +232,14 @@ sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chunk)
 void
 sqlite_checkpoint(struct sqlite_store *self, bool now)
 {
-    if (self->wal_frames < WAL_FRAMES)
-        self->checkpoint_at = WAL_FRAMES; // the log was begun anew
+    if (self->wal_frames < self->log_pages)
+        self->checkpoint_at = self->log_pages; // the log was begun anew
     if (self->broken || (!now && self->wal_frames < self->checkpoint_at))
         return;
 
     // A log whose end a reader still needs is not begun anew but grows: wait for the
     // reader.
-    bool much = now || self->wal_frames >= WAL_FRAMES_MUCH;
+    bool much = now || self->wal_frames >= MUCH * self->log_pages;
     int frames = 0, done = 0;
     if (much)
         pthread_mutex_lock(&self->reading);
@@ -257,5 +254,5 @@ sqlite_checkpoint(struct sqlite_store *self, bool now)
 
     // Pages that fsync refused may be lost though a later fsync succeeds.
     self->broken = code == SQLITE_IOERR_FSYNC;
-    self->checkpoint_at = self->wal_frames + WAL_FRAMES;
+    self->checkpoint_at = self->wal_frames + self->log_pages;
 }

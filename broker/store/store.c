@@ -17,6 +17,12 @@ store_refuse(enum om_rc rc, const char *format, ...)
     return rc;
 }
 
+const char *
+store_why(void)
+{
+    return why_text;
+}
+
 enum om_rc
 store_open(const char *url, struct store **out, const char **why)
 {

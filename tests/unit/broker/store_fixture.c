@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "journal_store.h"
 #include "store_fixture.h"
 
 static atomic_int write_result = SQLITE_OK, sync_result = SQLITE_OK;
@@ -36,13 +35,8 @@ journal_sync(int fd)
 void
 fixture_open(struct fixture *self)
 {
-    struct journal_io io = journal_io_files;
-    io.write = journal_write;
-    io.sync = journal_sync;
-    self->io = io;
-    struct journal_store_conf conf = journal_store_default;
-    conf.io = &self->io;
-    cr_assert_eq(journal_store_open(self->path, &conf, &self->store), OM_OK);
+    enum om_rc rc = journal_store_open(self->path, &self->conf, &self->store);
+    cr_assert_eq(rc, OM_OK, "%s", store_why());
 }
 
 void
@@ -52,6 +46,11 @@ fixture_init(struct fixture *self)
     cr_assert(mkdtemp(self->directory));
     snprintf(self->path, sizeof(self->path), "%s/broker.db", self->directory);
     snprintf(self->url, sizeof(self->url), "sqlite:%s", self->path);
+    self->io = journal_io_files;
+    self->io.write = journal_write;
+    self->io.sync = journal_sync;
+    self->conf = journal_store_default;
+    self->conf.io = &self->io;
     fixture_open(self);
 }
 

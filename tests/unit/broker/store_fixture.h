@@ -3,13 +3,13 @@
 #pragma once
 #include <criterion/criterion.h>
 
-#include "journal_io.h"
-#include "store.h"
+#include "journal_store.h"
 
 struct fixture {
     char directory[32], path[64], url[80];
     struct store *store;
-    struct journal_io io; // the store's
+    struct journal_io io; // the journal's
+    struct journal_store_conf conf;
 };
 
 void fixture_init(struct fixture *self);

@@ -1,0 +1,25 @@
+// store_schema1.h - the tables as the first version of the broker made them. For
+// inclusion in a string.
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+
+    "CREATE TABLE task (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, tenant BLOB NOT NULL,"
+    " created_ms INTEGER NOT NULL, queue TEXT NOT NULL, kind TEXT NOT NULL, header BLOB,"
+    " payload BLOB);"
+    "CREATE UNIQUE INDEX task_id ON task (id);"
+    "CREATE INDEX task_tenant ON task (tenant, seq);"
+    "CREATE TABLE mark (task_seq INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, due_ms INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, epoch INTEGER NOT NULL, lease INTEGER NOT NULL,"
+    " node TEXT, code TEXT, text TEXT, PRIMARY KEY (task_seq, n)) WITHOUT ROWID;"
+    "CREATE TABLE result (seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, tenant BLOB,"
+    " attempts INTEGER NOT NULL, lost INTEGER NOT NULL, started_ms INTEGER NOT NULL,"
+    " finished_ms INTEGER NOT NULL, code TEXT, text TEXT, ctype TEXT, payload BLOB);"
+    "CREATE INDEX result_tenant ON result (tenant, state, seq) WHERE tenant IS NOT NULL;"
+    "CREATE TABLE event (shard INTEGER NOT NULL, topic TEXT NOT NULL, seq INTEGER NOT "
+    "NULL,"
+    " id TEXT NOT NULL, tenant BLOB NOT NULL, at_ms INTEGER NOT NULL, traceparent TEXT,"
+    " body BLOB NOT NULL, PRIMARY KEY (shard, topic, seq)) WITHOUT ROWID;"
+    "CREATE TABLE shard (shard INTEGER PRIMARY KEY, seq INTEGER NOT NULL);"
+
+    "CREATE TABLE cursor (queue TEXT NOT NULL, shard INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, PRIMARY KEY (queue, shard)) WITHOUT ROWID;"
