@@ -133,6 +133,7 @@ enum {
 #define WIRE_BATCH_ITEM_FIELDS(F, M)                                                      \
     F(M, STR, task,       REQUIRED, 0, 48, NULL, "task id")                               \
     F(M, BOOL, duplicate, OPTIONAL, 0, 1, NULL, "this task was known already")            \
+    F(M, STR, param,      OPTIONAL, 1, 64, NULL, "of a duplicate: the key it was known by") \
     F(M, STR, code,       OPTIONAL, 1, 64, NULL, "why it was not taken")                  \
     F(M, STR, text,       OPTIONAL, 0, 1024, NULL, "why, for people")
 // clang-format on
@@ -270,9 +271,9 @@ enum wire_from {
       "refuses a message, or ends a call without a result")                               \
     X(16, SUBMIT,     CLIENT,    W(id) | W(task) | W(queue) | W(kind),                    \
       W(tenant) | WIRE_JOB_OPTIONS, "a durable job; the payload is the worker's")         \
-    X(17, SUBMITTED,  TO_CLIENT, 0, W(id) | W(task) | W(duplicate) | W(ids),              \
+    X(17, SUBMITTED,  TO_CLIENT, 0, W(id) | W(task) | W(duplicate) | W(param) | W(ids),   \
       "the job is on disk, or all jobs of the messages `ids` are; with duplicate `task` " \
-      "may be another: the one the key names")                                            \
+      "may be another: the one that the key named by `param` has")                                            \
     X(18, REJECT,     TO_CLIENT, W(id) | W(code), W(task) | W(text) | W(retry_ms),        \
       "the job was not taken")                                                            \
     X(19, CALL,       ANY,       W(queue) | W(kind),                                      \

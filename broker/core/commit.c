@@ -1,5 +1,5 @@
-#include "chunk.h"
 #include "commit.h"
+#include "chunk.h"
 #include "lease.h"
 #include "out.h"
 #include "run.h"
@@ -123,12 +123,18 @@ append_group(struct core *self, enum effect effect)
     return group;
 }
 
-struct group *
-commit_group(struct core *self, enum effect effect, size_t count)
+void
+commit_reserve(struct core *self, size_t count)
 {
     bool out = self->batch_out && self->newest == self->oldest;
     if (!self->newest || out || BATCH_MAX - self->newest->batch.count < count)
         begin_batch(self);
+}
+
+struct group *
+commit_group(struct core *self, enum effect effect, size_t count)
+{
+    commit_reserve(self, count);
     return append_group(self, effect);
 }
 

@@ -10,7 +10,7 @@
 //  symbol   function
 #define EFFECT_LIST(X)                                                                   \
     X(NONE, NULL)                                                                        \
-    X(SUBMIT, submit_durable)                                                       \
+    X(SUBMIT, submit_durable)                                                            \
     X(LEASE, task_lease_durable)                                                         \
     X(CANCEL, task_cancel_durable)                                                       \
     X(END, task_end_durable)                                                             \
@@ -45,6 +45,9 @@ struct change_slot {
 
 // Begin a group of `count` changes (at most BATCH_MAX), which commit_add() then adds.
 struct group *commit_group(struct core *self, enum effect effect, size_t count);
+
+// Have the groups of the next `count` changes stand in one batch.
+void commit_reserve(struct core *self, size_t count);
 
 // One more change of the group begun last.
 struct change *commit_add(struct core *self, enum change_kind kind);

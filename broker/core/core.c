@@ -1,5 +1,7 @@
+#include "batch.h"
 #include "call.h"
 #include "commit.h"
+#include "depend.h"
 #include "events.h"
 #include "lease.h"
 #include "limit.h"
@@ -78,6 +80,9 @@ core_conf_default(void)
         .max_lost = 3,
         .max_open_tasks = 100 * 1000,
         .max_open_per_tenant = 10 * 1000,
+        .max_blocked = 100 * 1000,
+        .max_blocked_per_tenant = 50 * 1000,
+        .id_memory_ms = 24 * 3600 * 1000,
         .max_calls = 10 * 1000,
         .payload_cache_bytes = 64 * 1024 * 1024,
         .max_chunks = 1000,
@@ -110,6 +115,7 @@ core_destroy(struct core **self_p)
         session_close(self, &session);
     call_destroy_all(self);
     task_destroy_all(self);
+    intake_destroy_all(self);
     commit_destroy_all(self);
     query_destroy_all(self);
     run_destroy_all(self);
@@ -162,6 +168,14 @@ core_serve(struct core *self, struct core_now now)
     run_serve_all(self);
 }
 
+// What follows every input.
+static void
+hand_on(struct core *self)
+{
+    depend_settle(self);
+    queue_hand_out(self);
+}
+
 // ---- messages
 
 enum allowed {
@@ -182,6 +196,7 @@ static const struct handler handlers[256] = {
     [WIRE_BYE] = { on_bye, IGNORED_OUTSIDE },
     [WIRE_ERROR] = { on_error, IGNORED_OUTSIDE },
     [WIRE_SUBMIT] = { on_submit, PLATFORM },
+    [WIRE_SUBMIT_BATCH] = { on_submit_batch, PLATFORM },
     [WIRE_CALL] = { on_call, PLATFORM },
     [WIRE_REPLY] = { on_reply, 0 },
     [WIRE_CALL_CANCEL] = { on_call_cancel, PLATFORM },
@@ -203,6 +218,7 @@ static const struct handler handlers[256] = {
     [WIRE_FAIL] = { on_fail, 0 },
     [WIRE_CANCELLED] = { on_cancelled, 0 },
     [WIRE_RELEASE] = { on_release, 0 },
+    [WIRE_PARENT] = { on_parent, 0 },
 };
 
 static void
@@ -268,7 +284,7 @@ core_receive(struct core *self, struct core_now now, core_conn conn,
     }
     struct input in = { .conn = conn, .peer = peer, .msg = &msg, .payload = payload };
     handle(self, &in);
-    queue_hand_out(self);
+    hand_on(self);
 }
 
 // ---- other inputs
@@ -282,7 +298,7 @@ core_tick(struct core *self, struct core_now now)
         timer->fire(self, timer);
     for (struct timer *timer; (timer = timers_take(&self->wall, now.wall_ms));)
         timer->fire(self, timer);
-    queue_hand_out(self);
+    hand_on(self);
 }
 
 void
@@ -292,7 +308,7 @@ core_committed(struct core *self, struct core_now now, struct batch **batch_p,
     self->now = now;
     *batch_p = NULL;
     commit_done(self, rc);
-    queue_hand_out(self);
+    hand_on(self);
 }
 
 void
@@ -300,7 +316,7 @@ core_read_done(struct core *self, struct core_now now, struct read **read_p)
 {
     self->now = now;
     query_answered(self, read_p);
-    queue_hand_out(self);
+    hand_on(self);
 }
 
 void

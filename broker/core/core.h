@@ -46,6 +46,9 @@ struct core_conf {
     int64_t max_attempts, max_lost; // defaults of a job
     size_t max_open_tasks;          // in all; SUBMIT beyond it: OM_EFULL
     size_t max_open_per_tenant;
+    size_t max_blocked; // tasks that wait for others; SUBMIT beyond it: OM_EFULL
+    size_t max_blocked_per_tenant;
+    int64_t id_memory_ms;       // an older id that the store does not know is refused
     size_t max_calls;           // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
     size_t payload_cache_bytes; // payloads of waiting jobs kept in memory
     int64_t max_chunks, max_chunk_bytes; // of a task; CHUNK beyond it: OM_ETOOBIG

@@ -1,3 +1,4 @@
+#include "depend.h"
 #include "task_inner.h"
 
 static void
@@ -73,6 +74,7 @@ task_end(struct core *self, struct task *task, struct ending *ending)
     add_result(self, task, ending);
     add_events(self, task, ending->usage, ending->events);
     task->ending = ending->state;
+    depend_ending(self, task, ending->state);
     task->finished_ms = self->now.wall_ms;
     task_unplace(self, task);
     task_count(task);
@@ -98,6 +100,7 @@ task_end_durable(struct core *self, struct group *group, struct change *change)
     self->stats.cancelled += task->state == STATE_CANCELLED;
     self->stats.expired += task->state == STATE_EXPIRED;
     watch_finish(self, task);
+    depend_ended(self, &task->tenant->id, &task->id, task->state);
     task_destroy(self, &group->task);
 }
 

@@ -1,3 +1,4 @@
+#include "depend.h"
 #include "task_inner.h"
 
 // What an open and a stored task have in common.
@@ -17,7 +18,7 @@ encode(struct wire_task *record, const struct view *view, struct om_buf *out)
     REC_SET(record, wire_task, tenant, ((struct om_str){ tenant, tenant_size }));
     REC_SET(record, wire_task, state, view->state);
     bool failed = view->state == STATE_FAILED || view->state == STATE_RETRY_WAIT ||
-                  view->state == STATE_EXPIRED;
+                  view->state == STATE_EXPIRED || view->state == STATE_CANCELLED;
     if (failed && view->code.size)
         REC_SET(record, wire_task, code, view->code);
     if (failed && view->text.size)
@@ -25,8 +26,9 @@ encode(struct wire_task *record, const struct view *view, struct om_buf *out)
     rec_encode(&wire_task_rec, record, out);
 }
 
-void
-task_info(const struct task *task, struct om_buf *out)
+// A whole record is too large for a list of many.
+static void
+put_open(const struct task *task, bool whole, struct om_buf *out)
 {
     struct wire_task record = { 0 };
     struct view view = { &task->id, &task->tenant->id, task->state, om_str(task->code),
@@ -48,7 +50,23 @@ task_info(const struct task *task, struct om_buf *out)
         REC_SET(&record, wire_task, detail, om_str(task->detail));
     if (task->cancel_durable)
         REC_SET(&record, wire_task, cancel_requested, true);
+    if (task->depend)
+        REC_SET(&record, wire_task, waits_for, (int64_t)task->depend->open);
+    if (whole && task->depends_on.size)
+        REC_SET(&record, wire_task, depends_on, task->depends_on);
     encode(&record, &view, out);
+}
+
+void
+task_info(const struct task *task, struct om_buf *out)
+{
+    put_open(task, false, out);
+}
+
+void
+task_info_whole(const struct task *task, struct om_buf *out)
+{
+    put_open(task, true, out);
 }
 
 // A stored task without a result that is not open in memory: what its marks say of it.
@@ -60,9 +78,10 @@ open_state(const struct stored_task *stored)
     return stored->due_ms ? STATE_RETRY_WAIT : STATE_READY;
 }
 
-void
-task_stored_info(const struct stored_task *stored, struct om_buf *out)
+static void
+put_stored(const struct stored_task *stored, bool whole, struct om_buf *out)
 {
+    struct wire_msg submit;
     struct wire_task record = { 0 };
     struct view view = { &stored->id, &stored->tenant, stored->state, stored->code,
                          stored->text };
@@ -81,5 +100,20 @@ task_stored_info(const struct stored_task *stored, struct om_buf *out)
         REC_SET(&record, wire_task, ctype, stored->ctype);
     if (stored->cancel)
         REC_SET(&record, wire_task, cancel_requested, true);
+    if (whole && wire_decode(stored->header, &submit) == OM_OK &&
+        WIRE_HAS(&submit, depends_on))
+        REC_SET(&record, wire_task, depends_on, submit.depends_on);
     encode(&record, &view, out);
+}
+
+void
+task_stored_info(const struct stored_task *stored, struct om_buf *out)
+{
+    put_stored(stored, false, out);
+}
+
+void
+task_stored_info_whole(const struct stored_task *stored, struct om_buf *out)
+{
+    put_stored(stored, true, out);
 }

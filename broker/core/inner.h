@@ -34,12 +34,16 @@ enum {
 // Below this share of free disk only completions and events are taken.
 #define DISK_RESERVE 0.1
 
+struct awaited;
 struct call;
 struct credit;
+struct depend;
 struct group;
+struct intake;
 struct key;
 struct lease;
 struct limit_tenant;
+struct name;
 struct node;
 struct queue_state;
 struct recent;
@@ -107,6 +111,15 @@ struct core {
     struct task *tasks;
     struct tenant_state *tenants;
     int64_t last_task_seq;
+    struct name *names;         // keys of jobs that are not durable yet
+    struct intake *intakes;     // SUBMIT_BATCHes that are not answered yet
+    size_t intake_items;        // jobs of those
+    uint32_t last_set;          // of jobs that are added all or none
+    struct awaited *awaited;    // tasks that others wait for
+    struct depend *loose;       // tasks to place: what they waited for has come
+    struct timer loose_timer;   // for the rest of them
+    size_t blocked;             // tasks that wait for others
+    int64_t last_question;      // about parents and old ids
     size_t cached_bytes, chunk_bytes; // chunks: of those not durable yet
 
     struct call *calls;

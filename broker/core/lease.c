@@ -409,9 +409,8 @@ ends_lease(int64_t type)
     return type == WIRE_DONE || type == WIRE_FAIL || type == WIRE_CANCELLED;
 }
 
-// The current lease the message speaks of. NULL: the sender has been told why not.
-static struct lease *
-lease_of(struct core *self, const struct input *in)
+struct lease *
+lease_said(struct core *self, const struct input *in)
 {
     struct wire_token token;
     struct lease *lease = lease_find(self, in->session, in->msg->token, &token);
@@ -434,7 +433,7 @@ lease_of(struct core *self, const struct input *in)
 void
 on_start(struct core *self, const struct input *in)
 {
-    struct lease *lease = lease_of(self, in);
+    struct lease *lease = lease_said(self, in);
     if (lease)
         mark_started(self, lease);
 }
@@ -442,7 +441,7 @@ on_start(struct core *self, const struct input *in)
 void
 on_release(struct core *self, const struct input *in)
 {
-    struct lease *lease = lease_of(self, in);
+    struct lease *lease = lease_said(self, in);
     if (lease)
         lease->kind->release(self, lease);
 }
@@ -454,7 +453,7 @@ on_chunk(struct core *self, const struct input *in)
         call_chunk(self, in);
         return;
     }
-    struct lease *lease = lease_of(self, in);
+    struct lease *lease = lease_said(self, in);
     if (lease)
         lease->kind->chunk(self, lease, in);
 }
@@ -467,7 +466,7 @@ on_done(struct core *self, const struct input *in)
                   "events are the platform's");
         return;
     }
-    struct lease *lease = lease_of(self, in);
+    struct lease *lease = lease_said(self, in);
     if (lease)
         lease->kind->done(self, lease, in);
 }
@@ -476,7 +475,7 @@ void
 on_fail(struct core *self, const struct input *in)
 {
     const struct wire_msg *msg = in->msg;
-    struct lease *lease = lease_of(self, in);
+    struct lease *lease = lease_said(self, in);
     if (!lease)
         return;
     struct failure failure = {
@@ -492,7 +491,7 @@ on_fail(struct core *self, const struct input *in)
 void
 on_cancelled(struct core *self, const struct input *in)
 {
-    struct lease *lease = lease_of(self, in);
+    struct lease *lease = lease_said(self, in);
     if (!lease)
         return;
     struct failure failure = { .code = om_str(om_rc_info(OM_ECANCELLED)->code),

@@ -86,6 +86,9 @@ void lease_count_anew(struct core *self, struct lease *lease);
 // Its worker shall stop: said now, and in each BEAT_ACK.
 void lease_cancel(struct core *self, struct lease *lease);
 
+// The current lease the message speaks of. NULL: the sender has been told why not.
+struct lease *lease_said(struct core *self, const struct input *in);
+
 bool token_eq(const struct wire_token *a, const struct wire_token *b);
 
 // Leases of a session that closes: those not yet sent go back, the others wait for their

@@ -1,4 +1,5 @@
 #include "query.h"
+#include "depend.h"
 #include "out.h"
 #include "retry.h"
 #include "run.h"
@@ -13,6 +14,9 @@ enum query_kind {
     QUERY_CANCEL,
     QUERY_RETRY,
     QUERY_WATCH,
+    QUERY_RESULT,
+    QUERY_PARENT,
+    QUERY_KNOWN,
     QUERY_PAYLOAD,
     QUERY_RUN,
     QUERY_CHUNKS,
@@ -27,6 +31,7 @@ struct query {
     enum query_kind kind;
     struct asker asker;
     struct wire_token token; // PAYLOAD
+    int64_t question;        // PARENT, KNOWN
     struct run *run;
     struct watch_request watch; // WATCH
     struct replay *replay;      // CHUNKS; owned
@@ -143,21 +148,49 @@ asker_of(const struct input *in)
     return asker;
 }
 
+bool
+query_room(const struct core *self)
+{
+    return self->query_count < QUERIES_MAX;
+}
+
+static struct query *
+query_task(struct core *self, enum query_kind kind, const struct om_uuid *tenant,
+           const struct om_uuid *id)
+{
+    self->query_count++;
+    struct query *query = query_create(self, kind, READ_TASK);
+    query->read->tenant = *tenant;
+    query->read->id = *id;
+    return query;
+}
+
+void
+query_parent(struct core *self, const struct om_uuid *tenant, const struct om_uuid *id,
+             int64_t question)
+{
+    query_task(self, QUERY_PARENT, tenant, id)->question = question;
+}
+
+void
+query_known(struct core *self, const struct om_uuid *tenant, const struct om_uuid *id,
+            int64_t question)
+{
+    query_task(self, QUERY_KNOWN, tenant, id)->question = question;
+}
+
 // Ask the store about one task of the tenant's; NULL: refused.
 static struct query *
 ask_about(struct core *self, enum query_kind kind, const struct input *in,
-          const struct om_uuid *id)
+          const struct om_uuid *tenant, const struct om_uuid *id)
 {
     struct asker asker = asker_of(in);
-    if (self->query_count >= QUERIES_MAX) {
+    if (!query_room(self)) {
         refuse(self, &asker, OM_EUNAVAILABLE, "too many questions are open");
         return NULL;
     }
-    self->query_count++;
-    struct query *query = query_create(self, kind, READ_TASK);
+    struct query *query = query_task(self, kind, tenant, id);
     query->asker = asker;
-    query->read->tenant = in->tenant;
-    query->read->id = *id;
     return query;
 }
 
@@ -177,8 +210,9 @@ task_id(struct core *self, const struct input *in, struct om_uuid *id)
 // ---- GET
 
 static void
-send_task(struct core *self, const struct asker *asker, const struct om_uuid *id,
-          struct om_str info, struct om_str ctype, struct payload *result)
+send_task(struct core *self, const struct asker *asker, enum wire_type type,
+          const struct om_uuid *id, struct om_str info, struct om_str ctype,
+          struct payload *result)
 {
     char text[OM_TYPEID_MAX];
     struct wire_msg msg = { 0 };
@@ -188,7 +222,19 @@ send_task(struct core *self, const struct asker *asker, const struct om_uuid *id
     WIRE_SET(&msg, info, info);
     if (ctype.size)
         WIRE_SET(&msg, ctype, ctype);
-    out_send(self, asker->conn, WIRE_TASK, &msg, result);
+    out_send(self, asker->conn, type, &msg, result);
+}
+
+static void
+send_open(struct core *self, const struct input *in, enum wire_type type,
+          const struct task *task)
+{
+    struct om_buf info = { 0 };
+    struct asker asker = asker_of(in);
+    task_info_whole(task, &info);
+    send_task(self, &asker, type, &task->id, om_buf_str(&info), (struct om_str){ 0 },
+              NULL);
+    om_buf_finish(&info);
 }
 
 void
@@ -199,14 +245,21 @@ on_get(struct core *self, const struct input *in)
         return;
     struct task *task = task_find(self, &in->tenant, &id);
     if (!task) {
-        ask_about(self, QUERY_GET, in, &id);
+        ask_about(self, QUERY_GET, in, &in->tenant, &id);
         return;
     }
-    struct om_buf info = { 0 };
-    struct asker asker = asker_of(in);
-    task_info(task, &info);
-    send_task(self, &asker, &id, om_buf_str(&info), (struct om_str){ 0 }, NULL);
-    om_buf_finish(&info);
+    send_open(self, in, WIRE_TASK, task);
+}
+
+void
+query_result(struct core *self, const struct input *in, const struct om_uuid *tenant,
+             const struct om_uuid *id)
+{
+    const struct task *task = task_find(self, tenant, id);
+    if (task)
+        send_open(self, in, WIRE_PARENT_IS, task);
+    else
+        ask_about(self, QUERY_RESULT, in, tenant, id);
 }
 
 // ---- CANCEL, RETRY, WATCH
@@ -222,7 +275,7 @@ on_cancel(struct core *self, const struct input *in)
     if (task)
         task_cancel(self, task, &asker);
     else
-        ask_about(self, QUERY_CANCEL, in, &id);
+        ask_about(self, QUERY_CANCEL, in, &in->tenant, &id);
 }
 
 void
@@ -233,7 +286,7 @@ on_retry(struct core *self, const struct input *in)
         return;
     struct asker asker = asker_of(in);
     if (!task_retry_open(self, &in->tenant, &id, &asker))
-        ask_about(self, QUERY_RETRY, in, &id);
+        ask_about(self, QUERY_RETRY, in, &in->tenant, &id);
 }
 
 void
@@ -251,7 +304,7 @@ on_watch(struct core *self, const struct input *in)
         watch_create(self, in->session, &request, task);
         return;
     }
-    struct query *query = ask_about(self, QUERY_WATCH, in, &id);
+    struct query *query = ask_about(self, QUERY_WATCH, in, &in->tenant, &id);
     if (query)
         query->watch = request;
 }
@@ -268,9 +321,10 @@ answer_about(struct core *self, const struct query *query,
     const char *why;
     switch (query->kind) {
     case QUERY_GET:
-        task_stored_info(stored, &info);
-        send_task(self, asker, &stored->id, om_buf_str(&info), stored->ctype,
-                  query->read->payload);
+    case QUERY_RESULT:
+        task_stored_info_whole(stored, &info);
+        send_task(self, asker, query->kind == QUERY_GET ? WIRE_TASK : WIRE_PARENT_IS,
+                  &stored->id, om_buf_str(&info), stored->ctype, query->read->payload);
         break;
     case QUERY_WATCH:
         task_stored_info(stored, &info);
@@ -303,13 +357,18 @@ on_task_read(struct core *self, const struct query *query)
 {
     const struct read *read = query->read;
     const struct stored_task *stored = read->tasks;
+    bool shows = query->kind == QUERY_GET || query->kind == QUERY_RESULT;
     self->query_count--;
-    if (read->rc != OM_OK)
+    if (query->kind == QUERY_PARENT)
+        depend_read_done(self, &read->tenant, &read->id, query->question, read);
+    else if (query->kind == QUERY_KNOWN)
+        submit_known_read(self, &read->id, query->question, read);
+    else if (read->rc != OM_OK)
         refuse(self, &query->asker, read->rc, NULL);
     else if (query->kind == QUERY_RETRY &&
              task_retry_open(self, &read->tenant, &read->id, &query->asker))
         return;
-    else if (stored->state == STATE_NONE && query->kind != QUERY_GET)
+    else if (stored->state == STATE_NONE && !shows)
         refuse(self, &query->asker, OM_EUNAVAILABLE,
                NULL); // its commit is not reported yet
     else

@@ -15,6 +15,18 @@ void query_chunks(struct core *self, struct replay *replay, int64_t after, size_
 
 // Read the next `limit` failed tasks that `retry` is about: retry_read_done().
 void query_failed(struct core *self, struct retry *retry, size_t limit);
+// Is there room for one more question about a task?
+bool query_room(const struct core *self);
+
+// Has the task ended: depend_read_done(). Is it known: submit_known_read().
+void query_parent(struct core *self, const struct om_uuid *tenant,
+                  const struct om_uuid *id, int64_t question);
+void query_known(struct core *self, const struct om_uuid *tenant,
+                 const struct om_uuid *id, int64_t question);
+
+// Answer a PARENT with the task's record and result.
+void query_result(struct core *self, const struct input *in, const struct om_uuid *tenant,
+                  const struct om_uuid *id);
 
 // The store has answered; frees the read.
 void query_answered(struct core *self, struct read **read_p);

@@ -1,3 +1,4 @@
+#include "depend.h"
 #include "limit.h"
 #include "purge.h"
 #include "submit.h"
@@ -80,13 +81,15 @@ read_options(struct core *self, const struct wire_msg *msg, struct task *task)
 static struct task *
 task_alloc(struct core *self, const struct wire_msg *msg)
 {
-    const uint64_t kept = W(kind) | W(traceparent);
+    const uint64_t kept = W(kind) | W(traceparent) | W(depends_on);
     struct om_buf *buf = &self->scratch;
     om_buf_reset(buf);
     uint64_t has = wire_encode_part(WIRE_JOB, msg, W(kind), buf).has;
     size_t kind_end = buf->size;
     has |= wire_encode_part(WIRE_JOB, msg, W(traceparent), buf).has;
     size_t trace_end = buf->size;
+    has |= wire_encode_part(WIRE_JOB, msg, W(depends_on), buf).has;
+    size_t depends_end = buf->size;
     has |= wire_encode_part(WIRE_JOB, msg, ~(JOB_LEASE_FIELDS | kept), buf).has;
     if (buf->failed)
         abort();
@@ -99,6 +102,10 @@ task_alloc(struct core *self, const struct wire_msg *msg)
         task->traceparent =
             (struct om_str){ task->memory + trace_end - msg->traceparent.size,
                              msg->traceparent.size };
+    if (WIRE_HAS(msg, depends_on))
+        task->depends_on =
+            (struct om_str){ task->memory + depends_end - msg->depends_on.size,
+                             msg->depends_on.size };
     return task;
 }
 
@@ -138,6 +145,16 @@ task_count(struct task *task)
 }
 
 void
+task_renumber(struct core *self, struct task *task)
+{
+    if (task->seq == self->last_task_seq)
+        return;
+    DL_DELETE(task->tenant->tasks, task);
+    task->seq = ++self->last_task_seq;
+    DL_APPEND(task->tenant->tasks, task);
+}
+
+void
 task_unplace(struct core *self, struct task *task)
 {
     if (task->item.flow)
@@ -165,6 +182,8 @@ task_destroy(struct core *self, struct task **task_p)
     stats_move(task->share, task->gauge, GAUGE_NONE);
     if (task->lease.active)
         lease_end(self, &task->lease, 0);
+    submission_destroy(self, task);
+    depend_destroy(self, task);
     uncache(self, task);
     chunk_forget(self, task);
     HASH_DEL(self->tasks, task);
@@ -266,9 +285,19 @@ task_place(struct core *self, struct task *task)
         task_end(self, task, &(struct ending){ .state = STATE_EXPIRED, .code = code });
         return;
     }
+    if (depend_has_failed(task)) {
+        task_end(
+            self, task,
+            &(struct ending){ .state = STATE_CANCELLED,
+                              .code = OM_LIT("parent_failed"),
+                              .text = OM_LIT("a task it depends on did not succeed") });
+        return;
+    }
     enum task_state before = task->state;
     int64_t wake_ms = may_expire ? task->expires_ms : INT64_MAX;
-    if (task->due_ms > wall_ms) {
+    if (depend_must_wait(self, task)) {
+        task->state = STATE_BLOCKED;
+    } else if (task->due_ms > wall_ms) {
         task->state = STATE_SCHEDULED;
         wake_ms = task->due_ms < wake_ms ? task->due_ms : wake_ms;
     } else {
@@ -369,6 +398,7 @@ core_load_task(struct core *self, const struct stored_task *stored)
     task->committed = true;
     if (stored->reopened)
         set_reopened(task);
+    depend_restore(self, task, stored);
     task->cancel = task->cancel_durable = stored->cancel;
     task->attempts = stored->attempts;
     task->lost = stored->lost;

@@ -10,7 +10,7 @@
 
 struct tenant_state {
     struct om_uuid id;
-    size_t open;
+    size_t open, blocked;
     struct task *tasks; // in the order of their seq
     UT_hash_handle hh;
 };
@@ -41,12 +41,15 @@ struct task {
     struct wire_part job;       // what JOB says whatever the lease; in `memory`
     struct om_str kind;         // in `job`, as traceparent
     struct om_str traceparent;
+    struct om_str depends_on;
     bool has_hash;
     uint8_t hash[32];
     struct payload *payload; // NULL: in the store, unless it is empty
     bool empty_payload;
-    bool cached;        // `payload` counts in the cache
-    struct asker asker; // of SUBMIT or RETRY
+    bool cached;                   // `payload` counts in the cache
+    struct asker asker;            // of SUBMIT or RETRY
+    struct submission *submission; // NULL of a plain SUBMIT, and once it is durable
+    struct depend *depend;         // NULL: it waits for no other task
     struct lease lease;
     struct change_slot lease_mark; // of the last attempt
     uint8_t releases;              // in a row
@@ -96,6 +99,10 @@ void task_destroy_all(struct core *self);
 // The task as a wire_task record; a stored one, for which there is no open task, too.
 void task_info(const struct task *task, struct om_buf *out);
 void task_stored_info(const struct stored_task *stored, struct om_buf *out);
+
+// The same with all that it depends on.
+void task_info_whole(const struct task *task, struct om_buf *out);
+void task_stored_info_whole(const struct stored_task *stored, struct om_buf *out);
 
 // ---- what follows when a group is durable
 

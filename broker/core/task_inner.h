@@ -33,6 +33,9 @@ struct task *task_create(struct core *self, const struct om_uuid *id,
                          const struct om_uuid *tenant, struct queue_state *queue,
                          const struct wire_msg *msg, int64_t seq);
 
+// Give the task, which is not durable yet, the newest number.
+void task_renumber(struct core *self, struct task *task);
+
 // A waiting task goes where it belongs: scheduled, ready, or its end.
 void task_place(struct core *self, struct task *task);
 
