@@ -13,6 +13,12 @@
         "timeout", "SECONDS", "wait no longer than that"                                 \
     }
 
+#define LIMIT_OPTIONS                                                                    \
+    { "concurrency", "N", "so many jobs at a time; 0: any number" },                     \
+    {                                                                                    \
+        "rate", "N/TIME", "so many starts in any such time, e.g. 10/s, 100/5m; 0: any"   \
+    }
+
 // clang-format off
 const struct args_command commands[] = {
     { "up", NULL, "", 0, 0, false,
@@ -67,7 +73,23 @@ const struct args_command commands[] = {
     { "tasks", "cancel", "ID", 1, 1, true, "Cancel a task.", cmd_cancel, { { 0 } } },
     { "tasks", "retry", "ID", 1, 1, true, "Try a failed task again.", cmd_retry, { { 0 } } },
     { "submit", NULL, "QUEUE KIND [JSON|@FILE|-]", 2, 3, true,
-      "Submit a job to a queue of your own workers.", cmd_submit, { WAIT_OPTIONS } },
+      "Submit a job to a queue of your own workers.", cmd_submit,
+      { { "limit-key", "KEY", "the limits of this key apply" }, WAIT_OPTIONS } },
+    { "queues", "set", "QUEUE", 1, 1, true, "Limit a queue; what is not given stays.", cmd_queue_set,
+      { LIMIT_OPTIONS } },
+    { "queues", "pause", "QUEUE", 1, 1, true, "Start no more jobs of a queue.", cmd_queue_steer, { { 0 } } },
+    { "queues", "resume", "QUEUE", 1, 1, true, "Start jobs of a queue again.", cmd_queue_steer, { { 0 } } },
+    { "queues", "purge", "QUEUE", 1, 1, true, "Cancel all jobs of a queue that have not started.", cmd_queue_steer, { { 0 } } },
+    { "queues", NULL, "", 0, 0, true, "Show what goes on in your queues.", cmd_queues,
+      { { "watch", "SECONDS", "show it again and again" },
+        { "all", NULL, "the platform's queues and those of all tenants (operators)" } } },
+    { "limits", "set", "KEY", 1, 1, true, "Limit the jobs that name a limit key.", cmd_limit_set,
+      { LIMIT_OPTIONS } },
+    { "limits", "tenant", "TENANT", 1, 1, true, "Limit a tenant (operators).", cmd_limit_tenant,
+      { { "weight", "N", "turns in a round of the tenants, 1 to 100" },
+        { "queue", "QUEUE", "only its part of this queue" },
+        LIMIT_OPTIONS } },
+    { "limits", NULL, "", 0, 0, true, "Show what is set for you and your limit keys.", cmd_limits, { { 0 } } },
     { "schedules", "create", "CRON QUEUE KIND [JSON|@FILE|-]", 3, 4, true,
       "Submit a job at the times of a cron expression (UTC).", cmd_schedule_create,
       { { "misfire", "POLICY", "of times missed while down: skip, latest or all (default: latest)" } } },

@@ -28,6 +28,14 @@ int cmd_task_wait(const struct args *args);
 int cmd_train(const struct args *args);
 int cmd_predict(const struct args *args);
 
+// queues.c
+int cmd_queues(const struct args *args);
+int cmd_queue_set(const struct args *args);
+int cmd_queue_steer(const struct args *args); // pause, resume, purge
+int cmd_limits(const struct args *args);
+int cmd_limit_set(const struct args *args);
+int cmd_limit_tenant(const struct args *args);
+
 // Print an answer as --json wants it, free it, close, and return `status`.
 int finish_object(const struct args *args, struct api **api, struct api_reply *reply,
                   int status);

@@ -151,6 +151,8 @@ cmd_submit(const struct args *args)
     }
     json_t *body = json_pack("{s:s,s:s,s:o}", "queue", args->positional[0], "kind",
                              args->positional[1], "payload", payload);
+    if (args_get(args, "limit-key"))
+        json_object_set_new(body, "limit_key", json_string(args_get(args, "limit-key")));
     int status = api_call(api, &reply, "POST", body, "/api/v1/tasks");
     return finish_submit(args, &api, &reply, status);
 }

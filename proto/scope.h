@@ -25,7 +25,9 @@
     X(12, KEYS_READ,       "keys:read",       "list API keys")                            \
     X(13, KEYS_WRITE,      "keys:write",      "make and revoke API keys")                 \
     X(14, WORKER,          "worker",          "take jobs from the tenant's own queues")   \
-    X(15, OPERATOR,        "operator",        "run the platform, across tenants")
+    X(15, OPERATOR,        "operator",        "run the platform, across tenants")            \
+    X(16, QUEUES_READ,     "queues:read",     "read what goes on in queues, and limits")     \
+    X(17, QUEUES_WRITE,    "queues:write",    "limit, pause and purge queues")
 // clang-format on
 
 enum scope {

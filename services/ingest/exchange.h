@@ -41,6 +41,7 @@ struct exchange {
     int64_t started_us;
     // What to do when the edge stops, of one that may wait long; else NULL.
     void (*on_stop)(struct exchange *x);
+    void (*announced)(struct exchange *x);
     struct exchange *prev, *next;
 };
 
@@ -70,6 +71,9 @@ void exchange_send(struct exchange *x, enum wire_type type, struct wire_msg *msg
 // Call an operation with a request record; a limit of 0 is the queue's.
 void exchange_call(struct exchange *x, enum op op, bool effect, const void *request,
                    int64_t limit_ms, om_answer_fn *fn);
+
+// Say in the audit log what is about to happen, and go on with `fn` when that is on disk.
+void exchange_announce(struct exchange *x, void (*fn)(struct exchange *x));
 
 // The answer of what it waited for has come. False: it was a failure, and replied.
 bool exchange_answered(struct exchange *x, const struct om_answer *answer);

@@ -29,13 +29,13 @@ on_announced(void *context, const struct om_answer *answer)
 {
     struct exchange *x = context;
     if (exchange_answered(x, answer))
-        call(x);
+        x->announced(x);
 }
 
-// Say in the audit log what is about to happen, and wait until that is on disk.
-static void
-announce(struct exchange *x)
+void
+exchange_announce(struct exchange *x, void (*fn)(struct exchange *x))
 {
+    x->announced = fn;
     char traceparent[OM_TRACEPARENT_SIZE + 1];
     uint8_t shard = om_uuid_shard(&x->caller.tenant);
     OM_AUTO(om_buf_finish) struct om_buf events = { 0 };
@@ -50,7 +50,7 @@ static void
 go_on(struct exchange *x)
 {
     if (x->route->flags & ROUTE_PRIVILEGED)
-        announce(x);
+        exchange_announce(x, call);
     else
         call(x);
 }

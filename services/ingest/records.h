@@ -7,7 +7,8 @@
     F(M, STR, kind, REQUIRED, 1, 64, NULL, "kind of job, for the worker")                \
     F(M, MAP, payload, OPTIONAL, 0, 1000, NULL, "given to the worker as JSON")           \
     F(M, I64, priority, OPTIONAL, 0, 9, NULL, "0 is served first; 5 if absent")          \
-    F(M, I64, max_attempts, OPTIONAL, 1, 100, NULL, "3 if absent")
+    F(M, I64, max_attempts, OPTIONAL, 1, 100, NULL, "3 if absent")                       \
+    F(M, STR, limit_key, OPTIONAL, 1, 128, NULL, "the limits of this key apply")
 REC_DECLARE(task_create, TASK_CREATE);
 
 #define TASK_QUERY(F, M)                                                                 \
@@ -48,6 +49,52 @@ REC_DECLARE(task_item, TASK_ITEM);
 
 #define TASK_PAGE(F, M) PAGE_REPLY(F, M, &task_item_rec)
 REC_DECLARE(task_page, TASK_PAGE);
+
+// A queue as the broker shows it.
+#define QUEUE_ITEM(F, M)                                                                 \
+    F(M, STR, object, OPTIONAL, 5, 5, NULL, "always queue")                              \
+    WIRE_QUEUE_FIELDS(F, M)
+REC_DECLARE(queue_item, QUEUE_ITEM);
+
+#define QUEUE_PAGE(F, M)                                                                 \
+    F(M, STR, object, REQUIRED, 4, 4, NULL, "always list")                               \
+    F(M, RECS, data, REQUIRED, 0, 1000, &queue_item_rec, "the queues")
+REC_DECLARE(queue_page, QUEUE_PAGE);
+
+// What a tenant may say of its own queues and keys.
+#define LIMIT_SETTINGS(F, M)                                                             \
+    F(M, I64, concurrency, OPTIONAL, 0, 1000000, NULL, "jobs running at a time; 0: any") \
+    F(M, I64, rate, OPTIONAL, 0, 10000, NULL, "starts in any rate_ms; 0: any")           \
+    F(M, I64, rate_ms, OPTIONAL, 1, 86400000, NULL, "1000 if rate is given without it")
+REC_DECLARE(limit_settings, LIMIT_SETTINGS);
+
+#define QUEUE_SETTINGS(F, M)                                                             \
+    LIMIT_SETTINGS(F, M)                                                                 \
+    F(M, BOOL, paused, OPTIONAL, 0, 1, NULL, "no job is started")
+REC_DECLARE(queue_settings, QUEUE_SETTINGS);
+
+// What an operator may say of a tenant.
+#define TENANT_SETTINGS(F, M)                                                            \
+    F(M, STR, queue, OPTIONAL, 1, 64, NULL,                                              \
+      "of the tenant's part of this queue; absent: of the whole tenant")                 \
+    F(M, I64, weight, OPTIONAL, 1, 100, NULL, "turns in a round; of the whole tenant")   \
+    QUEUE_SETTINGS(F, M)
+REC_DECLARE(tenant_settings, TENANT_SETTINGS);
+
+#define LIMIT_ITEM(F, M)                                                                 \
+    F(M, STR, object, OPTIONAL, 5, 5, NULL, "always limit")                              \
+    WIRE_LIMIT_FIELDS(F, M)
+REC_DECLARE(limit_item, LIMIT_ITEM);
+
+#define LIMIT_PAGE(F, M)                                                                 \
+    F(M, STR, object, REQUIRED, 4, 4, NULL, "always list")                               \
+    F(M, RECS, data, REQUIRED, 0, 1000, &limit_item_rec, "the limits")
+REC_DECLARE(limit_page, LIMIT_PAGE);
+
+#define QUEUE_QUERY(F, M)                                                                \
+    F(M, STR, tenant, OPTIONAL, 1, 48, NULL, "only this tenant's part of them")          \
+    F(M, STR, queue, OPTIONAL, 1, 64, NULL, "only this queue")
+REC_DECLARE(queue_query, QUEUE_QUERY);
 
 #define BLOB_WRITTEN(F, M)                                                               \
     F(M, STR, ref, REQUIRED, 1, 128, NULL, "its reference")                              \

@@ -77,6 +77,18 @@ void task_retry(struct exchange *x);
 void task_submit(struct exchange *x);
 void train_submit(struct exchange *x);
 
+void queue_list(struct exchange *x);
+void queue_get(struct exchange *x);
+void queue_set(struct exchange *x);
+void queue_pause(struct exchange *x);
+void queue_resume(struct exchange *x);
+void queue_purge(struct exchange *x);
+void limit_list(struct exchange *x);
+void limit_get(struct exchange *x);
+void limit_set(struct exchange *x);
+void admin_queue_list(struct exchange *x);
+void admin_tenant_set(struct exchange *x);
+
 void transfer_get(struct exchange *x);
 void transfer_put_head(struct exchange *x);
 void transfer_put_body(struct exchange *x, struct om_str bytes);

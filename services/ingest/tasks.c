@@ -417,6 +417,8 @@ task_submit(struct exchange *x)
         WIRE_SET(&msg, priority, job->priority);
     if (REC_HAS(job, task_create, max_attempts))
         WIRE_SET(&msg, max_attempts, job->max_attempts);
+    if (job->limit_key.data)
+        WIRE_SET(&msg, limit_key, job->limit_key);
     submit(x, &msg, om_buf_str(&payload));
 }
 

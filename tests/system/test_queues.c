@@ -1,0 +1,244 @@
+// Queues and limits through HTTP and the command line, with a tenant's own worker.
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "clock.h"
+#include "omni.h"
+#include "program.h"
+
+static struct omni omni;
+static struct program worker;
+static char out[64 * 1024];
+
+static void
+start_worker(void)
+{
+    char endpoint[128], key[192];
+    omni_endpoint(&omni, "OMNI_BROKER_WORK", endpoint, sizeof(endpoint));
+    json_t *body = json_pack("{s:s,s:[s]}", "name", "worker", "scopes", "worker");
+    cr_assert_eq(omni_ask(&omni, "POST", body, "/developer/keys"), 201);
+    snprintf(key, sizeof(key), "%s", omni_text("key"));
+    const char *const settings[] = { NULL };
+    const char *const arguments[] = { endpoint, key, "echo", NULL };
+    program_start(&worker, "../tests/echo_worker", settings, arguments);
+}
+
+// Run `omni ARGUMENTS` for the data folder; its standard output is in `out`.
+static int
+run(const char *arguments)
+{
+    char command[1024];
+    snprintf(command, sizeof(command), "OMNI_DATA=%s %s/omni %s", omni.dir, OMNI_BIN_DIR,
+             arguments);
+    FILE *pipe = popen(command, "r");
+    cr_assert(pipe);
+    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+begin(void)
+{
+    omni_open(&omni);
+}
+
+static void
+end(void)
+{
+    program_finish(&worker);
+    omni_close(&omni);
+}
+
+TestSuite(queues, .init = begin, .fini = end, .timeout = 120);
+
+static void
+stop_all(void)
+{
+    if (worker.pid > 0) {
+        program_signal(&worker, SIGTERM);
+        cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
+    }
+    omni_stop(&omni);
+}
+
+static void
+submit(int count, const char *limit_key)
+{
+    for (int i = 0; i < count; i++) {
+        json_t *body = json_pack("{s:s,s:s,s:s*}", "queue", "echo", "kind", "echo",
+                                 "limit_key", limit_key);
+        cr_assert_eq(omni_ask(&omni, "POST", body, "/api/v1/tasks"), 202);
+    }
+}
+
+// Ask for the queue until its field has that value; the test fails after `wait_ms`.
+static void
+await(const char *field, double value, int64_t wait_ms)
+{
+    int64_t until_ms = om_clock_mono_ms() + wait_ms;
+    do {
+        cr_assert_lt(om_clock_mono_ms(), until_ms, "%s is %g, not %g", field,
+                     omni_number(field), value);
+        omni_pause();
+        cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/queues/echo"), 200);
+    } while (omni_number(field) != value);
+}
+
+static long
+put(const char *path, const char *json)
+{
+    return omni_ask(&omni, "PUT", json_loads(json, 0, NULL), "%s", path);
+}
+
+Test(queues, a_paused_one_takes_jobs_and_starts_none_also_after_a_restart)
+{
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/queues/echo/pause"), 200);
+    cr_assert(json_is_true(
+        json_object_get(json_object_get(omni_answer(), "settings"), "paused")));
+    start_worker();
+    submit(3, NULL);
+    await("ready", 3, 5000);
+    await("workers", 1, 5000);
+    pid_t broker = omni_child(&omni, "broker");
+    kill(broker, SIGKILL);
+    omni_child_after(&omni, "broker", broker);
+    omni_await_back(&omni);
+    await("workers", 1, 20000);
+    await("ready", 3, 5000);
+    cr_assert_eq(omni_number("completed"), 0);
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/queues/echo/resume"), 200);
+    await("completed", 3, 10000);
+    cr_assert_eq(omni_number("ready"), 0);
+    stop_all();
+}
+
+Test(queues, a_rate_is_kept_and_shown)
+{
+    cr_assert_eq(put("/api/v1/queues/echo", "{\"rate\":2,\"rate_ms\":1000}"), 200);
+    cr_assert_eq(omni_number("settings.rate"), 2);
+    start_worker();
+    await("workers", 1, 5000);
+    int64_t began_ms = om_clock_mono_ms();
+    submit(7, NULL);
+    await("completed", 7, 20000);
+    cr_assert_geq(om_clock_mono_ms() - began_ms, 3000, "four windows are three seconds");
+    cr_assert_eq(put("/api/v1/queues/echo", "{\"rate\":0}"), 200);
+    began_ms = om_clock_mono_ms();
+    submit(7, NULL);
+    await("completed", 14, 20000);
+    cr_assert_lt(om_clock_mono_ms() - began_ms, 3000);
+    stop_all();
+}
+
+Test(queues, a_limit_key_holds_back_its_own_jobs_only)
+{
+    cr_assert_eq(put("/api/v1/limits/acme%20corp", "{\"rate\":1,\"rate_ms\":3600000}"),
+                 200);
+    cr_assert_str_eq(omni_text("limit_key"), "acme corp");
+    submit(3, "acme corp");
+    submit(3, "other");
+    start_worker();
+    await("completed", 4, 10000);
+    await("ready", 2, 5000);
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/limits/acme%%20corp"), 200);
+    cr_assert_eq(omni_number("started"), 1);
+    stop_all();
+}
+
+Test(queues, a_purge_cancels_what_waits)
+{
+    submit(20, NULL);
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/queues/echo/purge"), 202);
+    await("ready", 0, 10000);
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks?status=cancelled&limit=100"),
+                 200);
+    cr_assert_eq(json_array_size(json_object_get(omni_answer(), "data")), 20);
+    stop_all();
+}
+
+Test(queues, a_tenant_sets_its_own_and_operators_the_rest)
+{
+    static const struct {
+        const char *method, *path, *body;
+        long status;
+    } cases[] = {
+        { "PUT", "/api/v1/queues/omni.training", "{\"concurrency\":1}", 403 },
+        { "POST", "/api/v1/queues/omni.training/pause", NULL, 403 },
+        { "POST", "/api/v1/queues/omni.training/purge", NULL, 403 },
+        { "GET", "/api/v1/queues/omni.training", NULL, 200 },
+        { "GET", "/api/v1/queues/Nothing", NULL, 404 },
+        { "PUT", "/api/v1/queues/echo", "{\"weight\":2}", 400 },
+        { "PUT", "/api/v1/queues/echo", "{\"concurrency\":-1}", 400 },
+        { "PUT", "/api/v1/limits/k", "{\"rate\":10001}", 400 },
+        { "PUT", "/api/v1/admin/tenants/nobody/limits", "{\"weight\":2}", 404 },
+        { "GET", "/api/v1/admin/queues?tenant=nobody", NULL, 404 },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        json_t *body = cases[i].body ? json_loads(cases[i].body, 0, NULL) : NULL;
+        cr_expect_eq(omni_ask(&omni, cases[i].method, body, "%s", cases[i].path),
+                     cases[i].status, "%s %s", cases[i].method, cases[i].path);
+    }
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/admin/queues"), 200);
+    json_t *rows = json_object_get(omni_answer(), "data");
+    cr_expect_gt(json_array_size(rows), 5, "all of the platform's are there");
+    json_t *key = json_pack("{s:s}", "name", "plain");
+    cr_assert_eq(omni_ask(&omni, "POST", key, "/developer/keys"), 201);
+    struct api *plain = api_open_at(omni.url, omni_text("key"));
+    struct api_reply reply = { 0 };
+    cr_expect_eq(api_call(plain, &reply, "GET", NULL, "/api/v1/admin/queues"),
+                 EXIT_REFUSED);
+    cr_expect_eq(reply.status, 403);
+    api_reply_finish(&reply);
+    cr_expect_eq(api_call(plain, &reply, "GET", NULL, "/api/v1/queues"), EXIT_DONE);
+    api_reply_finish(&reply);
+    api_close(&plain);
+    stop_all();
+}
+
+static bool
+metrics_have(const char *line)
+{
+    char command[512];
+    snprintf(command, sizeof(command),
+             "curl -sS --noproxy '*' -H 'authorization: Bearer %s' %s/metrics", omni.key,
+             omni.url);
+    FILE *pipe = popen(command, "r");
+    cr_assert(pipe);
+    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
+    cr_assert_eq(pclose(pipe), 0);
+    return strstr(out, line) != NULL;
+}
+
+Test(queues, are_in_the_metrics)
+{
+    submit(2, NULL);
+    await("ready", 2, 5000);
+    cr_assert(metrics_have("omni_broker_up 1\n"), "%s", out);
+    cr_expect(strstr(out, "omni_queue_ready{queue=\"omni.training\"} 0\n"), "%s", out);
+    cr_expect(strstr(out, "omni_queue_ready{queue=\"echo\",tenant=\""));
+    cr_expect(strstr(out, "omni_http_requests_total"));
+    stop_all();
+}
+
+Test(queues, have_their_commands)
+{
+    cr_assert_eq(run("queues set echo --concurrency 4 --rate 100/5m"), EXIT_DONE);
+    cr_assert_eq(run("submit echo work --limit-key acme"), EXIT_DONE);
+    cr_assert_eq(run("queues pause echo"), EXIT_DONE);
+    cr_assert_eq(run("queues"), EXIT_DONE);
+    cr_expect(strstr(out, "paused, 4 at a time, 100/5m"), "%s", out);
+    cr_assert_eq(run("queues resume echo"), EXIT_DONE);
+    cr_assert_eq(run("limits set acme --rate 1/s"), EXIT_DONE);
+    cr_assert_eq(run("limits"), EXIT_DONE);
+    cr_expect(strstr(out, "acme") && strstr(out, "1/s"), "%s", out);
+    cr_assert_eq(run("queues purge echo"), EXIT_DONE);
+    cr_assert_eq(run("queues --all"), EXIT_DONE);
+    cr_expect(strstr(out, "omni.training"), "%s", out);
+    cr_expect_eq(run("queues set echo"), EXIT_USAGE);
+    cr_expect_eq(run("queues set echo --rate x/s"), EXIT_USAGE);
+    cr_expect_eq(run("limits set acme --rate 1/y"), EXIT_USAGE);
+    cr_expect_eq(run("queues pause omni.training"), EXIT_REFUSED);
+    stop_all();
+}
