@@ -188,11 +188,12 @@ static bool
 receive(struct broker *self)
 {
     bool more = false;
+    struct core_now at = now();
     for (size_t i = 0; i < sockets_count(self->sockets); i++) {
         struct sockets_message message;
         int taken = 0;
         while (taken < TURN_MESSAGES && sockets_receive(self->sockets, i, &message)) {
-            core_receive(self->core, now(), message.conn, &message.peer, message.header,
+            core_receive(self->core, at, message.conn, &message.peer, message.header,
                          message.payload);
             payload_unref(&message.payload);
             taken++;
@@ -277,15 +278,17 @@ tick(struct broker *self)
 static void
 wait_for_input(struct broker *self)
 {
-    zmq_pollitem_t items[SOCKETS_MAX + 2];
+    struct pollfd items[SOCKETS_MAX + 2];
     size_t count = sockets_count(self->sockets);
     sockets_poll_items(self->sockets, items);
-    items[count] = (zmq_pollitem_t){ NULL, self->wake_fd, ZMQ_POLLIN, 0 };
-    items[count + 1] = (zmq_pollitem_t){ NULL, self->signal_fd, ZMQ_POLLIN, 0 };
+    items[count] = (struct pollfd){ self->wake_fd, POLLIN, 0 };
+    items[count + 1] = (struct pollfd){ self->signal_fd, POLLIN, 0 };
     int64_t next = core_next_timer(self->core);
     next = next < self->second_ms ? next : self->second_ms;
     int64_t left = next - om_clock_mono_ms();
-    zmq_poll(items, (int)count + 2, left > 0 ? (long)left : 0);
+    if (poll(items, (nfds_t)count + 2, left > 0 ? (int)left : 0) < 0)
+        return;
+    sockets_polled(self->sockets, items);
     if (items[count].revents) {
         eventfd_t ignored;
         eventfd_read(self->wake_fd, &ignored);
@@ -298,11 +301,14 @@ static void
 serve(struct broker *self)
 {
     while (!self->stop) {
-        bool more = receive(self);
         take_results(self);
         tick(self);
         hand_over(self);
-        if (!more)
+        // What was sent may have used up a socket's edge, so it is asked after.
+        if (receive(self))
+            continue;
+        hand_over(self);
+        if (!sockets_may_have(self->sockets))
             wait_for_input(self);
     }
 }

@@ -113,8 +113,8 @@ committer_give(struct committer *self, struct batch *batch)
     self->out = true;
     pthread_mutex_lock(&self->mutex);
     self->given = batch;
-    pthread_cond_signal(&self->cond);
     pthread_mutex_unlock(&self->mutex);
+    pthread_cond_signal(&self->cond); // the thread that wakes finds the mutex free
 }
 
 struct batch *

@@ -26,7 +26,9 @@ struct sockets {
     size_t count;
     struct socket {
         void *router;
+        int fd;
         bool curve;
+        bool dry; // no message is there, and the descriptor will say when one is
     } sockets[SOCKETS_MAX];
     struct keys keys;
     struct zap *zap;
@@ -108,7 +110,10 @@ bind_endpoint(struct sockets *self, const char *endpoint, bool curve, char *why,
     if (!router)
         return refuse(why, why_size, OM_EUNAVAILABLE, "%s: %s", endpoint,
                       zmq_strerror(errno));
-    self->sockets[self->count++] = (struct socket){ router, curve };
+    struct socket *socket = &self->sockets[self->count++];
+    *socket = (struct socket){ .router = router, .curve = curve };
+    size_t fd_size = sizeof(socket->fd);
+    zmq_getsockopt(router, ZMQ_FD, &socket->fd, &fd_size);
     set_int(router, ZMQ_ROUTER_MANDATORY, 1);
     set_int(router, ZMQ_LINGER, LINGER_MS);
     set_int(router, ZMQ_SNDHWM, HIGH_WATER);
@@ -222,10 +227,27 @@ sockets_count(const struct sockets *self)
 }
 
 void
-sockets_poll_items(const struct sockets *self, zmq_pollitem_t *items)
+sockets_poll_items(const struct sockets *self, struct pollfd *items)
 {
     for (size_t i = 0; i < self->count; i++)
-        items[i] = (zmq_pollitem_t){ self->sockets[i].router, 0, ZMQ_POLLIN, 0 };
+        items[i] = (struct pollfd){ self->sockets[i].fd, POLLIN, 0 };
+}
+
+void
+sockets_polled(struct sockets *self, const struct pollfd *items)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (items[i].revents)
+            self->sockets[i].dry = false;
+}
+
+bool
+sockets_may_have(const struct sockets *self)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (!self->sockets[i].dry)
+            return true;
+    return false;
 }
 
 uint64_t
@@ -263,15 +285,6 @@ routing_id(core_conn conn, uint8_t out[ROUTING_ID])
 
 // ---- receiving
 
-static bool
-has_more(void *router)
-{
-    int more = 0;
-    size_t size = sizeof(more);
-    zmq_getsockopt(router, ZMQ_RCVMORE, &more, &size);
-    return more;
-}
-
 // Read one whole message. Returns the number of its frames behind the routing id; -1 when
 // there is no message. Of frames behind the payload only the number is kept.
 static int
@@ -280,11 +293,10 @@ receive_frames(void *router, zmq_msg_t *id, zmq_msg_t *header, zmq_msg_t *payloa
     int frames = 0;
     if (zmq_msg_recv(id, router, ZMQ_DONTWAIT) < 0)
         return -1;
-    while (has_more(router)) {
-        zmq_msg_t *target = frames == 0 ? header : frames == 1 ? payload : id;
+    for (zmq_msg_t *target = id; zmq_msg_more(target); frames++) {
+        target = frames == 0 ? header : frames == 1 ? payload : id;
         if (zmq_msg_recv(target, router, ZMQ_DONTWAIT) < 0)
             return -1;
-        frames++;
     }
     return frames;
 }
@@ -302,6 +314,8 @@ bool
 sockets_receive(struct sockets *self, size_t index, struct sockets_message *out)
 {
     struct socket *socket = &self->sockets[index];
+    if (socket->dry)
+        return false;
     zmq_msg_t id, payload;
     zmq_msg_init(&id);
     zmq_msg_init(&payload);
@@ -309,7 +323,8 @@ sockets_receive(struct sockets *self, size_t index, struct sockets_message *out)
     int drops = 0;
     for (; !found && drops < DROPS_MAX; drops += !found) {
         int frames = receive_frames(socket->router, &id, &self->header, &payload);
-        if (frames < 0)
+        socket->dry = frames < 0;
+        if (socket->dry)
             break;
         out->conn = frames > 2 ? 0 : conn_number(index, &id);
         if (out->conn == 0 || frames < 1)
@@ -346,6 +361,7 @@ sockets_send(struct sockets *self, const struct core_send *send)
     // When ROUTER takes the first frame, it takes the others.
     uint8_t id[ROUTING_ID];
     routing_id(send->conn, id);
+    self->sockets[index].dry = false;
     if (zmq_send(router, id, sizeof(id), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         if (body)
             zmq_msg_close(&payload);

@@ -4,7 +4,12 @@
 // peers trusted, or tcp:// with CURVE. A connection's number is its socket and the
 // routing id ROUTER gave it. No send waits: a peer that cannot take a message is
 // reported. One thread.
+//
+// Each look for a message is a system call, so a socket in which there was none is left
+// alone until its descriptor fires, or until something is sent by it: that may use up the
+// descriptor's edge.
 #pragma once
+#include <poll.h>
 #include <zmq.h>
 
 #include "core.h"
@@ -30,8 +35,12 @@ void sockets_close(struct sockets **self_p);
 
 size_t sockets_count(const struct sockets *self);
 
-// Fill in items for zmq_poll(), one for each socket.
-void sockets_poll_items(const struct sockets *self, zmq_pollitem_t *items);
+// Fill in descriptors for poll(), one for each socket; after it, say which have fired.
+void sockets_poll_items(const struct sockets *self, struct pollfd *items);
+void sockets_polled(struct sockets *self, const struct pollfd *items);
+
+// May any socket have a message?
+bool sockets_may_have(const struct sockets *self);
 
 struct sockets_message {
     core_conn conn;
