@@ -206,10 +206,12 @@ om_client_forget(struct om_client *self, uint64_t number)
     HASH_FIND(by_number, self->by_number, &number, sizeof(number), one);
     if (!one)
         return;
-    if (one->type == WIRE_CALL) {
-        struct wire_msg cancel = { 0 };
-        WIRE_SET(&cancel, id, one->id);
-        (void)!om_link_send(self->link, WIRE_CALL_CANCEL, &cancel, (struct om_str){ 0 });
+    if (one->type == WIRE_CALL || one->type == WIRE_WATCH) {
+        struct wire_msg end = { 0 };
+        WIRE_SET(&end, id, one->id);
+        (void)!om_link_send(self->link,
+                            one->type == WIRE_CALL ? WIRE_CALL_CANCEL : WIRE_UNWATCH,
+                            &end, (struct om_str){ 0 });
     }
     drop(self, one);
 }
@@ -228,7 +230,10 @@ deliver_one(struct om_client *self, const struct wire_msg *msg, struct om_str pa
         answer.rc = om_rc_find(msg->code);
     om_answer_fn *fn = one->fn;
     void *context = one->context;
-    if (msg->type != WIRE_EVENT || msg->drain)
+    bool is_chunk = msg->type == WIRE_CHUNK;
+    if (is_chunk && one->type != WIRE_WATCH)
+        return; // a part of an answer; all of it is in the REPLY
+    if (!is_chunk && (msg->type != WIRE_EVENT || msg->drain))
         drop(self, one);
     fn(context, &answer);
 }

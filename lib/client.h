@@ -15,8 +15,8 @@ struct om_answer {
     struct om_str payload;
 };
 
-// Called once, or for WATCH once an EVENT until the one with `drain`. It may send and
-// forget, and must not destroy the client.
+// Called once, or for WATCH once an EVENT and CHUNK until the EVENT with `drain`. It may
+// send and forget, and must not destroy the client.
 typedef void om_answer_fn(void *context, const struct om_answer *answer);
 
 // A session of its own, beside those of the process's worker and other clients:
@@ -37,7 +37,8 @@ uint64_t om_client_send(struct om_client *self, enum wire_type type,
                         const struct wire_msg *msg, struct om_str payload,
                         int64_t timeout_ms, om_answer_fn *fn, void *context);
 
-// The answer is not wanted any more; fn will not be called. A call is cancelled.
+// The answer is not wanted any more; fn will not be called. A call is cancelled, a watch
+// ends.
 void om_client_forget(struct om_client *self, uint64_t number);
 
 // Receive what has come, call functions, do what is due. Returns when to call it next at

@@ -5,7 +5,10 @@
 #include "clock.h"
 #include "work.h"
 
-enum { KEPT_BYTES = 64 * 1024 }; // of a buffer that is used again
+enum {
+    KEPT_BYTES = 64 * 1024, // of a buffer that is used again
+    HARD_GRACE_MS = 5000,   // the hard limit is the broker's, unless it is silent
+};
 
 struct work *
 work_create(void)
@@ -27,6 +30,7 @@ work_destroy(struct work **self_p)
     om_buf_finish(&self->header);
     om_buf_finish(&self->payload);
     om_buf_finish(&self->job.result);
+    work_drop_chunks(self);
     om_arena_finish(&self->arena);
     free(self);
 }
@@ -56,6 +60,7 @@ reset(struct work *self)
     self->progress = 0;
     self->detail[0] = '\0';
     self->progress_told = self->progress_new = false;
+    work_drop_chunks(self);
     atomic_store_explicit(&self->cancelled, false, memory_order_relaxed);
 }
 
@@ -127,6 +132,17 @@ put_failure(const struct om_job *job, struct wire_msg *out)
     WIRE_SET(out, retryable, job->retryable);
 }
 
+void
+work_start(struct work *self, int64_t now_ms)
+{
+    if (work_is_call(self))
+        return;
+    if (self->msg.hard_ms > 0)
+        self->job.deadline_ms = now_ms + self->msg.hard_ms + HARD_GRACE_MS;
+    if (self->msg.soft_ms > 0 && now_ms + self->msg.soft_ms < self->job.deadline_ms)
+        self->job.deadline_ms = now_ms + self->msg.soft_ms;
+}
+
 enum om_rc
 work_send_outcome(struct work *self, struct om_link *link, struct om_buf *list)
 {
@@ -139,6 +155,8 @@ work_send_outcome(struct work *self, struct om_link *link, struct om_buf *list)
                     "a file and answer with its id",
                     WIRE_PAYLOAD_MAX);
 
+    if (!work_send_chunks(self, link))
+        return OM_EUNAVAILABLE;
     struct wire_msg out = { 0 };
     struct om_str payload = { 0 };
     enum wire_type type = work_is_call(self) ? WIRE_REPLY : WIRE_DONE;
@@ -181,10 +199,16 @@ work_put_held(struct work *self, bool with_progress, struct om_buf *list)
 }
 
 bool
+om_job_late(const struct om_job *job)
+{
+    return om_clock_mono_ms() >= job->deadline_ms;
+}
+
+bool
 om_job_cancelled(const struct om_job *job)
 {
     const struct work *self = (const struct work *)job;
-    return atomic_load(&self->cancelled) || om_clock_mono_ms() >= job->deadline_ms;
+    return atomic_load(&self->cancelled) || om_job_late(job);
 }
 
 void

@@ -46,6 +46,13 @@ struct work {
     char detail[WORK_DETAIL_MAX];
     bool progress_told, progress_new;
 
+    // Not sent yet; under `lock` too. `chunk_fd` wakes the control thread.
+    struct work_chunk *chunks, **chunks_end;
+    size_t chunk_bytes;
+    int64_t chunk_seq;
+    bool chunks_refused;
+    int chunk_fd;
+
     struct work *prev, *next;                 // of all, in the order they came
     struct work *waiting_prev, *waiting_next; // of those WORK_WAITING
     UT_hash_handle hh;                        // of the jobs, by their token
@@ -66,6 +73,18 @@ struct om_str work_token(const struct work *self); // of a JOB
 // Send the outcome: REPLY or ERROR, DONE, FAIL or CANCELLED. `list` is scratch memory.
 OM_MUST_CHECK enum om_rc work_send_outcome(struct work *self, struct om_link *link,
                                            struct om_buf *list);
+
+// Send the chunks that wait. False: there is no room or no session now.
+bool work_send_chunks(struct work *self, struct om_link *link);
+
+// The broker takes no more chunks of it.
+void work_refuse_chunks(struct work *self);
+
+// Forget what waits, for another piece of work.
+void work_drop_chunks(struct work *self);
+
+// A handler begins: its limits count from now.
+void work_start(struct work *self, int64_t now_ms);
 
 // Append the work as one held record to a BEAT's or HELLO's list.
 void work_put_held(struct work *self, bool with_progress, struct om_buf *list);

@@ -46,6 +46,7 @@ on_opened(void *context, const struct wire_msg *welcome)
     DL_FOREACH (self->works, work)
         work->sent_ms = 0;
     self->beat_ms = self->tend_ms = 0;
+    self->told_chunk = true;
 }
 
 enum om_rc
@@ -62,11 +63,13 @@ om_worker_create(const struct om_worker_conf *conf, struct om_worker **out,
     if (self->conf.credit <= 0)
         self->conf.credit = DEFAULT_CREDIT;
     self->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->chunk_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->zmq_context = zmq_ctx_new();
     self->credits = calloc(conf->queue_count, sizeof(*self->credits));
     self->slots = calloc((size_t)conf->slots + 1, sizeof(*self->slots));
     self->done = slot_done_socket(self->zmq_context, &self->done_fd);
-    bool made = self->stop_fd >= 0 && self->credits && self->slots && self->done;
+    bool made = self->stop_fd >= 0 && self->chunk_fd >= 0 && self->credits &&
+                self->slots && self->done;
     for (size_t i = 0; made && i < conf->queue_count; i++)
         self->credits[i].queue = conf->queues[i];
     for (int i = 0; made && i < conf->slots; i++)
@@ -112,6 +115,8 @@ om_worker_destroy(struct om_worker **self_p)
     zmq_ctx_term(self->zmq_context);
     if (self->stop_fd >= 0)
         close(self->stop_fd);
+    if (self->chunk_fd >= 0)
+        close(self->chunk_fd);
     om_buf_finish(&self->list);
     free(self->credits);
     free(self->slots);
@@ -142,6 +147,7 @@ worker_take(struct om_worker *self, const struct om_frame *frame, size_t queue)
         work_destroy(&work);
         return NULL;
     }
+    work->chunk_fd = self->chunk_fd;
     DL_APPEND(self->works, work);
     DL_APPEND2(self->waiting, work, waiting_prev, waiting_next);
     self->credits[queue].waiting++;
@@ -205,8 +211,11 @@ worker_release(struct om_worker *self, struct work *work)
 void
 worker_send_outcome(struct om_worker *self, struct work *work, int64_t now_ms)
 {
-    bool drained = self->drain_end_ms && work->job.rc == OM_ECANCELLED &&
-                   !work->broker_cancels && !work_is_call(work);
+    bool unasked = work->job.rc == OM_ECANCELLED && !work->broker_cancels;
+    bool late = unasked && !work_is_call(work) && om_job_late(&work->job);
+    bool drained = unasked && !late && self->drain_end_ms && !work_is_call(work);
+    if (late)
+        om_job_fail(&work->job, OM_ETIMEOUT, NULL, "its time limit is over");
     if (drained || work->stale) {
         if (drained)
             worker_send_token(self, WIRE_RELEASE, work);
@@ -266,6 +275,7 @@ start_one(struct om_worker *self, int64_t now_ms)
     if (self->conf.slots && !slot)
         return false;
     worker_unwait(self, work, WORK_RUNNING);
+    work_start(work, now_ms);
     // Without slots the outcome follows at once and says that it was started.
     if (slot && !work_is_call(work))
         worker_send_token(self, WIRE_START, work);
@@ -277,6 +287,23 @@ start_one(struct om_worker *self, int64_t now_ms)
         finish(self, work);
     }
     return true;
+}
+
+// Send the chunks that handlers made.
+static void
+send_chunks(struct om_worker *self)
+{
+    uint64_t told;
+    if (!self->told_chunk)
+        return;
+    self->told_chunk = false;
+    ssize_t ignored = read(self->chunk_fd, &told, sizeof(told));
+    (void)ignored;
+    struct work *work;
+    DL_FOREACH (self->works, work)
+        if (work->state == WORK_RUNNING && !work->stale &&
+            !work_send_chunks(work, self->link))
+            return; // when the session opens, or with the outcome
 }
 
 // Take no more work; late in the drain ask what still runs to stop.
@@ -315,13 +342,12 @@ check_stop(struct om_worker *self, int64_t now_ms)
 static void
 wait_until(struct om_worker *self, int64_t due_ms)
 {
-    enum { STOP, DONE, LINK, OWN = LINK + 2 };
+    enum { STOP, DONE, CHUNK, LINK, OWN = LINK + 2 };
     int link_fds[2], own_fds[EXTRA_FDS];
     om_link_fds(self->link, link_fds);
     struct pollfd polled[OWN + EXTRA_FDS] = {
-        [STOP] = { self->stop_fd, POLLIN, 0 },
-        [DONE] = { self->done_fd, POLLIN, 0 },
-        [LINK] = { link_fds[0], POLLIN, 0 },
+        [STOP] = { self->stop_fd, POLLIN, 0 },   [DONE] = { self->done_fd, POLLIN, 0 },
+        [CHUNK] = { self->chunk_fd, POLLIN, 0 }, [LINK] = { link_fds[0], POLLIN, 0 },
         [LINK + 1] = { link_fds[1], POLLIN, 0 },
     };
     int own = self->conf.fds ? self->conf.fds(self->conf.context, own_fds, EXTRA_FDS) : 0;
@@ -334,6 +360,7 @@ wait_until(struct om_worker *self, int64_t due_ms)
                            : (int)wait_ms);
     self->told_stop = polled[STOP].revents;
     self->told_done = polled[DONE].revents;
+    self->told_chunk = self->told_chunk || polled[CHUNK].revents;
     for (int i = 0; i < own; i++)
         if (polled[OWN + i].revents)
             self->tick_ms = 0;
@@ -354,6 +381,7 @@ work_once(struct om_worker *self)
     check_stop(self, now_ms);
     while (om_link_recv(self->link, &frame))
         worker_on_frame(self, &frame);
+    send_chunks(self);
     collect_done(self);
     if (self->drain_end_ms)
         drain(self, now_ms);

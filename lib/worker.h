@@ -23,8 +23,9 @@ struct om_job {
     const struct wire_msg *msg; // the header of CALL or JOB
     struct om_str payload;
     struct om_arena *arena; // emptied after each job
-    int64_t deadline_ms;    // mono; a call's caller waits no longer; INT64_MAX for none
-    void *slot;             // what om_worker_conf.slot_open made, NULL without slots
+    int64_t deadline_ms; // mono; a call's caller waits no longer, a job's soft limit is
+                         // over; INT64_MAX for none
+    void *slot;          // what om_worker_conf.slot_open made, NULL without slots
 
     // The outcome. A handler that sets none has succeeded with an empty result.
     enum om_rc rc;
@@ -37,12 +38,24 @@ struct om_job {
     int64_t retry_ms;        // not before; 0: as the broker sees fit
 };
 
-// Was the job cancelled, or is the worker about to stop? A handler that runs longer than
-// a second asks this often, and returns with job->rc = OM_ECANCELLED.
+// Was the job cancelled, is its soft limit over, or is the worker about to stop? A
+// handler that runs longer than a second asks this often, and returns with job->rc =
+// OM_ECANCELLED: the job is then cancelled, fails as timeout, or is given back. At the
+// hard limit the broker fails it, and nothing it answers counts any more.
 bool om_job_cancelled(const struct om_job *job);
+
+// Is it because the soft limit is over? Then a result may still be worth having.
+bool om_job_late(const struct om_job *job);
 
 // Tell the user how far it is: a share from 0 to 1 and a JSON object (NULL for none).
 void om_job_progress(struct om_job *job, double share, const char *detail_json);
+
+// Send a partial result to who watches the task, in order, and have it kept with the
+// task. `content_type` is static text or NULL. False: it is not taken, because the job
+// was cancelled, more waits to be sent than fits 1 MiB, or the task has as many as the
+// broker keeps. What is taken may be lost with a crash or an outage of the broker; the
+// result is not.
+bool om_job_chunk(struct om_job *job, const char *content_type, struct om_str bytes);
 
 // Meter something; committed with the outcome. At most 16 a job.
 void om_job_usage(struct om_job *job, const char *meter, int64_t quantity,

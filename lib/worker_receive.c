@@ -105,6 +105,18 @@ on_beat_ack(struct om_worker *self, const struct wire_msg *msg)
         om_worker_stop(self);
 }
 
+// The only message this worker gives an id to is a chunk, the id of its task.
+static void
+on_error(struct om_worker *self, const struct wire_msg *msg)
+{
+    struct work *work;
+    if (!WIRE_HAS(msg, id) || om_rc_find(msg->code) != OM_ETOOBIG)
+        return;
+    DL_FOREACH (self->works, work)
+        if (!work_is_call(work) && om_str_eq(work->msg.task, msg->id))
+            work_refuse_chunks(work);
+}
+
 void
 worker_on_frame(struct om_worker *self, const struct om_frame *frame)
 {
@@ -128,6 +140,9 @@ worker_on_frame(struct om_worker *self, const struct om_frame *frame)
         break;
     case WIRE_STALE:
         on_stale(self, msg->token);
+        break;
+    case WIRE_ERROR:
+        on_error(self, msg);
         break;
     case WIRE_DRAIN:
         om_worker_stop(self);

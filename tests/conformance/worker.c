@@ -64,6 +64,20 @@ big(struct om_job *job)
         om_buf_put(&job->result, block, sizeof(block));
 }
 
+// Three partial results, its payload says how many milliseconds apart.
+static void
+stream(struct om_job *job)
+{
+    static const char *const parts[] = { "one", "two", "three" };
+    char text[16];
+    snprintf(text, sizeof(text), "%.*s", (int)job->payload.size, job->payload.data);
+    for (size_t i = 0; i < OM_COUNT(parts); i++) {
+        poll(NULL, 0, atoi(text));
+        om_job_chunk(job, "text/plain", om_str(parts[i]));
+    }
+    om_buf_put(&job->result, "end", 3);
+}
+
 static void
 handle(void *context, struct om_job *job)
 {
@@ -74,6 +88,7 @@ handle(void *context, struct om_job *job)
     } kinds[] = {
         { "echo", echo }, { "wait", wait_for_cancel }, { "slow", slow },
         { "fail", fail }, { "retry", retry },          { "big", big },
+        { "stream", stream },
     };
     for (size_t i = 0; i < OM_COUNT(kinds); i++)
         if (om_str_eq(job->msg->kind, om_str(kinds[i].kind))) {

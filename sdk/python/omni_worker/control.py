@@ -29,6 +29,7 @@ _RELEASE_S = 1.0  # unstarted work goes back after this
 _PROGRESS_S = 0.15  # progress is sent this soon
 _STOP_BEFORE_END_S = 1.0  # handlers are asked to stop so long before the drain ends
 _LATE_GRACE_S = 1.0  # for a handler past its hard limit
+_HARD_GRACE_S = 5.0  # the hard limit is the broker's word, unless it is silent so long
 _BEAT_BYTES = 12000  # of one BEAT's list, below the header's limit
 _WAIT_MAX_S = 60.0
 
@@ -165,6 +166,7 @@ class Control:
             credit.limit = credit.received = 0
         for work in self._works.values():
             work.sent_s = 0.0
+            work.send_chunks(self._link)
         self._beat_s = 0.0
 
     def _on_message(self, fields: dict[str, Any], payload: bytes) -> None:
@@ -191,6 +193,8 @@ class Control:
                     del self._works[work.number]
         elif kind == Type.STALE:
             self._on_stale(self._find(fields["token"]))
+        elif kind == Type.ERROR:
+            self._on_error(fields)
         elif kind == Type.DRAIN:
             self._drain_once()
         # CREDIT_OK, and what newer brokers say, needs nothing.
@@ -222,6 +226,15 @@ class Control:
             self._ask_to_stop(work)
         else:
             del self._works[work.number]
+
+    def _on_error(self, fields: dict[str, Any]) -> None:
+        """The only message given an id is a chunk: the id of its task."""
+        if fields["code"] != "too_large":
+            return
+        for work in self._jobs():
+            if work.fields.get("task") and work.fields["task"] == fields.get("id"):
+                work.chunks_refused = True
+                log.warning("task %s has as many parts as are kept", fields["id"])
 
     def _ask_to_stop(self, work: Work) -> None:
         now_s = time.monotonic()
@@ -267,6 +280,9 @@ class Control:
             return
         if message[0] == "progress":
             work.progress, work.detail, work.progress_new = message[2], message[3], True
+        elif message[0] == "chunk":
+            work.add_chunk(message[2], message[3])
+            work.send_chunks(self._link)
         elif message[0] == "outcome":
             work.finish(message[2], message[3])
             self._send_outcome(work)
@@ -336,6 +352,13 @@ class Control:
                     self._kill(work)
                 else:
                     due_s = min(due_s, work.kill_at_s)
+            elif work.state is State.RUNNING:
+                end_s = work.hard_end_s + _HARD_GRACE_S
+                if now_s >= end_s:
+                    work.late = True
+                    self._kill(work)
+                else:
+                    due_s = min(due_s, end_s)
         return due_s
 
     def _kill(self, work: Work) -> None:

@@ -18,7 +18,7 @@ import msgpack
 from . import wire
 from .channel import Closed, HandlerEnd
 from .errors import Cancelled, Fail, SoftTimeout
-from .job import Job, Result
+from .job import Job, encode
 
 Handler = Callable[[Job, Any], Any]
 Handlers = Mapping[tuple[str, str], Handler]
@@ -48,19 +48,10 @@ def read_payload(content_type: str | None, payload: bytes) -> Any:
 
 def write_result(value: Any) -> tuple[str | None, bytes]:
     """Content type and bytes of what a handler returned."""
-    if value is None:
-        return None, b""
-    if isinstance(value, Result):
-        content_type, data = value.content_type, value.data
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        content_type, data = "application/octet-stream", bytes(value)
-    elif isinstance(value, str):
-        content_type, data = "text/plain; charset=utf-8", value.encode()
-    else:
-        try:
-            content_type, data = _JSON, json.dumps(value, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            raise Fail("invalid_result", f"the result is not JSON: {error}") from None
+    try:
+        content_type, data = encode(value)
+    except (TypeError, ValueError) as error:
+        raise Fail("invalid_result", f"the result is not JSON: {error}") from None
     if len(data) > wire.PAYLOAD_MAX:
         raise Fail("too_large", f"the result is larger than {wire.PAYLOAD_MAX} bytes: store "
                    "it as a file and answer with its id")
@@ -87,11 +78,12 @@ def run_job(job: Job, handler: Handler | None) -> tuple[dict[str, Any], bytes]:
         value = handler(job, read_payload(job.content_type, job.payload))
         content_type, data = write_result(value)
         outcome: dict[str, Any] = {"how": "done", "ctype": content_type}
-    except SoftTimeout:
-        late = Fail("timeout", "the soft time limit is over", retryable=True)
-        outcome, data = _failure(late), b""
-    except Cancelled:
-        outcome, data = {"how": "cancelled"}, b""
+    except Cancelled as error:
+        if isinstance(error, SoftTimeout) or job._is_late():
+            late = Fail("timeout", "the soft time limit is over", retryable=True)
+            outcome, data = _failure(late), b""
+        else:
+            outcome, data = {"how": "cancelled"}, b""
     except Fail as error:
         outcome, data = _failure(error), b""
     except BaseException as error:  # SystemExit too: a handler does not end the worker

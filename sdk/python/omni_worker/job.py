@@ -21,6 +21,20 @@ class Result:
         self.content_type = content_type
 
 
+def encode(value: Any) -> tuple[str | None, bytes]:
+    """Content type and bytes of a value. Raises TypeError or ValueError for one that json
+    cannot write."""
+    if value is None:
+        return None, b""
+    if isinstance(value, Result):
+        return value.content_type, value.data
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "application/octet-stream", bytes(value)
+    if isinstance(value, str):
+        return "text/plain; charset=utf-8", value.encode()
+    return "application/json", json.dumps(value, allow_nan=False).encode()
+
+
 class Job:
     """One attempt at a job, or one call. Its methods may be called from any thread of the
     handler, until the handler returns.
@@ -67,6 +81,17 @@ class Job:
         share = min(1.0, max(0.0, float(share)))
         self._channel.send(["progress", self._number, share, text])
 
+    def emit(self, part: Any) -> None:
+        """Send a partial result to who watches the task, in order, and have it kept with
+        the task: bytes, a text, a Result, or what json can write, at most 1 MiB
+        (ValueError if more). Parts beyond those the broker keeps of a task (1,000, 1 MiB
+        together) are dropped, and some may be lost with a crash of the broker; the result
+        is not."""
+        content_type, data = encode(part)
+        if len(data) > wire.PAYLOAD_MAX:
+            raise ValueError(f"a part is more than {wire.PAYLOAD_MAX} bytes")
+        self._channel.send(["chunk", self._number, content_type, data])
+
     def usage(self, meter: str, quantity: int, subject: str | None = None) -> None:
         """Meter something: `quantity` in the meter's base unit (``compute_ms``, bytes,
         tokens), used by `subject`, e.g. a model. It is committed with the outcome, also
@@ -97,6 +122,10 @@ class Job:
     def time_left_s(self) -> float | None:
         """Seconds until the hard limit, when the job is ended by force; None without."""
         return None if self._hard_s is None else max(0.0, self._hard_s - time.monotonic())
+
+    def _is_late(self) -> bool:
+        """Was it the soft limit, and nobody's word, that asked the handler to stop?"""
+        return not self._told_to_stop() and _over(self._soft_s)
 
     def _told_to_stop(self) -> bool:
         if not self._told:

@@ -38,6 +38,7 @@ class Type(enum.IntEnum):
     CALL = 19
     REPLY = 20
     CALL_CANCEL = 21
+    CHUNK = 36
     CREDIT = 48
     CREDIT_OK = 49
     JOB = 50
@@ -52,6 +53,8 @@ class Type(enum.IntEnum):
     RELEASE = 59
     DONE_ACK = 60
     STALE = 61
+    PARENT = 62
+    PARENT_IS = 63
 
 
 # name -> (key, type): the header fields a worker reads or writes.
@@ -84,6 +87,7 @@ FIELDS: Mapping[str, tuple[str, type]] = {
     "call": ("call", int),
     "limit": ("lim", int),
     "sent": ("sent", int),
+    "seq": ("seq", int),
     "usage": ("use", list),
     "tokens": ("toks", list),
     "stale": ("stale", list),

@@ -9,6 +9,8 @@ from typing import Any
 from .link import Link
 from .wire import Type
 
+_CHUNK_BYTES_MAX = 1024 * 1024
+
 _numbers = itertools.count(1)
 
 
@@ -35,8 +37,13 @@ class Work:
         self.progress: float | None = None
         self.detail = ""
         self.progress_new = False
+        self.chunks: list[tuple[int, str | None, bytes]] = []  # not sent yet
+        self.chunk_seq = 0
+        self.chunk_bytes = 0  # of those not sent
+        self.chunks_refused = False
         self.broker_cancels = False
         self.stale = False  # nobody waits for the outcome
+        self.late = False  # ended over its hard limit, without a word of the broker
         self.kill_at_s: float | None = None
         self.outcome: dict[str, Any] = {}
         self.result = b""
@@ -50,9 +57,34 @@ class Work:
                 item["detail"] = self.detail
         return item
 
-    def past_hard_limit(self, now_s: float) -> bool:
+    @property
+    def hard_end_s(self) -> float:
+        """When its hard limit is over."""
         hard_ms = self.fields.get("hard_ms", 0)
-        return hard_ms > 0 and now_s >= self.started_s + hard_ms / 1000
+        return self.started_s + hard_ms / 1000 if hard_ms > 0 else float("inf")
+
+    def past_hard_limit(self, now_s: float) -> bool:
+        return now_s >= self.hard_end_s
+
+    def add_chunk(self, content_type: str | None, data: bytes) -> None:
+        """A partial result of the handler; dropped when too much waits to be sent."""
+        if self.chunks_refused or self.chunk_bytes + len(data) > _CHUNK_BYTES_MAX:
+            return
+        self.chunk_seq += 1
+        self.chunk_bytes += len(data)
+        self.chunks.append((self.chunk_seq, content_type, data))
+
+    def send_chunks(self, link: Link) -> bool:
+        """Send what waits; False when there is no room or no session now."""
+        about: dict[str, Any] = {"call": self.fields.get("call")} if self.is_call else {
+            "token": self.token, "id": self.fields.get("task")}
+        while self.chunks:
+            seq, content_type, data = self.chunks[0]
+            if not link.send(Type.CHUNK, data, seq=seq, ctype=content_type, **about):
+                return False
+            self.chunk_bytes -= len(data)
+            del self.chunks[0]
+        return True
 
     def finish(self, outcome: dict[str, Any], result: bytes = b"") -> None:
         self.state = State.FINISHED
@@ -63,11 +95,16 @@ class Work:
         """Its process died, or was ended because it did not stop when told to."""
         if self.broker_cancels:
             self.finish({"how": "cancelled"})
+        elif self.late:
+            self.finish({"how": "failed", "code": "timeout",
+                         "text": "the hard time limit is over", "retryable": True})
         else:
             self.finish({"how": "failed", "code": "worker_crashed", "text": text,
                          "retryable": True})
 
     def send_outcome(self, link: Link) -> bool:
+        if not self.send_chunks(link):
+            return False
         outcome = self.outcome
         common: dict[str, Any] = {"usage": outcome.get("usage") or None}
         if self.is_call:

@@ -51,5 +51,13 @@ def big(job, payload):
     return bytes(wire.PAYLOAD_MAX + 1)
 
 
+@worker.task("stream", queue=QUEUE)
+def stream(job, payload):
+    for part in ("one", "two", "three"):
+        time.sleep(int(job.payload) / 1000)
+        job.emit(Result(part.encode(), "text/plain"))
+    return b"end"
+
+
 if __name__ == "__main__":
     worker.run()

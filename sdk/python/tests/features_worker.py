@@ -67,5 +67,12 @@ def pid(job, payload):
     return str(os.getpid())
 
 
+@worker.task("parts", queue=QUEUE)
+def parts(job, payload):
+    job.emit({"loss": 0.5})
+    job.emit("ünï")
+    job.emit(b"\x00\xff")
+
+
 if __name__ == "__main__":
     worker.run()

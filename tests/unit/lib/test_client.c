@@ -263,3 +263,24 @@ Test(client, clients_of_a_process_are_nodes_of_their_own)
     close_client(&first);
     close_client(&second);
 }
+
+Test(client, hears_the_chunks_of_a_watch_and_ends_it_when_it_forgets)
+{
+    struct fixture f;
+    open_client(&f);
+    struct wire_msg watch = { 0 }, chunk = { 0 };
+    WIRE_SET(&watch, task, om_str("task_01h455vb4pex5vsknk084sn02q"));
+    WIRE_SET(&watch, seq, 0);
+    uint64_t number = om_client_send(f.client, WIRE_WATCH, &watch, (struct om_str){ 0 },
+                                     10000, count_answer, &f);
+    cr_assert(number);
+    expect(&f, WIRE_WATCH);
+    WIRE_SET(&chunk, seq, 1);
+    answer(&f, WIRE_CHUNK, &chunk);
+    answer(&f, WIRE_CHUNK, &chunk);
+    expect_answers(&f, 2);
+    cr_expect_eq(om_client_pending(f.client), 1);
+    om_client_forget(f.client, number);
+    expect(&f, WIRE_UNWATCH);
+    close_client(&f);
+}
