@@ -106,8 +106,8 @@ holds_key(const struct duplicates *self, const struct sqlite_known *holder,
     return bytes.data ? journal_kind(bytes) == CHANGE_REOPEN : holder->open;
 }
 
-enum om_rc
-duplicates_check(struct duplicates *self, struct change *change)
+static enum om_rc
+check_task(struct duplicates *self, struct change *change)
 {
     const struct change_task *task = &change->task;
     struct sqlite_known known;
@@ -121,6 +121,7 @@ duplicates_check(struct duplicates *self, struct change *change)
             rc = OM_ENOTFOUND;
     }
     change->duplicate = rc == OM_OK;
+    change->left_out = false;
     if (rc != OM_OK)
         return rc == OM_ENOTFOUND ? OM_OK : rc;
     change->known_by = by;
@@ -128,7 +129,38 @@ duplicates_check(struct duplicates *self, struct change *change)
     change->known_seq = known.seq;
     change->known_foreign = !om_uuid_eq(&known.tenant, &task->tenant);
     memcpy(change->known_hash, known.hash, sizeof(change->known_hash));
-    return OM_EDUP;
+    return OM_OK;
+}
+
+// The next task of the set after `place`, or NULL.
+static struct change *
+next_of_set(struct batch *batch, size_t *place, uint32_t set)
+{
+    while (*place < batch->count) {
+        struct change *change = &batch->changes[(*place)++];
+        if (change->kind == CHANGE_TASK)
+            return change->task.set == set ? change : NULL;
+    }
+    return NULL;
+}
+
+enum om_rc
+duplicates_check(struct duplicates *self, struct batch *batch, size_t place)
+{
+    uint32_t set = batch->changes[place].task.set;
+    if (!set)
+        return check_task(self, &batch->changes[place]);
+    bool known = false;
+    struct change *change;
+    for (size_t at = place; (change = next_of_set(batch, &at, set));) {
+        enum om_rc rc = check_task(self, change);
+        if (rc != OM_OK)
+            return rc;
+        known = known || change->duplicate || change->task.set_known;
+    }
+    for (size_t at = place; (change = next_of_set(batch, &at, set));)
+        change->left_out = known && !change->duplicate;
+    return OM_OK;
 }
 
 static bool

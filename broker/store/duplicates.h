@@ -14,11 +14,10 @@ struct duplicates {
     struct om_uuid greatest_id;  // in the tables
 };
 
-// Look for the task of a change by its id and its keys, and fill in what the store sets.
-//   OM_OK    new
-//   OM_EDUP  known
-//   OM_EDB   the tables cannot be read
-OM_MUST_CHECK enum om_rc duplicates_check(struct duplicates *self, struct change *change);
+// Look for the task of a change by its id and its keys, and fill in what the store sets:
+// of all tasks of its set, if it is the first of one. OM_EDB: the tables cannot be read.
+OM_MUST_CHECK enum om_rc duplicates_check(struct duplicates *self, struct batch *batch,
+                                          size_t place);
 
 // Remember a change of record `number`, encoded as `bytes`, which are borrowed until
 // known_forget(). False when there is no memory.

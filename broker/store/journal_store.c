@@ -131,8 +131,8 @@ refused(const struct batch *batch, size_t before, int64_t task_seq)
 {
     for (size_t i = 0; i < before; i++) {
         const struct change *change = &batch->changes[i];
-        if (change->kind == CHANGE_TASK && change->duplicate &&
-            change->task.seq == task_seq)
+        if (change->kind == CHANGE_TASK && change->task.seq == task_seq &&
+            (change->duplicate || change->left_out))
             return true;
     }
     return false;
@@ -179,14 +179,17 @@ fill(struct journal_store *self, struct batch *batch, struct record *record)
 {
     enum om_rc rc = OM_OK;
     bool duplicates = false;
+    uint32_t set = 0; // that was checked last
     for (size_t i = 0; i < batch->count && rc == OM_OK; i++) {
         struct change *change = &batch->changes[i];
-        if (change->kind == CHANGE_TASK)
-            rc = duplicates_check(&self->duplicates, change);
-        bool left_out = change->kind == CHANGE_NONE || rc == OM_EDUP;
-        duplicates = duplicates || rc == OM_EDUP;
-        if (rc == OM_EDUP)
-            rc = OM_OK;
+        bool left_out = change->kind == CHANGE_NONE;
+        if (change->kind == CHANGE_TASK) {
+            if (!set || change->task.set != set)
+                rc = duplicates_check(&self->duplicates, batch, i);
+            set = change->task.set;
+            left_out = change->duplicate || change->left_out;
+            duplicates = duplicates || left_out;
+        }
         int64_t task_seq = duplicates ? task_seq_of(change) : 0;
         if (rc == OM_OK && !left_out && !(task_seq && refused(batch, i, task_seq)))
             rc = put_change(self, change, record);

@@ -273,6 +273,35 @@ Test(store, a_known_id_is_reported_with_its_hash_and_changes_nothing)
     cr_expect_eq(loaded.count, 5, "the refused result did not end task 3");
 }
 
+Test(store, a_set_is_added_only_if_all_its_tasks_are_new)
+{
+    OM_AUTO(batch_destroy) struct batch *first = batch_create();
+    for (int64_t seq = 1; seq <= 2; seq++)
+        batch_task(first, seq, 1)->task.set = 1;
+    commit(first);
+
+    OM_AUTO(batch_destroy) struct batch *second = batch_create();
+    struct change *fresh = batch_task(second, 3, 1), *known = batch_task(second, 4, 1);
+    struct change *alone = batch_task(second, 5, 1), *third = batch_task(second, 6, 1);
+    fresh->task.set = known->task.set = 2;
+    known->task.id = fixture_id(1);
+    third->task.set = 3;
+    third->task.set_known = true;
+    batch_result(second, 3, STATE_FAILED); // of one that was left out
+    commit(second);
+    cr_expect(known->duplicate && !known->left_out);
+    cr_expect(fresh->left_out && !fresh->duplicate);
+    cr_expect(third->left_out && !third->duplicate);
+    cr_expect(!alone->left_out && !alone->duplicate);
+
+    fixture_reopen(&fx);
+    fixture_load(&fx, &loaded);
+    cr_assert_eq(loaded.count, 3);
+    static const int64_t seqs[] = { 1, 2, 5 };
+    for (size_t i = 0; i < loaded.count; i++)
+        cr_expect_eq(loaded.tasks[i].task.seq, seqs[i]);
+}
+
 // ---- lists
 
 Test(store, a_list_is_newest_first_by_page_and_by_state)
