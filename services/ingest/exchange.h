@@ -33,8 +33,9 @@ struct exchange {
     uint8_t key_hash[KEY_HASH];
     struct om_trace trace;
     struct om_arena arena;
-    uint64_t pending; // the client's number of what it waits for
-    void *record;     // what the request says, of route_request()
+    uint64_t pending;       // the client's number of what it waits for
+    struct om_str idem_key; // of the request, once job_has_key() found it; in the arena
+    void *record;           // what the request says, of route_request()
     struct upload *upload;
     char resource[128];      // to what, in the audit log
     struct om_str ip, agent; // in the arena

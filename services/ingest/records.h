@@ -8,8 +8,75 @@
     F(M, MAP, payload, OPTIONAL, 0, 1000, NULL, "given to the worker as JSON")           \
     F(M, I64, priority, OPTIONAL, 0, 9, NULL, "0 is served first; 5 if absent")          \
     F(M, I64, max_attempts, OPTIONAL, 1, 100, NULL, "3 if absent")                       \
-    F(M, STR, limit_key, OPTIONAL, 1, 128, NULL, "the limits of this key apply")
+    F(M, STR, limit_key, OPTIONAL, 1, 128, NULL, "the limits of this key apply")         \
+    F(M, I64, due_ms, OPTIONAL, 0, 9e15, NULL, "not started before, ms since 1970")      \
+    F(M, I64, expires_ms, OPTIONAL, 0, 9e15, NULL, "not started after, ms since 1970")   \
+    F(M, I64, soft_ms, OPTIONAL, 0, 9e15, NULL, "asked to stop after so long a run")     \
+    F(M, I64, hard_ms, OPTIONAL, 0, 9e15, NULL, "failed as timeout after; 0: never")     \
+    F(M, I64, retain_ms, OPTIONAL, 0, 9e15, NULL, "its result is kept so long")          \
+    F(M, MAP, unique, OPTIONAL, 1, 2, NULL,                                              \
+      "key and for_ms: one job of the key at a time, or within for_ms of its submit")    \
+    F(M, STRS, depends_on, OPTIONAL, 0, 256, NULL, "tasks that must have ended before")  \
+    F(M, BOOL, run_anyway, OPTIONAL, 0, 1, NULL,                                         \
+      "it runs even if one of depends_on did not succeed; else it is cancelled then")
 REC_DECLARE(task_create, TASK_CREATE);
+
+#define UNIQUE_KEY(F, M)                                                                 \
+    F(M, STR, key, REQUIRED, 1, 128, NULL, "one job of this key at a time")              \
+    F(M, I64, for_ms, OPTIONAL, 0, 9e12, NULL,                                           \
+      "the key holds so long after the submit; until the job has ended if absent")
+REC_DECLARE(unique_key, UNIQUE_KEY);
+
+#define TASK_BATCH(F, M)                                                                 \
+    F(M, RECS, jobs, REQUIRED, 1, 1000, &task_create_rec, "the jobs")                    \
+    F(M, BOOL, atomic, OPTIONAL, 0, 1, NULL, "all of them, or none if one is refused")
+REC_DECLARE(task_batch, TASK_BATCH);
+
+#define TASK_BATCH_ITEM(F, M)                                                            \
+    F(M, I64, status, REQUIRED, 200, 599, NULL, "as the job alone would be answered")    \
+    F(M, STR, task_id, OPTIONAL, 1, 48, NULL, "of a job that was taken")                 \
+    F(M, BOOL, duplicate, OPTIONAL, 0, 1, NULL, "the task holds its unique key already") \
+    F(M, MAP, error, OPTIONAL, 0, 4, NULL, "of a job that was refused")
+REC_DECLARE(task_batch_item, TASK_BATCH_ITEM);
+
+#define TASK_BATCH_REPLY(F, M)                                                           \
+    F(M, STR, object, REQUIRED, 5, 5, NULL, "always batch")                              \
+    F(M, RECS, data, REQUIRED, 1, 1000, &task_batch_item_rec, "in the jobs' order")      \
+    F(M, I64, accepted, REQUIRED, 0, 1000, NULL, "jobs that were taken")                 \
+    F(M, I64, refused, REQUIRED, 0, 1000, NULL, "jobs that were not")
+REC_DECLARE(task_batch_reply, TASK_BATCH_REPLY);
+
+#define WORKFLOW_NAME(F, M)                                                              \
+    F(M, STR, name, REQUIRED, 1, 64, NULL, "unique in the workflow")                     \
+    F(M, STRS, after, OPTIONAL, 0, 256, NULL, "names of tasks that it waits for")
+REC_DECLARE(workflow_name, WORKFLOW_NAME);
+
+#define WORKFLOW_TASK(F, M) WORKFLOW_NAME(F, M) TASK_CREATE(F, M)
+REC_DECLARE(workflow_task, WORKFLOW_TASK);
+
+#define WORKFLOW_CREATE(F, M)                                                            \
+    F(M, RECS, chain, OPTIONAL, 1, 1000, &task_create_rec, "jobs, one after the other")  \
+    F(M, RECS, group, OPTIONAL, 1, 1000, &task_create_rec, "jobs side by side")          \
+    F(M, MAP, chord, OPTIONAL, 1, 2, NULL,                                               \
+      "group: up to 256 jobs side by side; then: the job that follows them all")         \
+    F(M, RECS, tasks, OPTIONAL, 1, 1000, &workflow_task_rec, "jobs with names")
+REC_DECLARE(workflow_create, WORKFLOW_CREATE);
+
+#define WORKFLOW_CHORD(F, M)                                                             \
+    F(M, RECS, group, REQUIRED, 1, 256, &task_create_rec, "jobs side by side")           \
+    F(M, MAP, then, REQUIRED, 1, 64, NULL, "the job that follows them all")
+REC_DECLARE(workflow_chord, WORKFLOW_CHORD);
+
+#define WORKFLOW_MEMBER(F, M)                                                            \
+    F(M, STR, name, REQUIRED, 1, 64, NULL, "given, or its number; then: of a chord")     \
+    F(M, STR, task_id, REQUIRED, 1, 48, NULL, "task id")
+REC_DECLARE(workflow_member, WORKFLOW_MEMBER);
+
+#define WORKFLOW_ACCEPTED(F, M)                                                          \
+    F(M, STR, object, REQUIRED, 8, 8, NULL, "always workflow")                           \
+    F(M, STR, id, REQUIRED, 1, 48, NULL, "of the last task")                             \
+    F(M, RECS, tasks, REQUIRED, 1, 1000, &workflow_member_rec, "all of them")
+REC_DECLARE(workflow_accepted, WORKFLOW_ACCEPTED);
 
 #define TASK_QUERY(F, M)                                                                 \
     F(M, STR, id, REQUIRED, 1, 48, NULL, "task id")                                      \
@@ -24,7 +91,8 @@ REC_DECLARE(task_list_query, TASK_LIST_QUERY);
 #define TASK_ACCEPTED(F, M)                                                              \
     F(M, STR, task_id, REQUIRED, 1, 48, NULL, "task id")                                 \
     F(M, STR, status, REQUIRED, 1, 16, NULL, "of the task")                              \
-    F(M, STR, check_url, REQUIRED, 1, 128, NULL, "where to ask for its result")
+    F(M, STR, check_url, REQUIRED, 1, 128, NULL, "where to ask for its result")          \
+    F(M, BOOL, duplicate, OPTIONAL, 0, 1, NULL, "the task holds the unique key already")
 REC_DECLARE(task_accepted, TASK_ACCEPTED);
 
 // As the document shows a task; tasks.c writes it, and a test compares the two.
@@ -42,6 +110,8 @@ REC_DECLARE(task_accepted, TASK_ACCEPTED);
       "code and message of a failed task, else null")                                    \
     F(M, I64, attempts, REQUIRED, 0, 1e9, NULL, "attempts started")                      \
     F(M, BOOL, cancel_requested, REQUIRED, 0, 1, NULL, "a cancel is under way")          \
+    F(M, STRS, depends_on, OPTIONAL, 0, 256, NULL, "not in a list")                      \
+    F(M, I64, waits_for, REQUIRED, 0, 256, NULL, "how many of those have not ended")     \
     F(M, I64, created_at, REQUIRED, 0, 9e12, NULL, "s since 1970")                       \
     F(M, I64, started_at, OPTIONAL, 0, 9e12, NULL, "s since 1970, or null")              \
     F(M, I64, finished_at, OPTIONAL, 0, 9e12, NULL, "s since 1970, or null")

@@ -75,6 +75,8 @@ void task_list(struct exchange *x);
 void task_cancel(struct exchange *x);
 void task_retry(struct exchange *x);
 void task_submit(struct exchange *x);
+void task_submit_batch(struct exchange *x);
+void workflow_submit(struct exchange *x);
 void train_submit(struct exchange *x);
 
 void queue_list(struct exchange *x);

@@ -6,12 +6,11 @@
 #include "clock.h"
 #include "exchange.h"
 #include "id.h"
+#include "jobs.h"
 #include "json.h"
 
-REC_DEFINE(task_create, TASK_CREATE);
 REC_DEFINE(task_query, TASK_QUERY);
 REC_DEFINE(task_list_query, TASK_LIST_QUERY);
-REC_DEFINE(task_accepted, TASK_ACCEPTED);
 REC_DEFINE(task_item, TASK_ITEM);
 REC_DEFINE(task_page, TASK_PAGE);
 
@@ -86,6 +85,22 @@ put_error(struct om_buf *out, const struct wire_task *task)
 }
 
 static void
+put_parents(struct exchange *x, const struct wire_task *task)
+{
+    struct om_buf *out = &x->edge->out;
+    struct rec_iter iter = rec_iter(task->depends_on);
+    bool listed = x->route->on_request == task_list;
+    om_json_put(out, listed ? ",\"depends_on\":null" : ",\"depends_on\":[");
+    const char *comma = "";
+    for (struct om_str id; rec_next_str(&iter, &id); comma = ",") {
+        om_json_put(out, comma);
+        om_json_put_str(out, id);
+    }
+    om_json_put(out, listed ? ",\"waits_for\":" : "],\"waits_for\":");
+    om_json_put_i64(out, task->waits_for);
+}
+
+static void
 put_task(struct exchange *x, const struct wire_task *task, struct om_str result)
 {
     struct om_buf *out = &x->edge->out;
@@ -112,6 +127,7 @@ put_task(struct exchange *x, const struct wire_task *task, struct om_str result)
     om_json_put_i64(out, task->attempts);
     om_json_put(out, task->cancel_requested ? ",\"cancel_requested\":true"
                                             : ",\"cancel_requested\":false");
+    put_parents(x, task);
     put_time(out, ",\"created_at\":", true, task->created_ms);
     put_time(out, ",\"started_at\":", REC_HAS(task, wire_task, started_ms),
              task->started_ms);
@@ -300,30 +316,6 @@ task_list(struct exchange *x)
 // ---- accepted: submit, cancel, retry
 
 static void
-reply_accepted(struct exchange *x, const char *task, const char *status)
-{
-    char url[128];
-    snprintf(url, sizeof(url), "/api/v1/tasks/%s", task);
-    struct task_accepted reply = { 0 };
-    REC_SET(&reply, task_accepted, task_id, om_str(task));
-    REC_SET(&reply, task_accepted, status, om_str(status));
-    REC_SET(&reply, task_accepted, check_url, om_str(url));
-    om_json_put_record(&x->edge->out, &task_accepted_rec, &reply);
-    struct om_http_response response = { .status = 202 };
-    om_http_response_field(&response, "location", om_str(url));
-    exchange_reply_json(x, &response);
-}
-
-static void
-on_accepted(void *context, const struct om_answer *answer)
-{
-    struct exchange *x = context;
-    if (exchange_answered(x, answer))
-        reply_accepted(x, x->resource,
-                       answer->msg->type == WIRE_CANCEL_ACK ? "running" : "submitted");
-}
-
-static void
 steer(struct exchange *x, enum wire_type type)
 {
     char traceparent[OM_TRACEPARENT_SIZE + 1];
@@ -345,94 +337,32 @@ task_retry(struct exchange *x)
     steer(x, WIRE_RETRY);
 }
 
-// What a job is: repeated under its id, it must be the same.
 static void
-hash_job(struct om_str queue, struct om_str kind, struct om_str payload, uint8_t out[32])
+submit_training(struct exchange *x)
 {
-    OM_AUTO(om_buf_finish) struct om_buf buf = { 0 };
-    om_pack_str(&buf, queue);
-    om_pack_str(&buf, kind);
-    om_buf_put(&buf, payload.data, payload.size);
-    om_sha256(om_buf_str(&buf), out);
-}
-
-// Submit a job; `msg` has queue, kind, content type and options.
-static void
-submit(struct exchange *x, struct wire_msg *msg, struct om_str payload)
-{
-    char task[OM_TYPEID_MAX], grant[OM_GRANT_MAX];
+    char traceparent[OM_TRACEPARENT_SIZE + 1], task[OM_TYPEID_MAX], grant[OM_GRANT_MAX];
+    char idem_key[65];
     uint8_t hash[32];
+    OM_AUTO(om_buf_finish) struct om_buf payload = { 0 };
+    rec_encode(ops[OP_train].request, x->record, &payload);
     om_id_text(OM_ID_TASK, om_uuid_shard(&x->caller.tenant), task);
     snprintf(x->resource, sizeof(x->resource), "%s", task);
-    hash_job(msg->queue, msg->kind, payload, hash);
     struct om_grant claims = { .tenant = x->caller.tenant,
                                .expires_ms = om_clock_wall_ms() + GRANT_MS,
                                .rights = OM_GRANT_READ | OM_GRANT_WRITE };
     memcpy(claims.task, task, sizeof(task));
     om_grant_mint(&x->edge->ingest->secret, &claims, grant);
-    WIRE_SET(msg, task, om_str(task));
-    WIRE_SET(msg, hash, ((struct om_str){ (const char *)hash, sizeof(hash) }));
-    if (queue_find(msg->queue))
-        WIRE_SET(msg, grant, om_str(grant));
-    if (payload.size > WIRE_PAYLOAD_MAX)
-        exchange_fail(x, OM_ETOOBIG, NULL, "the job is larger than a message may be");
-    else
-        exchange_send(x, WIRE_SUBMIT, msg, payload, BROKER_MS, on_accepted);
-}
-
-void
-task_submit(struct exchange *x)
-{
-    char traceparent[OM_TRACEPARENT_SIZE + 1];
-    const struct task_create *job = exchange_read(x, &task_create_rec);
-    if (!job)
-        return;
-    size_t prefix = strlen(QUEUE_PLATFORM_PREFIX);
-    if (job->queue.size >= prefix &&
-        memcmp(job->queue.data, QUEUE_PLATFORM_PREFIX, prefix) == 0) {
-        exchange_fail(x, OM_EFORBIDDEN, "queue",
-                      "queues whose names begin with %s belong to the platform",
-                      QUEUE_PLATFORM_PREFIX);
-        return;
-    }
-    if (!queue_name_valid(job->queue)) {
-        exchange_fail(
-            x, OM_EINVAL, "queue",
-            "\"queue\" must be a lower-case letter and up to 63 letters, digits, "
-            "- or _");
-        return;
-    }
-    OM_AUTO(om_buf_finish) struct om_buf payload = { 0 };
-    if (!job->payload.data) {
-        om_json_put(&payload, "{}");
-    } else if (!om_json_put_msgpack(&payload, job->payload)) {
-        exchange_fail(x, OM_EINVAL, "payload", "\"payload\" cannot be kept as JSON");
-        return;
-    }
-    struct wire_msg msg = exchange_msg(x, true, traceparent);
-    WIRE_SET(&msg, queue, job->queue);
-    WIRE_SET(&msg, kind, job->kind);
-    WIRE_SET(&msg, ctype, OM_LIT("application/json"));
-    if (REC_HAS(job, task_create, priority))
-        WIRE_SET(&msg, priority, job->priority);
-    if (REC_HAS(job, task_create, max_attempts))
-        WIRE_SET(&msg, max_attempts, job->max_attempts);
-    if (job->limit_key.data)
-        WIRE_SET(&msg, limit_key, job->limit_key);
-    submit(x, &msg, om_buf_str(&payload));
-}
-
-static void
-submit_training(struct exchange *x)
-{
-    char traceparent[OM_TRACEPARENT_SIZE + 1];
-    OM_AUTO(om_buf_finish) struct om_buf payload = { 0 };
-    rec_encode(ops[OP_train].request, x->record, &payload);
     struct wire_msg msg = exchange_msg(x, true, traceparent);
     WIRE_SET(&msg, queue, om_str(queues[QUEUE_TRAINING].name));
     WIRE_SET(&msg, kind, om_str(ops[OP_train].name));
     WIRE_SET(&msg, ctype, OM_LIT("application/msgpack"));
-    submit(x, &msg, om_buf_str(&payload));
+    WIRE_SET(&msg, task, om_str(task));
+    WIRE_SET(&msg, grant, om_str(grant));
+    job_identify(x, om_buf_str(&payload), 0, idem_key, hash, &msg);
+    if (payload.failed || payload.size > WIRE_PAYLOAD_MAX)
+        exchange_fail(x, OM_ETOOBIG, NULL, "the job is larger than a message may be");
+    else
+        exchange_send(x, WIRE_SUBMIT, &msg, om_buf_str(&payload), BROKER_MS, on_accepted);
 }
 
 // Only what is wrong with the request refuses it: a training is a durable job, and is
@@ -451,7 +381,11 @@ on_checked(void *context, const struct om_answer *answer)
 void
 train_submit(struct exchange *x)
 {
+    bool ok;
     x->record = exchange_read(x, ops[OP_train].request);
-    if (x->record)
+    if (!x->record)
+        return;
+    job_has_key(x, &ok);
+    if (ok)
         exchange_call(x, OP_train_check, false, x->record, CHECK_MS, on_checked);
 }
