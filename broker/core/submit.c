@@ -67,20 +67,31 @@ refuse(struct core *self, const struct submitter *to, const struct om_uuid *id,
     tell(self, to, &(struct outcome){ .rc = rc, .why = why, .id = id });
 }
 
-// The outcome for one that joined the job.
+// The outcome for one that joined the job; `batch` is the one the job came in.
 static struct outcome
-outcome_joined(const struct submitter *to, const struct outcome *first)
+outcome_joined(const struct submitter *to, const struct outcome *first,
+               const struct intake *batch)
 {
     struct outcome outcome = *first;
     if (outcome.rc == OM_OK && !outcome.duplicate) {
         outcome.duplicate = true;
         outcome.by = to->by;
     } else if ((outcome.rc == OM_EREUSED && to->by == KNOWN_UNIQUE) ||
-               outcome.rc == OM_ECONFLICT) {
+               (outcome.rc == OM_ECONFLICT && to->intake != batch)) {
         outcome.rc = OM_EUNAVAILABLE; // that was the other job's fault
         outcome.why = "another job of its key was refused; try again";
     }
     return outcome;
+}
+
+// The batch of who submitted the job first; NULL: it came alone.
+static const struct intake *
+first_batch(const struct submission *submission)
+{
+    const struct submitter *to = submission ? submission->submitters : NULL;
+    while (to && to->joined)
+        to = to->next;
+    return to ? to->intake : NULL;
 }
 
 // Tell all who submitted the job, the first of them and those that joined.
@@ -88,13 +99,14 @@ static void
 tell_all(struct core *self, struct task *task, const struct outcome *first)
 {
     struct submission *submission = task->submission;
+    const struct intake *batch = first_batch(submission);
     if (task->asker.conn)
         send_outcome(self, &task->asker, first);
     task->asker.conn = 0;
     while (submission && submission->submitters) {
         struct submitter *to = submission->submitters;
         LL_DELETE(submission->submitters, to);
-        struct outcome outcome = to->joined ? outcome_joined(to, first) : *first;
+        struct outcome outcome = to->joined ? outcome_joined(to, first, batch) : *first;
         tell(self, to, &outcome);
         free(to);
     }
