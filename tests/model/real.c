@@ -351,8 +351,9 @@ real_ask(struct real *self, enum wire_type type, int job, const struct model_spe
     uint8_t hash[32] = { (uint8_t)(content + 1) };
     struct wire_msg msg = { 0 };
     if (om_uuid_is_zero(&self->ids[job]))
-        self->ids[job] = om_uuid_make(5000 + job, (uint8_t[10]){ (uint8_t)job },
-                                      om_uuid_shard(&self->sim.tenants[spec->tenant]));
+        self->ids[job] =
+            om_uuid_make(sim_now(&self->sim).wall_ms + job, (uint8_t[10]){ (uint8_t)job },
+                         om_uuid_shard(&self->sim.tenants[spec->tenant]));
     snprintf(id, sizeof(id), "%lld", (long long)++self->last_id);
     WIRE_SET(&msg, id, om_str(id));
     WIRE_SET(&msg, tenant, sim_tenant_text(&self->sim, spec->tenant));

@@ -43,9 +43,9 @@ draw_conf(struct sim *self)
     if (sim_chance(self, 0.3))
         conf->payload_cache_bytes = (size_t)sim_random(self, 200);
     if (sim_chance(self, 0.2))
-        conf->max_open_tasks = 2 + (size_t)sim_random(self, 6);
+        conf->max_open_tasks = 6 + (size_t)sim_random(self, 6);
     if (sim_chance(self, 0.2))
-        conf->max_open_per_tenant = 1 + (size_t)sim_random(self, 4);
+        conf->max_open_per_tenant = 4 + (size_t)sim_random(self, 4);
     if (sim_chance(self, 0.2))
         conf->max_chunks = sim_random(self, 8);
     if (sim_chance(self, 0.2))

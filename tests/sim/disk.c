@@ -1,4 +1,5 @@
 #include "disk.h"
+#include "judge.h"
 
 struct disk *
 disk_create(struct sim *sim)
@@ -28,6 +29,8 @@ disk_destroy(struct disk **self_p)
     for (size_t i = 0; i < self->string_count; i++)
         free((char *)self->strings[i].data);
     free(self->strings);
+    for (size_t i = 0; i < self->setting_count; i++)
+        free(self->settings[i].sends);
     free(self->settings);
     free(self->starts);
     free(self->tasks);
@@ -116,20 +119,28 @@ same_scope(const struct om_uuid *tenant, enum setting_scope scope, struct om_str
            om_str_eq(name, setting->name);
 }
 
+static struct disk_setting *
+get_setting(struct disk *self, const struct change_setting *change)
+{
+    for (size_t i = 0; i < self->setting_count; i++)
+        if (same_scope(&change->tenant, change->scope, change->name,
+                       &self->settings[i].row))
+            return &self->settings[i];
+    self->settings = disk_grow(self->settings, self->setting_count,
+                               &self->setting_capacity, sizeof(*self->settings));
+    struct disk_setting *added = &self->settings[self->setting_count++];
+    *added = (struct disk_setting){ 0 };
+    return added;
+}
+
 static void
 commit_setting(struct disk *self, const struct change_setting *change)
 {
-    size_t at = 0;
-    while (at < self->setting_count &&
-           !same_scope(&change->tenant, change->scope, change->name, &self->settings[at]))
-        at++;
-    if (at == self->setting_count) {
-        self->settings = disk_grow(self->settings, at, &self->setting_capacity,
-                                   sizeof(*self->settings));
-        self->setting_count++;
-    }
-    self->settings[at] = *change;
-    self->settings[at].name = disk_keep(self, change->name);
+    struct disk_setting *setting = get_setting(self, change);
+    setting->row = *change;
+    setting->row.name = disk_keep(self, change->name);
+    setting->since_ms = sim_now(self->sim).wall_ms;
+    setting->send_count = 0;
 }
 
 static void
@@ -156,6 +167,7 @@ disk_purge(struct disk *self, int64_t wall_ms)
 void
 disk_commit(struct disk *self, struct batch *batch)
 {
+    size_t first_new = self->task_count;
     for (size_t i = 0; i < batch->count; i++) {
         struct change *change = &batch->changes[i];
         switch (change->kind) {
@@ -190,4 +202,5 @@ disk_commit(struct disk *self, struct batch *batch)
             break;
         }
     }
+    judge_committed(self->sim->judge, first_new);
 }

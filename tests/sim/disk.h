@@ -42,6 +42,13 @@ struct disk_shard {
     size_t count, capacity;
 };
 
+struct disk_setting {
+    struct change_setting row;
+    int64_t since_ms; // wall clock: when it was committed
+    int64_t *sends;   // of jobs since then, mono clock; if it has a rate
+    size_t send_count, send_capacity;
+};
+
 struct disk {
     struct sim *sim;
     uint32_t epoch;
@@ -49,7 +56,7 @@ struct disk {
     size_t task_count, task_capacity;
     struct disk_shard shards[OM_SHARD_COUNT];
     int64_t cursors[SUBSCRIPTION_COUNT][OM_SHARD_COUNT];
-    struct change_setting *settings;
+    struct disk_setting *settings;
     size_t setting_count, setting_capacity;
     struct change_start *starts;
     size_t start_count, start_capacity;

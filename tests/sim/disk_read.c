@@ -81,7 +81,7 @@ disk_load(struct disk *self, const struct store_loader *loader)
 {
     load_counters(self, loader);
     for (size_t i = 0; loader->setting && i < self->setting_count; i++)
-        loader->setting(loader->context, &self->settings[i]);
+        loader->setting(loader->context, &self->settings[i].row);
     for (size_t i = 0; loader->start && i < self->start_count; i++)
         loader->start(loader->context, &self->starts[i]);
     enum om_rc rc = OM_OK;

@@ -1,6 +1,8 @@
 // Tasks on the simulated disk: what is added to them, and whether it may be.
 #include "disk.h"
 #include "judge.h"
+#include "judge_flow.h"
+#include "judge_limit.h"
 
 struct disk_task *
 disk_find(const struct disk *self, const struct om_uuid *id)
@@ -72,6 +74,10 @@ disk_add_mark(struct disk *self, const struct change_mark *change)
     mark.text = disk_keep(self, mark.text);
     stored_task_mark(&task->row, &mark);
     task->marked = true;
+    if (change->kind != MARK_LEASE)
+        return;
+    judge_start(self, task, change->at_ms);
+    flows_started(self, task);
 }
 
 // A success comes from the newest lease of the task, and its usage from the same batch.
@@ -111,6 +117,7 @@ disk_add_result(struct disk *self, const struct batch *batch,
         return;
     if (task->row.state != STATE_NONE)
         sim_fail(self->sim, "a second result was committed");
+    flows_ended(self, task, change->code);
     task->results++;
     task->row.state = change->state;
     task->row.attempts = change->attempts;

@@ -1,6 +1,8 @@
 #include <stdio.h>
 
 #include "judge.h"
+#include "judge_flow.h"
+#include "judge_limit.h"
 #include "judge_watch.h"
 
 enum { TOKENS_MAX = 4096 };
@@ -15,6 +17,7 @@ struct asked {
 struct judge {
     struct sim *sim;
     struct watches *watches;
+    struct flows *flows;
     struct wire_token finished[TOKENS_MAX];
     size_t finished_count;
     struct wire_token granted[TOKENS_MAX]; // JOBs this broker has sent, in order
@@ -34,6 +37,7 @@ judge_create(struct sim *sim)
         abort();
     self->sim = sim;
     self->watches = watches_create(sim);
+    self->flows = flows_create(sim);
     self->waits_for_stale = -1;
     return self;
 }
@@ -45,6 +49,7 @@ judge_destroy(struct judge **self_p)
         om_buf_finish(&(*self_p)->applied_ids[i]);
     om_buf_finish(&(*self_p)->asked);
     watches_destroy(&(*self_p)->watches);
+    flows_destroy(&(*self_p)->flows);
     free(*self_p);
     *self_p = NULL;
 }
@@ -100,9 +105,12 @@ submitted(const struct judge *self, struct om_str id)
 // A START under any lease but the newest is answered STALE (RESET is as good), unless
 // that worker's own word has already ended the lease.
 void
-judge_received(struct judge *self, int actor, int64_t link, const struct wire_msg *msg)
+judge_received(struct judge *self, int actor, int64_t link, const struct wire_msg *msg,
+               struct om_str payload)
 {
     struct wire_token token;
+    if (msg->type == WIRE_SUBMIT_BATCH)
+        flows_asked(self->flows, msg, payload);
     if (msg->type == WIRE_WATCH)
         watches_asked(self->watches, actor, link, msg);
     if (msg->type == WIRE_HELLO)
@@ -122,6 +130,12 @@ judge_received(struct judge *self, int actor, int64_t link, const struct wire_ms
     bool finished = token_in(self->finished, self->finished_count, &token);
     if (memcmp(newest, &token, sizeof(token)) != 0 && !finished)
         self->waits_for_stale = actor;
+}
+
+void
+judge_committed(struct judge *self, size_t first)
+{
+    flows_committed(self->flows, first);
 }
 
 void
@@ -154,6 +168,8 @@ judge_job(struct judge *self, const struct wire_msg *msg)
         sim_fail(self->sim, "a long job was sent before its lease was durable");
     if (task->row.cancel)
         sim_fail(self->sim, "a cancelled job was sent");
+    judge_send(self->sim->disk, task);
+    flows_started(self->sim->disk, task);
     if (self->granted_count < TOKENS_MAX)
         self->granted[self->granted_count++] = token;
 }
@@ -169,12 +185,16 @@ has_event(const struct disk *disk, struct om_str id)
 }
 
 static void
-judge_submitted(struct judge *self, struct disk_task *task)
+judge_submitted(struct judge *self, const struct wire_msg *msg, struct disk_task *task)
 {
-    if (!task)
+    if (!task) {
         sim_fail(self->sim, "SUBMITTED was said before the commit");
-    else
-        task->acknowledged = true;
+        return;
+    }
+    task->acknowledged = true;
+    if ((om_str_eq(msg->param, OM_LIT("idem_key")) && !task->idem_key.size) ||
+        (om_str_eq(msg->param, OM_LIT("unique_key")) && !task->unique_key.size))
+        sim_fail(self->sim, "a job was said to be known by a key that it has not");
 }
 
 static void
@@ -203,7 +223,10 @@ judge_state(struct judge *self, const struct wire_msg *msg, const struct disk_ta
         sim_fail(self->sim, "a task was shown that is not on the disk");
         return;
     }
-    if (state_info(info.state)->ended && (int64_t)task->row.state != info.state)
+    // What was read of a failed task may be sent when it has been opened again.
+    bool was_failed = info.state == STATE_FAILED && task->reopened;
+    if (state_info(info.state)->ended && (int64_t)task->row.state != info.state &&
+        !was_failed)
         sim_fail(self->sim, "a task was shown as %s that is not so on the disk",
                  state_info(info.state)->name);
 }
@@ -229,9 +252,12 @@ judge_sent(struct judge *self, int actor, int64_t link, const struct wire_msg *m
         break;
     case WIRE_SUBMITTED:
         if (!WIRE_HAS(msg, ids))
-            judge_submitted(self, task);
+            judge_submitted(self, msg, task);
         for (struct rec_iter ids = rec_iter(msg->ids); rec_next_str(&ids, &item);)
-            judge_submitted(self, submitted(self, item));
+            judge_submitted(self, msg, submitted(self, item));
+        break;
+    case WIRE_BATCH:
+        flows_answered(self->flows, payload);
         break;
     case WIRE_CANCEL_ACK:
         if (!task || (!task->row.cancel && task->row.state != STATE_CANCELLED))

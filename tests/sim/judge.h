@@ -9,12 +9,15 @@ void judge_destroy(struct judge **self_p);
 // The broker got this message over a link of the actor's, and is about to answer it; then
 // it has.
 void judge_received(struct judge *self, int actor, int64_t link,
-                    const struct wire_msg *msg);
+                    const struct wire_msg *msg, struct om_str payload);
 void judge_answered(struct judge *self);
 
 // The newest lease of the task: of this broker's, or else on the disk.
 const struct wire_token *judge_newest_lease(const struct judge *self,
                                             const struct disk_task *task);
+
+// A batch of changes is on the disk; its new tasks begin at `first`.
+void judge_committed(struct judge *self, size_t first);
 
 // The broker has started.
 void judge_started(struct judge *self);

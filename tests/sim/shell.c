@@ -215,7 +215,8 @@ shell_receive(struct sim *self, const struct sim_event *event)
                               ROLE_NONE };
     struct payload *payload =
         event->has_payload ? payload_copy(om_buf_str(&event->payload)) : NULL;
-    judge_received(self->judge, event->actor, event->generation, &msg);
+    judge_received(self->judge, event->actor, event->generation, &msg,
+                   payload_bytes(payload));
     core_receive(self->core, sim_now(self), sim_conn(event->actor, event->generation),
                  &peer, header, payload);
     payload_unref(&payload);

@@ -127,7 +127,7 @@ put_message(struct sim *self, enum sim_event_kind kind, int actor, int64_t gener
 {
     int64_t delay_ms = 1 + sim_random(self, 10);
     if (sim_chance(self, self->faults.late))
-        delay_ms += sim_random(self, 4000);
+        delay_ms += sim_random(self, SIM_LATE_MS - 1000);
     struct sim_event event = { .at_ms = self->mono_ms + delay_ms,
                                .kind = kind,
                                .actor = actor,
@@ -318,11 +318,11 @@ paused_until_ms(const struct sim *self, const struct sim_event *event)
 void
 sim_happen(struct sim *self)
 {
-    int64_t calm_ms = FAULTS_MS + sim_random(self, FAULTS_MS);
+    self->calm_ms = FAULTS_MS + sim_random(self, FAULTS_MS);
     struct sim_event event;
     while (!self->failure[0] && sim_queue_take(self->queue, &event)) {
         self->mono_ms = event.at_ms > self->mono_ms ? event.at_ms : self->mono_ms;
-        if (!self->calm && self->mono_ms >= calm_ms) {
+        if (!self->calm && self->mono_ms >= self->calm_ms) {
             self->calm = true;
             self->faults = (struct sim_faults){ 0 };
             self->wall_offset_ms = 0;
@@ -339,7 +339,7 @@ sim_happen(struct sim *self)
         sim_event_finish(&event);
         if (self->calm && ticked && is_over(self))
             return;
-        if (self->mono_ms > calm_ms + DRAIN_MS) {
+        if (self->mono_ms > self->calm_ms + DRAIN_MS) {
             judge_finish(self->judge);
             sim_fail(self, "two hours after the last fault not all is done");
         }

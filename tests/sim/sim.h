@@ -11,7 +11,11 @@
 struct sim;
 struct actor;
 
-enum { SIM_ACTORS_MAX = 16, SIM_TENANTS = 3 };
+enum {
+    SIM_ACTORS_MAX = 16,
+    SIM_TENANTS = 3,
+    SIM_LATE_MS = 5000, // no message is later
+};
 
 // How bad the world is; drawn from the seed.
 struct sim_faults {
@@ -53,7 +57,8 @@ struct sim {
     uint64_t seed, random;
     int64_t mono_ms, wall_offset_ms;
     bool trace, calm;
-    bool jumps; // the wall clock does, in this seed
+    int64_t calm_ms; // no faults from then on
+    bool jumps;      // the wall clock does, in this seed
     struct sim_faults faults;
     char failure[512]; // empty: none
 
