@@ -49,21 +49,28 @@ class Run:
             sys.exit(f"chaos: {', '.join(waiting)} did not begin to work; logs in "
                      f"{self._cluster.folder}")
 
-    def hurt(self, fault: faults.Fault) -> None:
+    def hurt(self, together: list[faults.Fault]) -> None:
         time.sleep(self._chance.random() * _CALM_MAX_S)
-        try:
-            faults.inflict(self._cluster, fault)
-        except faults.Unexpected as error:
-            self.broken.append(f"{fault.kind}: {error}")
-        took, waiting = self._progress.await_all(fault.end_ms, _PATIENCE_S)
+        self.broken += faults.inflict(self._cluster, together)
+        end_ms = max(fault.end_ms for fault in together)
+        with open(self._cluster.folder / "faults.log", "a", encoding="ascii") as log:
+            for fault in together:
+                log.write(f"{fault.begin_ms} {fault.end_ms} {fault.kind} {fault.victim} "
+                          f"{fault.pid}\n")
+        took, waiting = self._progress.await_all(end_ms, _PATIENCE_S)
         slowest = max(took, key=lambda name: took[name], default="")
-        self._done.append((fault, slowest, took.get(slowest, 0)))
+        self._done += [(fault, slowest, took.get(slowest, 0)) for fault in together]
         late = [f"{name} after {ms / 1000:.1f} s" for name, ms in took.items()
                 if ms > _RECOVER_S * 1000] + [f"{name} not at all" for name in waiting]
         if late:
-            self.broken.append(f"no recovery after {fault.kind} of {fault.victim} for "
-                               f"{fault.seconds:.1f} s: {', '.join(late)}")
+            what = " and ".join(f"{fault.kind} of {fault.victim} for {fault.seconds:.1f} s"
+                                for fault in together)
+            self.broken.append(f"no recovery after {what}: {', '.join(late)}")
         self._restart_dead()
+
+    @property
+    def count(self) -> int:
+        return len(self._done)
 
     def _restart_dead(self) -> None:
         for program in self._cluster.programs.values():
@@ -141,7 +148,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _print_verdict(run: Run, verdict: Verdict, seed: int, rounds: int) -> bool:
+def _print_verdict(run: Run, verdict: Verdict, seed: int) -> bool:
     broken = run.broken + run.complaints() + verdict.violations
     run.report()
     print(", ".join(f"{name} {count}" for name, count in sorted(verdict.counts.items())))
@@ -149,7 +156,7 @@ def _print_verdict(run: Run, verdict: Verdict, seed: int, rounds: int) -> bool:
         print(f"VIOLATION {text}")
     if len(broken) > _SHOWN_MAX:
         print(f"… and {len(broken) - _SHOWN_MAX} more")
-    print(f"seed {seed}: {rounds} faults, lost {verdict.counts['lost']}, unexpected "
+    print(f"seed {seed}: {run.count} faults, lost {verdict.counts['lost']}, unexpected "
           f"{verdict.counts['unexpected']}, duplicates outside the rule "
           f"{verdict.counts['duplicate']}: {'VIOLATED' if broken else 'held'}")
     return not broken
@@ -167,9 +174,9 @@ def main() -> int:
     held = False
     try:
         run.start()
-        for fault in faults.plan(options.seed, options.rounds, options.stop_max, disk):
-            run.hurt(fault)
-        held = _print_verdict(run, run.finish(), options.seed, options.rounds)
+        for together in faults.plan(options.seed, options.rounds, options.stop_max, disk):
+            run.hurt(together)
+        held = _print_verdict(run, run.finish(), options.seed)
     finally:
         cluster.kill()
         if held and not options.keep:

@@ -18,6 +18,8 @@ _FIU = pathlib.Path("/usr/lib/fiu")
 _FIU_LIBRARIES = [_FIU / "fiu_run_preload.so", _FIU / "fiu_posix_preload.so"]
 _KEY = "omni_live_" + "chaos0" * 7
 _PR_SET_PDEATHSIG = 1
+_CONTROL_S = 10.0
+_LOOK_S = 0.002
 _libc = ctypes.CDLL(None)
 
 
@@ -90,11 +92,19 @@ class Program:
         os.killpg(self.pid, number)
 
     def inject(self, *commands: str) -> None:
-        """Switch failure points of libfiu."""
+        """Switch failure points of libfiu. The process may end of it, and then nobody
+        answers fiu-ctrl."""
         arguments = [part for command in commands for part in ("-c", command)]
-        subprocess.run(["fiu-ctrl", "-f", str(self.folder / "fiu"), *arguments,
-                        str(self.pid)], check=True, timeout=10,
-                       stdout=subprocess.DEVNULL)
+        control = subprocess.Popen(["fiu-ctrl", "-f", str(self.folder / "fiu"), *arguments,
+                                    str(self.pid)], stdout=subprocess.DEVNULL,
+                                   start_new_session=True)
+        end_s = time.monotonic() + _CONTROL_S
+        while control.poll() is None and self.status() is None and (
+                time.monotonic() < end_s):
+            time.sleep(_LOOK_S)
+        if control.poll() is None:
+            os.killpg(control.pid, signal.SIGKILL)
+            control.wait()
 
 
 def fiu_is_there() -> bool:

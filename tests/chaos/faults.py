@@ -10,9 +10,11 @@ from typing import Callable, Iterator
 
 from cluster import Cluster, Program, now_ms
 
+_SYNC_WAIT_S = 3.0
 _STOP_WAIT_S = 10.0  # a process that is asked to end does so in this time
 _DOWN_MAX_S = 1.0    # what was killed is started again within
 _STOP_MIN_S = 0.1
+_TWICE_SHARE = 0.2   # of the rounds have two faults at a time
 
 # What libfiu makes fail, and with which errno. Sockets and pipes use other calls.
 _WRITES = ("posix/io/rw/pwrite", "posix/io/rw/pwritev", "posix/io/rw/ftruncate")
@@ -35,8 +37,9 @@ class Fault:
     pid: int = 0     # of the victim
 
 
-def plan(seed: int, rounds: int, stop_max_s: float, disk: bool) -> Iterator[Fault]:
-    """Every kind comes in turn, so that each is there often enough whatever the seed."""
+def plan(seed: int, rounds: int, stop_max_s: float, disk: bool) -> Iterator[list[Fault]]:
+    """The faults of each round: one, or two at a time. Every kind comes in turn, so that
+    each is there often enough whatever the seed."""
     chance = random.Random(f"faults {seed}")
     victims: list[tuple[str, str]] = []
     for _ in range(rounds):
@@ -48,44 +51,60 @@ def plan(seed: int, rounds: int, stop_max_s: float, disk: bool) -> Iterator[Faul
             victims += chance.sample(others, len(kinds))
             chance.shuffle(victims)
         victim, kind = victims.pop()
-        seconds = chance.random() * _DOWN_MAX_S
-        if kind in ("stop", "full"):
-            # As many short as long ones: the logarithm is even.
-            seconds = _STOP_MIN_S * (stop_max_s / _STOP_MIN_S) ** chance.random()
-        yield Fault(kind, victim, seconds)
+        faults = [_fault(kind, victim, stop_max_s, chance)]
+        if chance.random() < _TWICE_SHARE:
+            other = chance.choice([name for name in ["broker", *_SERVICES] if name != victim])
+            faults.append(_fault(chance.choice(_PLAIN), other, stop_max_s, chance))
+        yield faults
+
+
+def _fault(kind: str, victim: str, stop_max_s: float, chance: random.Random) -> Fault:
+    seconds = chance.random() * _DOWN_MAX_S
+    if kind in ("stop", "full"):
+        # As many short as long ones: the logarithm is even.
+        seconds = _STOP_MIN_S * (stop_max_s / _STOP_MIN_S) ** chance.random()
+    return Fault(kind, victim, seconds)
 
 
 class Unexpected(Exception):
     """A program did not do what it must when it was hurt."""
 
 
-def _kill(victim: Program, fault: Fault) -> None:
+def _kill(victim: Program) -> None:
     victim.kill()
-    time.sleep(fault.seconds)
+
+
+def _start(victim: Program) -> None:
     victim.start()
 
 
-def _term(victim: Program, fault: Fault) -> None:
+def _terminate(victim: Program) -> None:
     victim.terminate()
+
+
+def _await_end(victim: Program) -> None:
     stopped = victim.wait(_STOP_WAIT_S)
     status = victim.status()
     if not stopped:
         victim.kill()
-    time.sleep(fault.seconds)
     victim.start()
     if not stopped or status != 0:
-        raise Unexpected(f"{fault.victim} ended with {status} when it was told to stop")
+        raise Unexpected(f"{victim.name} ended with {status} when it was told to stop")
 
 
-def _stop(victim: Program, fault: Fault) -> None:
+def _stop(victim: Program) -> None:
     victim.signal_all(signal.SIGSTOP)
-    time.sleep(fault.seconds)
+
+
+def _continue(victim: Program) -> None:
     victim.signal_all(signal.SIGCONT)
 
 
-def _full(victim: Program, fault: Fault) -> None:
+def _fill_disk(victim: Program) -> None:
     victim.inject(*(f"enable name={name},failinfo={_ENOSPC}" for name in _WRITES))
-    time.sleep(fault.seconds)
+
+
+def _free_disk(victim: Program) -> None:
     status = victim.status()
     if status is None:
         victim.inject(*(f"disable name={name}" for name in _WRITES))
@@ -95,28 +114,42 @@ def _full(victim: Program, fault: Fault) -> None:
     raise Unexpected(f"the broker ended with {status} when the disk was full")
 
 
-def _sync(victim: Program, fault: Fault) -> None:
-    """A sync that failed leaves unknown what is on disk: the broker has to end. Where it
-    was no commit's, it may go on."""
+def _fail_sync(victim: Program) -> None:
     victim.inject(*(f"enable name={name},failinfo={_EIO},onetime" for name in _SYNCS))
-    if not victim.wait(3):
+
+
+def _end_fail_sync(victim: Program) -> None:
+    """A commit whose sync failed leaves unknown what is on disk: the broker has to end.
+    Where it was no commit's, it may go on."""
+    if victim.wait(_SYNC_WAIT_S):
+        victim.start()
+    else:
         victim.inject(*(f"disable name={name}" for name in _SYNCS))
-        return
-    time.sleep(fault.seconds)
-    victim.start()
 
 
-_DO: dict[str, Callable[[Program, Fault], None]] = {
-    "kill": _kill, "term": _term, "stop": _stop, "full": _full, "sync": _sync,
+# How a fault begins, and how it ends.
+_DO: dict[str, tuple[Callable[[Program], None], Callable[[Program], None]]] = {
+    "kill": (_kill, _start),
+    "term": (_terminate, _await_end),
+    "stop": (_stop, _continue),
+    "full": (_fill_disk, _free_disk),
+    "sync": (_fail_sync, _end_fail_sync),
 }
 
 
-def inflict(cluster: Cluster, fault: Fault) -> None:
-    """Returns when the victim may work again. Raises Unexpected, then too."""
-    victim = cluster.programs[fault.victim]
-    fault.pid = victim.pid
-    fault.begin_ms = now_ms()
-    try:
-        _DO[fault.kind](victim, fault)
-    finally:
+def inflict(cluster: Cluster, faults: list[Fault]) -> list[str]:
+    """All at a time, in this thread: a process dies with the thread that started it.
+    Returns when all victims may work again, with what they did wrong."""
+    wrong = []
+    for fault in faults:
+        victim = cluster.programs[fault.victim]
+        fault.pid, fault.begin_ms = victim.pid, now_ms()
+        _DO[fault.kind][0](victim)
+    for fault in sorted(faults, key=lambda fault: fault.seconds):
+        time.sleep(max(0.0, fault.begin_ms / 1000 + fault.seconds - now_ms() / 1000))
+        try:
+            _DO[fault.kind][1](cluster.programs[fault.victim])
+        except Unexpected as error:
+            wrong.append(f"{fault.kind}: {error}")
         fault.end_ms = now_ms()
+    return wrong
