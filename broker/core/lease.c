@@ -8,6 +8,9 @@
 #include "session.h"
 #include "task.h"
 
+// A worker has read all that came before its HELLO when it has sent so many beats.
+enum { UNNAMED_BEATS = 3 };
+
 bool
 token_eq(const struct wire_token *a, const struct wire_token *b)
 {
@@ -349,6 +352,18 @@ lease_adopt(struct core *self, struct session *session, struct om_str held)
 {
     struct stale_send to = { self, session->conn };
     hold(self, session, held, send_stale, &to);
+}
+
+void
+lease_doubt_unnamed(struct core *self, struct session *session)
+{
+    int64_t end_ms = self->now.mono_ms + UNNAMED_BEATS * self->conf.heartbeat_ms;
+    struct lease *lease, *next;
+    DL_FOREACH_SAFE (session->home->orphans, lease, next)
+        if (!lease->claimed && lease->expires_ms > end_ms) {
+            lease->expires_ms = end_ms;
+            on_expiry(self, &lease->timer);
+        }
 }
 
 // ---- messages

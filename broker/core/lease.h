@@ -102,6 +102,10 @@ void lease_lose_earlier(struct core *self, struct session *session);
 // The session holds these (HELLO's list): it keeps those that are current.
 void lease_adopt(struct core *self, struct session *session, struct om_str held);
 
+// Leases of an earlier start of the broker that a worker which is back has not named: JOB
+// never reached it, unless it names them in one of its next beats.
+void lease_doubt_unnamed(struct core *self, struct session *session);
+
 void lease_forget_all(struct core *self);
 
 void on_start(struct core *self, const struct input *in);

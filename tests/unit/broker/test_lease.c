@@ -378,6 +378,30 @@ Test(lease, goes_on_over_a_restart_of_the_broker_if_its_worker_comes_back)
     bench_finish(&bench);
 }
 
+Test(lease, that_its_worker_does_not_name_when_it_is_back_is_given_to_another_soon)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    restarted(&bench, token);
+    hello_holding(&bench, 1, NULL);
+    bench_pass(&bench, 5900);
+    cr_expect_eq(core_stats(bench.core).leased, 1);
+    bench_pass(&bench, 100);
+    cr_expect_eq(next_mark(&bench).kind, MARK_RELEASE);
+    bench_finish(&bench);
+}
+
+Test(lease, that_its_worker_names_in_a_beat_soon_after_it_is_back_stays)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    restarted(&bench, token);
+    hello_holding(&bench, 1, NULL);
+    bench_pass_beating(&bench, BENCH_WORKER, token, 20 * 1000);
+    cr_expect_eq(core_stats(bench.core).leased, 1);
+    bench_finish(&bench);
+}
+
 Test(lease, lost_over_a_restart_of_the_broker_does_not_count)
 {
     struct bench bench;
