@@ -525,6 +525,27 @@ Test(setting, of_a_purge_cancels_what_has_not_started_and_nothing_later)
     bench_finish(&bench);
 }
 
+Test(setting, of_a_purge_leaves_what_waits_for_another_attempt)
+{
+    struct bench bench;
+    char tokens[1][WIRE_TOKEN_BYTES];
+    open_bench(&bench);
+    submit_many(&bench, "omni.inference", NULL, 2);
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    cr_expect_eq(jobs_sent(&bench, tokens, 1), 1);
+    bench_say(&bench, BENCH_WORKER, WIRE_FAIL, tokens[0]);
+    bench_settle(&bench);
+    steer(&bench, "purge", "omni.inference", NULL, NULL);
+    for (int i = 0; i < 5; i++) {
+        bench_settle(&bench);
+        bench_pass(&bench, 1);
+    }
+    struct wire_queue row = queue_row(&bench, "omni.inference");
+    cr_expect_eq(row.retrying, 1);
+    cr_expect_eq(row.ready, 0);
+    bench_finish(&bench);
+}
+
 Test(setting, of_a_purge_is_forgotten_when_it_is_over)
 {
     struct bench bench;
@@ -576,6 +597,19 @@ Test(stats, count_jobs_where_they_are)
     pass(&bench, 61000);
     row = queue_row(&bench, "omni.inference");
     cr_expect_float_eq(row.in_rate, 0, 1e-9);
+    bench_finish(&bench);
+}
+
+Test(stats, have_rates_of_the_last_minute)
+{
+    struct bench bench;
+    open_bench(&bench);
+    submit_many(&bench, "own", NULL, 3);
+    pass(&bench, 40000);
+    submit_many(&bench, "own", NULL, 6);
+    cr_expect_float_eq(queue_row(&bench, "own").in_rate, 9.0 / 60, 1e-9);
+    pass(&bench, 30000);
+    cr_expect_float_eq(queue_row(&bench, "own").in_rate, 6.0 / 60, 1e-9);
     bench_finish(&bench);
 }
 
