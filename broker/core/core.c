@@ -14,6 +14,7 @@
 #include "session.h"
 #include "setting.h"
 #include "stall.h"
+#include "start.h"
 #include "stats.h"
 #include "submit.h"
 #include "task.h"
@@ -163,7 +164,7 @@ core_serve(struct core *self, struct core_now now)
 {
     self->now = now;
     self->serving = true;
-    limit_serve_all(self);
+    start_serve_all(self);
     task_serve_all(self);
     run_serve_all(self);
 }

@@ -105,6 +105,8 @@ struct core {
 
     struct queue_state *queues, *dirty;
     struct limit_tenant *limits;
+    int64_t wall_ahead_ms; // of the mono clock, as stored starts have it
+    struct timer wall_check;
     struct stats_tenant *stats_tenants;
     struct queue_stats *idle_stats; // of queues that nothing is in, idle longest first
     size_t idle_stats_count;

@@ -1,15 +1,9 @@
 #include "limit.h"
-#include "core.h"
 #include "lease.h"
-#include "purge.h"
 #include "queue.h"
+#include "start.h"
 
-enum {
-    LIMITS = 3, // that may apply to a job
-    // A start is stored with the time it was decided on; the job goes out so much later
-    // at most, or its time is stored again.
-    SENT_MS = 1000,
-};
+enum { LIMITS = 3 }; // that may apply to a job
 
 // ---- life
 
@@ -356,25 +350,6 @@ limit_starts(const struct lease *lease)
     return count;
 }
 
-// One row a limit and batch: later starts add to it.
-static void
-add_start(struct core *self, struct limit *limit)
-{
-    struct change *change = commit_change(self, limit->row);
-    if (!change) {
-        change = commit_add(self, CHANGE_START);
-        change->start = (struct change_start){
-            .tenant = limit->tenant->id,
-            .scope = limit_scope(limit),
-            .name = commit_copy(self, limit_name(limit)),
-        };
-        limit->row = commit_slot(self);
-    }
-    change->start.count++;
-    change->start.at_ms = self->now.wall_ms;
-    change->start.until_ms = self->now.wall_ms + SENT_MS + limit->now.rate_ms + 1;
-}
-
 void
 limit_add_starts(struct core *self, struct lease *lease)
 {
@@ -382,7 +357,7 @@ limit_add_starts(struct core *self, struct lease *lease)
     limits_of(lease, limits);
     for (unsigned i = 0; i < LIMITS; i++)
         if (limits[i] && limits[i]->now.rate)
-            add_start(self, limits[i]);
+            start_add(self, limits[i]);
     lease->decided_ms = self->now.mono_ms;
 }
 
@@ -393,7 +368,7 @@ limit_sent(struct core *self, struct lease *lease)
         return;
     struct limit *limits[LIMITS];
     limits_of(lease, limits);
-    bool late = self->now.mono_ms - lease->decided_ms > SENT_MS;
+    bool late = self->now.mono_ms - lease->decided_ms > START_SENT_MS;
     size_t count = late ? limit_starts(lease) : 0;
     if (count) {
         commit_group(self, EFFECT_NONE, count);
@@ -423,46 +398,4 @@ limit_end(struct core *self, struct lease *lease)
         recheck(self, limits[i]);
     }
     lease->reserved = 0;
-}
-
-// ---- loading
-
-void
-core_load_setting(struct core *self, const struct change_setting *stored)
-{
-    struct limit *limit = limit_get(self, &stored->tenant, stored->scope, stored->name);
-    limit->wanted = (struct setting){
-        .weight = stored->weight,
-        .concurrency = stored->concurrency,
-        .rate = stored->rate,
-        .rate_ms = stored->rate_ms,
-        .paused = stored->paused,
-        .purge_seq = stored->purge_seq,
-    };
-    limit_apply(self, limit, &limit->wanted);
-    limit_unref(self, &limit);
-}
-
-void
-core_load_start(struct core *self, const struct change_start *stored)
-{
-    struct limit *limit = limit_find(self, &stored->tenant, stored->scope, stored->name);
-    if (limit)
-        rate_add(&limit->rate, stored->at_ms, stored->count);
-}
-
-void
-limit_serve_all(struct core *self)
-{
-    struct limit_tenant *tenant, *next_tenant;
-    struct limit *limit, *next;
-    int64_t latest_ms = self->now.mono_ms;
-    int64_t shift_ms = SENT_MS + latest_ms - self->now.wall_ms;
-    HASH_ITER (hh, self->limits, tenant, next_tenant) {
-        HASH_ITER (hh, tenant->limits, limit, next) {
-            rate_shift(&limit->rate, shift_ms, latest_ms);
-            if (limit->now.purge_seq)
-                purge_begin(self, limit);
-        }
-    }
 }

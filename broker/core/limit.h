@@ -118,6 +118,4 @@ void limit_restore(struct lease *lease);
 
 // ---- life
 
-// Loading is over: what was loaded of starts is of the wall clock, and now of the mono.
-void limit_serve_all(struct core *self);
 void limit_destroy_all(struct core *self);

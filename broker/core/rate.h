@@ -37,6 +37,13 @@ void rate_reserve(struct rate *self);
 void rate_start(struct rate *self, int64_t now_ms);
 void rate_give_back(struct rate *self);
 
+// The starts, oldest first, some of which may have left the window.
+static inline const struct rate_mark *
+rate_mark(const struct rate *self, size_t index)
+{
+    return &self->marks[(self->first + index) % self->capacity];
+}
+
 // `count` starts that were not reserved, as found in the store.
 void rate_add(struct rate *self, int64_t at_ms, int64_t count);
 

@@ -351,8 +351,35 @@ Test(limit, keeps_its_window_through_a_restart)
     cr_expect_eq(jobs_sent(&bench, NULL, 0), 1);
     pass(&bench, 40000);
     cr_expect_eq(jobs_sent(&bench, NULL, 0), 0);
-    pass(&bench, 1001); // the job may have gone out a second after it was stored
+    pass(&bench, 1501); // it may have gone out later than it was stored
     cr_expect_eq(jobs_sent(&bench, NULL, 0), 2);
+    bench_finish(&bench);
+}
+
+Test(limit, stores_its_window_again_when_the_wall_clock_is_set_forward)
+{
+    struct bench bench;
+    struct wire_setting rate = rate_of(3, 3600 * 1000);
+    open_bench(&bench);
+    set(&bench, "omni.inference", NULL, &rate);
+    submit_many(&bench, "omni.inference", NULL, 2);
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 100);
+    cr_expect_eq(jobs_sent(&bench, NULL, 0), 2);
+    int64_t began_ms = bench.now.wall_ms;
+    pass(&bench, 1500);
+    cr_expect_not(bench_commit(&bench, OM_OK), "nobody set it");
+    const int64_t ahead_ms = 7200 * 1000;
+    bench.now.wall_ms += ahead_ms;
+    pass(&bench, 1000);
+    struct batch *batch = core_take_batch(bench.core);
+    cr_assert(batch);
+    cr_expect_eq(batch->changes[0].kind, CHANGE_START);
+    cr_expect_eq(batch->changes[0].start.count, 2);
+    cr_expect_eq(batch->changes[0].start.at_ms, began_ms + ahead_ms);
+    core_committed(bench.core, bench.now, &batch, OM_OK);
+    bench.now.wall_ms -= ahead_ms; // set back, its starts look later than they were
+    pass(&bench, 1500);
+    cr_expect_not(bench_commit(&bench, OM_OK));
     bench_finish(&bench);
 }
 
