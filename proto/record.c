@@ -300,13 +300,29 @@ write_member(const struct rec_field *field, const void *member, struct om_buf *b
         om_pack_array(buf, 0);
 }
 
+static void
+write_key(const struct rec *type, size_t i, struct om_buf *buf)
+{
+    struct om_str key = type->fields[i].key;
+    uint64_t word = htole64(type->words[i]);
+    char *at = om_buf_room(buf, 1 + sizeof(word));
+    if (!at || key.size > sizeof(word)) {
+        om_pack_str(buf, key);
+        return;
+    }
+    *at = (char)(0xa0 | key.size);
+    memcpy(at + 1, &word, sizeof(word)); // of which the key's bytes count
+    buf->size += 1 + key.size;
+}
+
 void
 rec_encode_fields(const struct rec *type, uint64_t mask, const void *in,
                   struct om_buf *buf)
 {
     for (; mask; mask &= mask - 1) {
-        const struct rec_field *field = &type->fields[__builtin_ctzll(mask)];
-        om_pack_str(buf, field->key);
+        size_t i = (size_t)__builtin_ctzll(mask);
+        const struct rec_field *field = &type->fields[i];
+        write_key(type, i, buf);
         write_member(field, (const char *)in + field->offset, buf);
     }
 }

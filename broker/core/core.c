@@ -134,6 +134,7 @@ core_destroy(struct core **self_p)
     timers_finish(&self->wall);
     om_buf_finish(&self->scratch);
     om_buf_finish(&self->list);
+    pool_finish(&self->pool);
     free(self->node);
     free(self);
 }

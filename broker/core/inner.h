@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #include "core.h"
+#include "pool.h"
 #include "timer.h"
 
 enum {
@@ -141,6 +142,7 @@ struct core {
     size_t pending_count;
     struct out *sends, **sends_end, *given; // given: borrowed by the caller
     struct query *queries, *asked;          // to hand out; under way
+    struct pool pool; // of tasks, messages and leases that have ended
     struct om_buf scratch, list;
     struct core_stats stats;
 };

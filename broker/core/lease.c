@@ -33,9 +33,9 @@ recent_add(struct core *self, const struct wire_token *token, core_conn conn)
     if (HASH_COUNT(self->recents) >= RECENT_MAX) {
         struct recent *first = self->recents; // the hash keeps the order of adding
         HASH_DEL(self->recents, first);
-        free(first);
+        pool_give(first);
     }
-    struct recent *recent = core_alloc(sizeof(*recent));
+    struct recent *recent = pool_take(&self->pool, sizeof(*recent));
     recent->token = *token;
     recent->conn = conn;
     HASH_ADD(hh, self->recents, token, sizeof(recent->token), recent);
@@ -58,7 +58,7 @@ lease_forget_all(struct core *self)
     struct recent *recent, *next;
     HASH_ITER (hh, self->recents, recent, next) {
         HASH_DEL(self->recents, recent);
-        free(recent);
+        pool_give(recent);
     }
 }
 

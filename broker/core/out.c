@@ -1,5 +1,5 @@
-#include "acks.h"
 #include "out.h"
+#include "acks.h"
 
 struct out *
 out_encode(struct core *self, core_conn conn, enum wire_type type,
@@ -17,7 +17,7 @@ out_encode_spliced(struct core *self, core_conn conn, enum wire_type type,
     wire_encode_spliced(type, msg, part, &self->scratch);
     if (self->scratch.failed)
         abort();
-    struct out *out = core_alloc(sizeof(*out) + self->scratch.size);
+    struct out *out = pool_take(&self->pool, sizeof(*out) + self->scratch.size);
     out->conn = conn;
     out->payload = payload_ref(payload);
     out->size = self->scratch.size;
@@ -33,7 +33,7 @@ out_destroy(struct out **self_p)
     if (!self)
         return;
     payload_unref(&self->payload);
-    free(self);
+    pool_give(self);
 }
 
 void

@@ -93,7 +93,7 @@ task_alloc(struct core *self, const struct wire_msg *msg)
     has |= wire_encode_part(WIRE_JOB, msg, ~(JOB_LEASE_FIELDS | kept), buf).has;
     if (buf->failed)
         abort();
-    struct task *task = core_alloc(sizeof(*task) + buf->size);
+    struct task *task = pool_take(&self->pool, sizeof(*task) + buf->size);
     memcpy(task->memory, buf->data, buf->size);
     task->job = (struct wire_part){ has, { task->memory, buf->size } };
     task->kind =
@@ -133,9 +133,9 @@ void
 task_count(struct task *task)
 {
     static const enum gauge gauges[STATE_COUNT] = {
-        [STATE_BLOCKED] = GAUGE_BLOCKED,    [STATE_SCHEDULED] = GAUGE_SCHEDULED,
-        [STATE_READY] = GAUGE_READY,        [STATE_LEASED] = GAUGE_RUNNING,
-        [STATE_RUNNING] = GAUGE_RUNNING,    [STATE_CANCELLING] = GAUGE_RUNNING,
+        [STATE_BLOCKED] = GAUGE_BLOCKED,     [STATE_SCHEDULED] = GAUGE_SCHEDULED,
+        [STATE_READY] = GAUGE_READY,         [STATE_LEASED] = GAUGE_RUNNING,
+        [STATE_RUNNING] = GAUGE_RUNNING,     [STATE_CANCELLING] = GAUGE_RUNNING,
         [STATE_RETRY_WAIT] = GAUGE_RETRYING,
     };
     enum gauge gauge = task->ending ? GAUGE_NONE : gauges[task->state];
@@ -194,7 +194,7 @@ task_destroy(struct core *self, struct task **task_p)
     free(task->detail);
     free(task->code);
     free(task->text);
-    free(task);
+    pool_give(task);
     self->stats.open_tasks--;
 }
 
