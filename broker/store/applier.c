@@ -5,7 +5,7 @@
 #include "window.h"
 
 enum {
-    WINDOW_CHANGES = 4000, // so many are not kept waiting for more
+    WINDOW_CHANGES = 16000, // so many are not kept waiting for more
     RETRY_MS = 250,        // after a failure
     WAIT_MS = 10 * 1000,   // longest wait of another thread
 };
@@ -75,7 +75,7 @@ replay_apply(struct replay *self)
     window_reset(self->window);
     while (self->records) {
         struct record *record = self->records;
-        self->records = record->next;
+        self->records = record->kept;
         free(record);
     }
     self->bytes = 0;
@@ -94,7 +94,7 @@ replay_record(void *context, int64_t number, struct om_str body)
     if (!record)
         return store_refuse(OM_EDB, "no memory for a record of the journal");
     memcpy(record->bytes, body.data, body.size);
-    record->next = self->records;
+    record->kept = self->records;
     self->records = record;
     self->number = number;
     self->bytes += body.size;
@@ -120,7 +120,7 @@ applier_recover(struct sqlite_store *tables, struct journal *journal, size_t win
         rc = replay_apply(&replay);
     while (replay.records) {
         struct record *record = replay.records;
-        replay.records = record->next;
+        replay.records = record->kept;
         free(record);
     }
     window_destroy(&replay.window);
@@ -156,7 +156,7 @@ gather(struct applier *self, const struct record *last, const struct record **en
     size_t bytes = 0;
     window_reset(self->window);
     for (const struct record *record = self->waiting; rc == OM_OK;
-         record = record->next) {
+         record = record->waiting) {
         rc = window_add(self->window, (struct om_str){ record->bytes + JOURNAL_HEAD_BYTES,
                                                        record->body_bytes });
         bytes += record->body_bytes;
@@ -174,7 +174,7 @@ publish(struct applier *self, const struct record *end)
         self->waiting_bytes -= self->waiting->body_bytes;
         self->waiting_changes -= self->waiting->changes;
         self->applied = self->waiting->number;
-        self->waiting = self->waiting->next;
+        self->waiting = self->waiting->waiting;
     }
     if (!self->waiting)
         self->last = NULL;
@@ -365,6 +365,8 @@ applier_give(struct applier *self, struct record *record)
     bool first = !self->waiting;
     if (first)
         self->waiting = record;
+    else
+        self->last->waiting = record;
     self->last = record;
     if (first)
         self->due_ms = mono_ms() + self->conf.window_ms;
@@ -391,28 +393,35 @@ applier_purge(struct applier *self, int64_t now_ms, int64_t retention_ms)
     pthread_mutex_unlock(&self->mutex);
 }
 
-// Wait for the record `number`; the mutex is held.
-static enum om_rc
-wait_for(struct applier *self, int64_t number)
+static void
+await(struct applier *self, int64_t number, int64_t end_ms)
 {
-    int64_t end_ms = mono_ms() + WAIT_MS;
+    while (self->applied < number && !self->broken && self->failure == OM_OK &&
+           mono_ms() < end_ms)
+        wait_until(&self->progress, &self->mutex, end_ms);
+}
+
+// Wait for the record `number`, at first without making anybody hurry; the mutex is held.
+static enum om_rc
+wait_for(struct applier *self, int64_t number, int64_t patience_ms)
+{
+    if (patience_ms > 0)
+        await(self, number, mono_ms() + patience_ms);
     if (self->applied < number && self->wanted < number) {
         self->wanted = number;
         pthread_cond_signal(&self->work);
     }
-    while (self->applied < number && !self->broken && self->failure == OM_OK &&
-           mono_ms() < end_ms)
-        wait_until(&self->progress, &self->mutex, end_ms);
+    await(self, number, mono_ms() + WAIT_MS);
     if (self->applied >= number)
         return OM_OK;
     return self->failure == OM_ENOSPACE ? OM_ENOSPACE : OM_EDB;
 }
 
 enum om_rc
-applier_catch_up(struct applier *self)
+applier_catch_up(struct applier *self, int64_t patience_ms)
 {
     pthread_mutex_lock(&self->mutex);
-    enum om_rc rc = wait_for(self, self->given);
+    enum om_rc rc = wait_for(self, self->given, patience_ms);
     pthread_mutex_unlock(&self->mutex);
     return rc == OM_OK ? OM_OK : OM_EDB;
 }
@@ -421,7 +430,7 @@ enum om_rc
 applier_settle(struct applier *self)
 {
     pthread_mutex_lock(&self->mutex);
-    enum om_rc rc = wait_for(self, self->given);
+    enum om_rc rc = wait_for(self, self->given, 0);
     int64_t end_ms = mono_ms() + WAIT_MS;
     while (rc == OM_OK && (self->sweeping || !self->idle) && !self->broken &&
            mono_ms() < end_ms)

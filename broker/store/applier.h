@@ -14,7 +14,8 @@ struct applier;
 // An encoded batch. The committing thread's, which frees it when it is applied; until
 // then the applier reads it.
 struct record {
-    struct record *next;
+    struct record *kept;    // the committing thread's list
+    struct record *waiting; // the applier's
     int64_t number;
     size_t body_bytes;
     size_t changes;
@@ -52,8 +53,9 @@ void applier_purge(struct applier *self, int64_t now_ms, int64_t retention_ms);
 
 // ---- any thread
 
-// Wait until all records given so far are applied; OM_EDB if that fails.
-OM_MUST_CHECK enum om_rc applier_catch_up(struct applier *self);
+// Wait until all records given so far are applied; OM_EDB if that fails. For so long as
+// `patience_ms` they are left to be applied with others.
+OM_MUST_CHECK enum om_rc applier_catch_up(struct applier *self, int64_t patience_ms);
 
 // Wait until there is nothing to do. The results of store_settle().
 OM_MUST_CHECK enum om_rc applier_settle(struct applier *self);

@@ -7,6 +7,8 @@
 #include "journal_codec.h"
 #include "journal_store.h"
 
+enum { EVENTS_PATIENCE_MS = 20 }; // nobody waits for them, but for reads behind them
+
 struct journal_store {
     struct store base;
     struct sqlite_store *tables;
@@ -24,9 +26,9 @@ struct journal_store {
 const struct journal_store_conf journal_store_default = {
     .io = &journal_io_files,
     .segment_bytes = 4 << 20,
-    .window_bytes = 4 << 20,
+    .window_bytes = 8 << 20,
     .backlog_bytes = 64 << 20,
-    .window_ms = 25,
+    .window_ms = 100,
     .log_pages = 4000,
 };
 
@@ -61,7 +63,7 @@ journal_store_close(struct store *store)
     applier_stop(&self->applier);
     while (self->oldest) {
         struct record *record = self->oldest;
-        self->oldest = record->next;
+        self->oldest = record->kept;
         free(record);
     }
     known_destroy(&self->duplicates.known);
@@ -118,7 +120,7 @@ forget(struct journal_store *self, int64_t applied)
     known_forget(self->duplicates.known, applied);
     while (self->oldest && self->oldest->number <= applied) {
         struct record *record = self->oldest;
-        self->oldest = record->next;
+        self->oldest = record->kept;
         free(record);
     }
     if (!self->oldest)
@@ -256,7 +258,7 @@ journal_store_commit(struct store *store, struct batch *batch)
     }
     self->number = record->number;
     *self->end = record;
-    self->end = &record->next;
+    self->end = &record->kept;
     applier_give(self->applier, record);
     return OM_OK;
 }
@@ -271,11 +273,28 @@ journal_store_load(struct store *store, const struct store_loader *loader)
     return rc == OM_OK ? sqlite_load(self->tables, loader) : rc;
 }
 
+// May the tables answer as they are? A payload never changes, and a run of events goes on
+// where the last one ended.
+static bool
+answer_early(struct journal_store *self, struct read *read)
+{
+    if (read->kind != READ_PAYLOAD && read->kind != READ_EVENTS)
+        return false;
+    sqlite_read(self->tables, read);
+    if (read->rc == OM_OK && (read->kind == READ_PAYLOAD || read->count > 0))
+        return true;
+    payload_unref(&read->payload);
+    return false;
+}
+
 static void
 journal_store_read(struct store *store, struct read *read)
 {
     struct journal_store *self = (struct journal_store *)store;
-    read->rc = applier_catch_up(self->applier);
+    if (answer_early(self, read))
+        return;
+    int64_t patience_ms = read->kind == READ_EVENTS ? EVENTS_PATIENCE_MS : 0;
+    read->rc = applier_catch_up(self->applier, patience_ms);
     if (read->rc == OM_OK)
         sqlite_read(self->tables, read);
 }

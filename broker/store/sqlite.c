@@ -24,17 +24,6 @@ refuse_db(sqlite3 *db, const char *path)
     return store_refuse(sqlite_rc(db, code), "%s: %s", path, sqlite3_errmsg(db));
 }
 
-static int
-sync_directory(const char *directory)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int failed = fsync(fd);
-    close(fd);
-    return failed;
-}
-
 // Hold the file for this process. A lock file of its own, because SQLite's locks on the
 // database come and go.
 static enum om_rc
@@ -52,13 +41,14 @@ lock_file(struct sqlite_store *self, const char *path)
         return store_refuse(OM_ECONFLICT, "%s is in use by another process", path);
 
     const char *slash = strrchr(path, '/');
-    self->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    size_t length = slash == path ? 1 : (size_t)(slash ? slash - path : 0);
+    self->directory = slash ? strndup(path, length) : strdup(".");
     if (!self->directory)
         return store_refuse(OM_EDB, "no memory");
 
     // SQLite gives its own files the mode of this one.
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || sync_directory(self->directory) != 0)
+    if (fd < 0)
         return store_refuse(errno == ENOSPC ? OM_ENOSPACE : OM_EDB, "%s: %s", path,
                             strerror(errno));
     close(fd);
@@ -228,7 +218,8 @@ prepare_all(struct sqlite_store *self, const char *path, const char *vfs)
     static const char *const finds[] = { SQLITE_FINDER_LIST(SQL_TEXT) };
     static const char *const reads[] = { SQLITE_READER_LIST(SQL_TEXT) };
 #undef SQL_TEXT
-    if (prepare(self->writer, writes, WRITER_COUNT, self->writes) != SQLITE_OK)
+    if (sqlite_rows_register(self->writer, &self->rows) != SQLITE_OK ||
+        prepare(self->writer, writes, WRITER_COUNT, self->writes) != SQLITE_OK)
         return refuse_db(self->writer, path);
     sqlite3_wal_hook(self->writer, note_frames, self);
     if (connect_reader(path, vfs, &self->finder) != SQLITE_OK ||
@@ -289,6 +280,9 @@ sqlite_open(const char *path, const char *vfs, const struct journal_io *io,
         rc = refuse_db(self->writer, path);
     if (rc == OM_OK)
         rc = migrate(self->writer, path);
+    // Also that SQLite's rollback journal is gone: back again, it would undo everything.
+    if (rc == OM_OK && io->sync_folder(self->directory) != 0)
+        rc = store_refuse(OM_EDB, "%s: %s", self->directory, strerror(errno));
     if (rc == OM_OK)
         rc = bump_epoch(self, path);
     if (rc == OM_OK)

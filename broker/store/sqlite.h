@@ -15,6 +15,7 @@
 
 #include "driver.h"
 #include "journal_io.h"
+#include "sqlite_rows.h"
 #include "sqlite_sql.h"
 
 #define SQLITE_ENUM_WRITER(name, sql) WRITER_##name,
@@ -46,12 +47,13 @@ struct sqlite_store {
     // The applying thread's.
     sqlite3 *writer;
     sqlite3_stmt *writes[WRITER_COUNT];
+    struct sqlite_rows rows;    // of ADD_TASKS, ADD_RESULTS and ADD_EVENTS
     bool broken;                // the outcome of a write is unknown
     int64_t applied;            // the last record of the journal in the tables
     int64_t synced;             // the last one that is in them on the disk
     struct om_uuid greatest_id; // of all tasks
     uint64_t marks;             // written since the start
-    int log_pages; // checkpoint when the log has grown to this
+    int log_pages;              // checkpoint when the log has grown to this
     int wal_frames, checkpoint_at;
     struct sqlite_sweep sweep;
 
@@ -105,13 +107,15 @@ OM_MUST_CHECK enum om_rc sqlite_begin(struct sqlite_store *self);
 //   OM_EINTERNAL         unknown
 OM_MUST_CHECK enum om_rc sqlite_end(struct sqlite_store *self, int code);
 
-// Within a transaction. Each gives a SQLITE_ code, SQLITE_DONE for success.
-int sqlite_write_task(struct sqlite_store *self, const struct change_task *task);
+// Within a transaction. Tasks, events and most results are added all at once:
+// sqlite_run() of a WRITER_ADD_ statement adds those of `rows`; the keys and the
+// retention of a task are added here, and its row among the open ones. Each gives a
+// SQLITE_ code, SQLITE_DONE for success.
+int sqlite_write_names(struct sqlite_store *self, const struct change_task *task);
 int sqlite_write_open(struct sqlite_store *self, const struct change_task *task,
                       bool marked);
 int sqlite_write_mark(struct sqlite_store *self, const struct change_mark *mark);
 int sqlite_write_result(struct sqlite_store *self, const struct change_result *result);
-int sqlite_write_event(struct sqlite_store *self, const struct change_event *event);
 int sqlite_write_cursor(struct sqlite_store *self, const struct change_cursor *cursor);
 int sqlite_write_setting(struct sqlite_store *self, const struct change_setting *set);
 int sqlite_write_start(struct sqlite_store *self, const struct change_start *start);

@@ -22,9 +22,17 @@
     X(COMMIT, "COMMIT")                                                                  \
     X(ROLLBACK, "ROLLBACK")                                                              \
     X(SET_APPLIED, "UPDATE meta SET value = ?1 WHERE name = 'applied'")                  \
-    X(ADD_TASK,                                                                          \
-      "INSERT INTO task (seq, id, tenant, created_ms, queue, kind, header, payload,"     \
-      " idem_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING")   \
+    X(ADD_TASKS,                                                                         \
+      "INSERT OR IGNORE INTO task (seq, id, tenant, created_ms, queue, kind, header,"    \
+      " payload, idem_key) SELECT * FROM window_task")                                   \
+    X(ADD_RESULTS,                                                                       \
+      "INSERT OR IGNORE INTO result (seq, state, attempts, lost, started_ms,"            \
+      " finished_ms, code, text, ctype, payload, tenant) SELECT w.*, CASE WHEN"          \
+      " w.state <> 8 THEN (SELECT tenant FROM task t WHERE t.seq = w.seq) END"           \
+      " FROM window_result w")                                                           \
+    X(ADD_EVENTS,                                                                        \
+      "INSERT OR IGNORE INTO event (shard, topic, seq, id, tenant, at_ms, traceparent,"  \
+      " body) SELECT * FROM window_event")                                               \
     X(ADD_OPEN,                                                                          \
       "INSERT OR REPLACE INTO open (seq, tenant, queue, priority, created_ms, due_ms,"   \
       " expires_ms, limit_key, flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")      \
@@ -51,9 +59,6 @@
       " CASE WHEN ?2 <> 8 THEN (SELECT tenant FROM task WHERE seq = ?1) END)"            \
       " ON CONFLICT (seq) DO NOTHING")                                                   \
     X(DROP_RESULT, "DELETE FROM result WHERE seq = ?1")                                  \
-    X(ADD_EVENT,                                                                         \
-      "INSERT INTO event (shard, topic, seq, id, tenant, at_ms, traceparent, body)"      \
-      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING")                 \
     X(SET_CURSOR,                                                                        \
       "INSERT INTO cursor (queue, shard, seq) VALUES (?1, ?2, ?3)"                       \
       " ON CONFLICT (queue, shard) DO UPDATE SET seq = max(seq, excluded.seq)")          \

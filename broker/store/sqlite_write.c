@@ -77,21 +77,10 @@ add_retain(struct sqlite_store *self, const struct change_task *task)
 }
 
 int
-sqlite_write_task(struct sqlite_store *self, const struct change_task *task)
+sqlite_write_names(struct sqlite_store *self, const struct change_task *task)
 {
-    sqlite3_stmt *stmt = self->writes[WRITER_ADD_TASK];
-    sqlite3_bind_int64(stmt, 1, task->seq);
-    sqlite_bind_uuid(stmt, 2, &task->id);
-    sqlite_bind_uuid(stmt, 3, &task->tenant);
-    sqlite3_bind_int64(stmt, 4, task->created_ms);
-    sqlite_bind_str(stmt, 5, task->queue);
-    sqlite_bind_str(stmt, 6, task->kind);
-    sqlite_bind_blob(stmt, 7, task->header);
-    sqlite_bind_blob(stmt, 8,
-                     task->payload ? task->payload->bytes : (struct om_str){ 0 });
-    sqlite_bind_str(stmt, 9, task->idem_key);
-    int code = sqlite_run(stmt);
-    if (code == SQLITE_DONE && task->unique_key.data)
+    int code = SQLITE_DONE;
+    if (task->unique_key.data)
         code = hold_key(self, task);
     if (code == SQLITE_DONE && task->retain_ms)
         code = add_retain(self, task);
@@ -117,8 +106,8 @@ sqlite_write_open(struct sqlite_store *self, const struct change_task *task, boo
 int
 sqlite_write_mark(struct sqlite_store *self, const struct change_mark *mark)
 {
-    // A job may be taken and given back any number of times: of those only the last stays,
-    // of which the number of the next attempt follows.
+    // A job may be taken and given back any number of times: of those only the last
+    // stays, of which the number of the next attempt follows.
     int code = SQLITE_DONE;
     if (mark->kind == MARK_RELEASE)
         code = sqlite_write_seq(self, WRITER_DROP_RELEASED, mark->task_seq);
@@ -156,21 +145,6 @@ sqlite_write_result(struct sqlite_store *self, const struct change_result *resul
     sqlite_bind_str(stmt, 9, result->ctype);
     sqlite_bind_blob(stmt, 10,
                      result->payload ? result->payload->bytes : (struct om_str){ 0 });
-    return sqlite_run(stmt);
-}
-
-int
-sqlite_write_event(struct sqlite_store *self, const struct change_event *event)
-{
-    sqlite3_stmt *stmt = self->writes[WRITER_ADD_EVENT];
-    sqlite3_bind_int64(stmt, 1, event->shard);
-    sqlite_bind_str(stmt, 2, event->topic);
-    sqlite3_bind_int64(stmt, 3, event->seq);
-    sqlite_bind_str(stmt, 4, event->id);
-    sqlite_bind_uuid(stmt, 5, &event->tenant);
-    sqlite3_bind_int64(stmt, 6, event->at_ms);
-    sqlite_bind_str(stmt, 7, event->traceparent);
-    sqlite_bind_blob(stmt, 8, event->body.data ? event->body : OM_LIT(""));
     return sqlite_run(stmt);
 }
 

@@ -7,15 +7,17 @@
 struct fate {
     int64_t seq;
     bool added, ended, marked, reopened;
-    bool settled; // its row among the open tasks is as it will be
-    uint8_t state;
+    bool named;    // it has keys or a retention of its own
+    uint8_t state; // of its result
 };
 
 struct window {
-    struct om_str *changes;
+    struct sqlite_row *rows;
     size_t count, capacity;
-    struct fate *fates; // open addressing; at least twice the changes
+    struct fate *fates; // open addressing; at least twice the rows
     size_t fate_mask;
+    bool reopens; // results are to be added and removed in their order
+    struct om_uuid greatest_id;
 };
 
 struct window *
@@ -31,7 +33,7 @@ window_destroy(struct window **self_p)
     *self_p = NULL;
     if (!self)
         return;
-    free(self->changes);
+    free(self->rows);
     free(self->fates);
     free(self);
 }
@@ -48,11 +50,11 @@ grow(struct window *self)
     if (self->count < self->capacity)
         return true;
     size_t capacity = self->capacity ? self->capacity * 2 : 1024;
-    struct om_str *changes = realloc(self->changes, capacity * sizeof(*changes));
-    if (changes)
-        self->changes = changes;
+    struct sqlite_row *rows = realloc(self->rows, capacity * sizeof(*rows));
+    if (rows)
+        self->rows = rows;
     struct fate *fates = malloc(2 * capacity * sizeof(*fates));
-    if (!changes || !fates) {
+    if (!rows || !fates) {
         free(fates);
         return false;
     }
@@ -70,7 +72,7 @@ window_add(struct window *self, struct om_str body)
     while (journal_next(&body, &change)) {
         if (!grow(self))
             return OM_EDB;
-        self->changes[self->count++] = change;
+        self->rows[self->count++] = (struct sqlite_row){ .change = change };
     }
     return body.size == 0 ? OM_OK : OM_EPROTO;
 }
@@ -89,63 +91,94 @@ fate_of(struct window *self, int64_t seq)
 }
 
 static void
-foresee_change(struct window *self, const struct change *change)
+foresee_task(struct window *self, const struct change_task *task)
 {
-    struct fate *fate;
-    switch (change->kind) {
-    case CHANGE_TASK:
-        fate_of(self, change->task.seq)->added = true;
-        break;
-    case CHANGE_MARK:
-        fate_of(self, change->mark.task_seq)->marked = true;
-        break;
-    case CHANGE_RESULT:
-        fate = fate_of(self, change->result.task_seq);
-        if (!fate->ended)
-            fate->state = (uint8_t)change->result.state;
-        fate->ended = true;
-        break;
-    case CHANGE_REOPEN:
-        fate = fate_of(self, change->reopen_seq);
-        fate->ended = false;
-        fate->reopened = true;
-        break;
-    default:
-        break;
+    struct fate *fate = fate_of(self, task->seq);
+    fate->added = true;
+    fate->named = task->unique_key.data || task->retain_ms;
+    if (memcmp(&task->id, &self->greatest_id, sizeof(task->id)) > 0)
+        self->greatest_id = task->id;
+}
+
+static void
+foresee_result(struct window *self, const struct change_result *result)
+{
+    struct fate *fate = fate_of(self, result->task_seq);
+    if (!fate->ended)
+        fate->state = (uint8_t)result->state;
+    fate->ended = true;
+}
+
+static void
+foresee_reopening(struct window *self, int64_t seq)
+{
+    struct fate *fate = fate_of(self, seq);
+    fate->ended = false;
+    fate->reopened = true;
+    self->reopens = true;
+}
+
+static enum om_rc
+foresee_row(struct window *self, struct sqlite_row *row)
+{
+    enum change_kind kind = journal_kind(row->change);
+    if (kind != CHANGE_TASK && kind != CHANGE_MARK && kind != CHANGE_RESULT &&
+        kind != CHANGE_REOPEN)
+        return OM_OK;
+    struct journal_change decoded;
+    if (journal_decode(row->change, &decoded) != OM_OK)
+        return OM_EPROTO;
+    const struct change *change = &decoded.change;
+    if (kind == CHANGE_TASK) {
+        row->seq = change->task.seq;
+        foresee_task(self, &change->task);
+    } else if (kind == CHANGE_RESULT) {
+        row->seq = change->result.task_seq;
+        foresee_result(self, &change->result);
+    } else if (kind == CHANGE_MARK) {
+        row->seq = change->mark.task_seq;
+        fate_of(self, row->seq)->marked = true;
+    } else {
+        row->seq = change->reopen_seq;
+        foresee_reopening(self, row->seq);
     }
+    return OM_OK;
 }
 
 static enum om_rc
 foresee(struct window *self)
 {
+    self->reopens = false;
     if (self->count > 0)
         memset(self->fates, 0, (self->fate_mask + 1) * sizeof(*self->fates));
-    for (size_t i = 0; i < self->count; i++) {
-        enum change_kind kind = journal_kind(self->changes[i]);
-        if (kind != CHANGE_TASK && kind != CHANGE_MARK && kind != CHANGE_RESULT &&
-            kind != CHANGE_REOPEN)
-            continue;
-        struct journal_change decoded;
-        if (journal_decode(self->changes[i], &decoded) != OM_OK)
-            return OM_EPROTO;
-        foresee_change(self, &decoded.change);
-    }
-    return OM_OK;
+    enum om_rc rc = OM_OK;
+    for (size_t i = 0; i < self->count && rc == OM_OK; i++)
+        rc = foresee_row(self, &self->rows[i]);
+    return rc;
 }
 
 // ---- writing
 
-// Bring the row among the open tasks of a task of an earlier window up to date.
-static int
-settle(struct sqlite_store *tables, struct fate *fate)
+// Can the row be left to the statements that add many, or left out?
+static bool
+is_done(struct window *self, const struct sqlite_row *row)
 {
-    if (fate->added || fate->settled)
-        return SQLITE_DONE;
-    fate->settled = true;
-    if (fate->ended)
-        return sqlite_write_seq(tables, WRITER_DROP_OPEN, fate->seq);
-    return sqlite_write_seq(tables, fate->reopened ? WRITER_OPEN_AGAIN : WRITER_MARK_OPEN,
-                            fate->seq);
+    const struct fate *fate;
+    switch (journal_kind(row->change)) {
+    case CHANGE_TASK:
+        fate = fate_of(self, row->seq);
+        return fate->ended && !fate->named;
+    case CHANGE_MARK:
+        // Only a failed task is opened again and needs the marks of its past.
+        fate = fate_of(self, row->seq);
+        return fate->ended && fate->state != STATE_FAILED;
+    case CHANGE_RESULT:
+        return !self->reopens;
+    case CHANGE_EVENT:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static int
@@ -153,47 +186,25 @@ write_task(struct window *self, struct sqlite_store *tables,
            const struct change_task *task)
 {
     const struct fate *fate = fate_of(self, task->seq);
-    int code = sqlite_write_task(tables, task);
+    int code = fate->named ? sqlite_write_names(tables, task) : SQLITE_DONE;
     if (code == SQLITE_DONE && !fate->ended)
         code = sqlite_write_open(tables, task, fate->marked || fate->reopened);
     return code;
-}
-
-// Only a failed task is opened again and needs the marks of its past.
-static int
-write_mark(struct window *self, struct sqlite_store *tables,
-           const struct change_mark *mark)
-{
-    struct fate *fate = fate_of(self, mark->task_seq);
-    if (fate->ended && fate->state != STATE_FAILED)
-        return SQLITE_DONE;
-    int code = sqlite_write_mark(tables, mark);
-    return code == SQLITE_DONE ? settle(tables, fate) : code;
 }
 
 static int
 write_change(struct window *self, struct sqlite_store *tables,
              const struct change *change)
 {
-    int code;
     switch (change->kind) {
-    case CHANGE_NONE:
-        return SQLITE_DONE;
     case CHANGE_TASK:
         return write_task(self, tables, &change->task);
     case CHANGE_MARK:
-        return write_mark(self, tables, &change->mark);
+        return sqlite_write_mark(tables, &change->mark);
     case CHANGE_RESULT:
-        code = sqlite_write_result(tables, &change->result);
-        return code == SQLITE_DONE
-                   ? settle(tables, fate_of(self, change->result.task_seq))
-                   : code;
+        return sqlite_write_result(tables, &change->result);
     case CHANGE_REOPEN:
-        code = sqlite_write_seq(tables, WRITER_DROP_RESULT, change->reopen_seq);
-        return code == SQLITE_DONE ? settle(tables, fate_of(self, change->reopen_seq))
-                                   : code;
-    case CHANGE_EVENT:
-        return sqlite_write_event(tables, &change->event);
+        return sqlite_write_seq(tables, WRITER_DROP_RESULT, change->reopen_seq);
     case CHANGE_CURSOR:
         return sqlite_write_cursor(tables, &change->cursor);
     case CHANGE_SETTING:
@@ -202,39 +213,70 @@ write_change(struct window *self, struct sqlite_store *tables,
         return sqlite_write_start(tables, &change->start);
     case CHANGE_CHUNK:
         return sqlite_write_chunk(tables, &change->chunk);
+    case CHANGE_NONE:
+    case CHANGE_EVENT:
+        break;
     }
     return SQLITE_MISUSE;
+}
+
+static int
+write_rows(struct window *self, struct sqlite_store *tables)
+{
+    tables->rows = (struct sqlite_rows){ self->rows, self->count };
+    int code = sqlite_run(tables->writes[WRITER_ADD_TASKS]);
+    if (code == SQLITE_DONE && !self->reopens)
+        code = sqlite_run(tables->writes[WRITER_ADD_RESULTS]);
+    if (code == SQLITE_DONE)
+        code = sqlite_run(tables->writes[WRITER_ADD_EVENTS]);
+    for (size_t i = 0; i < self->count && code == SQLITE_DONE; i++) {
+        if (is_done(self, &self->rows[i]))
+            continue;
+        struct journal_change decoded;
+        code = journal_decode(self->rows[i].change, &decoded) == OM_OK
+                   ? write_change(self, tables, &decoded.change)
+                   : SQLITE_CORRUPT;
+    }
+    return code;
+}
+
+// Bring the rows among the open tasks of tasks of earlier windows up to date.
+static int
+settle(struct window *self, struct sqlite_store *tables)
+{
+    int code = SQLITE_DONE;
+    for (size_t i = 0; self->count > 0 && i <= self->fate_mask && code == SQLITE_DONE;
+         i++) {
+        const struct fate *fate = &self->fates[i];
+        if (fate->seq == 0 || fate->added)
+            continue;
+        code = sqlite_write_seq(tables,
+                                fate->ended      ? WRITER_DROP_OPEN
+                                : fate->reopened ? WRITER_OPEN_AGAIN
+                                                 : WRITER_MARK_OPEN,
+                                fate->seq);
+    }
+    return code;
 }
 
 enum om_rc
 window_apply(struct window *self, struct sqlite_store *tables, int64_t number)
 {
+    self->greatest_id = tables->greatest_id;
     enum om_rc rc = foresee(self);
     if (rc == OM_OK)
         rc = sqlite_begin(tables);
     if (rc != OM_OK)
         return rc;
-
-    struct om_uuid greatest = tables->greatest_id;
-    int code = SQLITE_DONE;
-    for (size_t i = 0; i < self->count && code == SQLITE_DONE; i++) {
-        struct journal_change decoded;
-        if (journal_decode(self->changes[i], &decoded) != OM_OK) {
-            code = SQLITE_CORRUPT;
-            break;
-        }
-        const struct change *change = &decoded.change;
-        if (change->kind == CHANGE_TASK &&
-            memcmp(&change->task.id, &greatest, sizeof(greatest)) > 0)
-            greatest = change->task.id;
-        code = write_change(self, tables, change);
-    }
+    int code = write_rows(self, tables);
+    if (code == SQLITE_DONE)
+        code = settle(self, tables);
     if (code == SQLITE_DONE)
         code = sqlite_write_seq(tables, WRITER_SET_APPLIED, number);
     rc = sqlite_end(tables, code);
     if (rc == OM_OK) {
         tables->applied = number;
-        tables->greatest_id = greatest;
+        tables->greatest_id = self->greatest_id;
     }
     return rc;
 }

@@ -59,15 +59,36 @@ power_draw(uint64_t below)
 
 // ---- files
 
+static void
+forget_pending(struct file *file)
+{
+    for (size_t i = 0; i < file->pending_count; i++)
+        free(file->pending[i].data);
+    free(file->pending);
+    file->pending = NULL;
+    file->pending_count = 0;
+}
+
 static struct file *
 file_of(const char *path)
 {
-    for (size_t i = 0; i < disk.count; i++)
-        if (strcmp(disk.files[i].path, path) == 0)
-            return &disk.files[i];
-    if (disk.count == FILES_MAX)
+    struct file *file = NULL, *gone = NULL;
+    for (size_t i = 0; i < disk.count && !file; i++) {
+        struct file *at = &disk.files[i];
+        if (strcmp(at->path, path) == 0)
+            file = at;
+        else if (!at->path[0] && !at->durable[0])
+            gone = at;
+    }
+    if (file)
+        return file;
+    if (!gone && disk.count == FILES_MAX)
         abort();
-    struct file *file = &disk.files[disk.count++];
+    if (gone) {
+        forget_pending(gone);
+        free(gone->bytes);
+    }
+    file = gone ? gone : &disk.files[disk.count++];
     memset(file, 0, sizeof(*file));
     snprintf(file->path, sizeof(file->path), "%s", path);
     return file;
@@ -125,16 +146,6 @@ apply_pending(struct file *file, const struct pending *pending, bool torn)
             apply_part(file, pending, from, size);
         from += size;
     }
-}
-
-static void
-forget_pending(struct file *file)
-{
-    for (size_t i = 0; i < file->pending_count; i++)
-        free(file->pending[i].data);
-    free(file->pending);
-    file->pending = NULL;
-    file->pending_count = 0;
 }
 
 static void
