@@ -60,6 +60,7 @@ def audit(history: History, harm: Harm) -> Verdict:
         several.sort(key=lambda one: one.begin_ms)
     _check_submits(history, verdict)
     _check_known(history, executions, verdict)
+    _check_chains(history, executions, verdict)
     for task in history.endings:
         _check_ending(history, task, executions.get(task, []), verdict)
     for task, ms in history.cancelled_ms.items():
@@ -136,7 +137,7 @@ def _check_ending(history: History, task: str, executions: list[Execution],
         if not asked and not poison:
             verdict.add("unexpected", f"{task} failed: {ending.code}, lost {ending.lost}")
     elif ending.state == "cancelled":
-        if task not in history.cancels:
+        if task not in history.cancels and not _parent_failed(history, task):
             verdict.add("unexpected", f"{task} was cancelled by nobody")
     elif executions:
         verdict.add("lost", f"{task} ran and is {ending.state}")
@@ -145,6 +146,26 @@ def _check_ending(history: History, task: str, executions: list[Execution],
             verdict.add("lost", f"{task}: attempt {one.attempt} was acknowledged as "
                                 f"{one.outcome}, and the task is {ending.state} "
                                 f"{ending.result[:60]}")
+
+
+def _parent_failed(history: History, task: str) -> bool:
+    ending = history.endings.get(history.parents.get(task, ""))
+    return ending is not None and ending.state in ("failed", "cancelled")
+
+
+def _check_chains(history: History, executions: dict[str, list[Execution]],
+                  verdict: Verdict) -> None:
+    """A job runs after the one it depends on; a chain is taken whole or not at all."""
+    for task, parent in history.parents.items():
+        verdict.counts["after another"] += bool(executions.get(task))
+        first, before = history.endings.get(task), history.endings.get(parent)
+        if first and before and (first.state in _ENDED) != (before.state in _ENDED):
+            verdict.add("unexpected", f"{task} is {first.state}, and {parent}, of the same "
+                                      f"batch, {before.state}")
+        ends_ms = [one.end_ms for one in executions.get(parent, ()) if one.outcome == "done"]
+        for one in executions.get(task, ()):
+            if not any(ms <= one.begin_ms for ms in ends_ms):
+                verdict.add("unexpected", f"{task} ran before {parent} had succeeded")
 
 
 def _agrees(one: Execution, state: str, result: str) -> bool:

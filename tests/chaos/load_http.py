@@ -57,7 +57,7 @@ class Load:
     def _submit(self) -> None:
         self._submitted += 1
         ref = f"h{self._submitted}"
-        self._note("S", ref, "-", "-", "chaos")
+        self._note("S", ref, "-", "-", "chaos", "-")
         status, answer = self._ask("/api/v1/tasks", {
             "queue": "chaos", "kind": self._random.choice(_KINDS), "payload": {"ref": ref},
         }, ref)

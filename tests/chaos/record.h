@@ -5,7 +5,7 @@
 // lines and at most one that is cut short. Any thread.
 //
 //  kind  words                                   written by
-//  S     ref task tenant queue                   the load, before it submits
+//  S     ref task tenant queue parent            the load, before it submits
 //  A     ref task                                ... when SUBMITTED came
 //  R     ref code                                ... when it was refused, or nobody knows
 //  C     task                                    ... before it cancels

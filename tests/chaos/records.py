@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Iterator
 
 # Words behind kind and time.
-_WORDS = {"S": 4, "A": 2, "R": 2, "C": 1, "K": 1, "B": 5, "E": 5, "D": 3, "U": 6, "F": 6,
+_WORDS = {"S": 5, "A": 2, "R": 2, "C": 1, "K": 1, "B": 5, "E": 5, "D": 3, "U": 6, "F": 6,
           "L": 2}
 
 
@@ -69,6 +69,7 @@ class Execution:
     ref: str
     outcome: str = ""  # "": its process died before
     nonce: int = 0
+    end_ms: int = 0
     acknowledged: bool = False
 
 
@@ -94,6 +95,7 @@ class History:
     """Everything that was noted."""
 
     submits: dict[str, Submit] = field(default_factory=dict)  # by ref
+    parents: dict[str, str] = field(default_factory=dict)     # what a task runs after
     cancels: set[str] = field(default_factory=set)            # tasks asked to cancel
     cancelled_ms: dict[str, int] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
@@ -105,8 +107,11 @@ class History:
     def add(self, writer: str, line: Line) -> None:
         getattr(self, f"_add_{line.kind}")(writer, line.ms, *line.words)
 
-    def _add_S(self, _: str, ms: int, ref: str, task: str, tenant: str, queue: str) -> None:
+    def _add_S(self, _: str, ms: int, ref: str, task: str, tenant: str, queue: str,
+               parent: str) -> None:
         self.submits[ref] = Submit(ref, task, tenant, queue)
+        if parent != "-":
+            self.parents[task] = parent
 
     def _add_A(self, _: str, ms: int, ref: str, task: str) -> None:
         self.submits[ref].task = task
@@ -130,7 +135,7 @@ class History:
     def _add_E(self, _: str, ms: int, pid: str, task: str, attempt: str, outcome: str,
                nonce: str) -> None:
         one = self._running[int(pid), task, int(attempt)]
-        one.outcome, one.nonce = outcome, int(nonce)
+        one.outcome, one.nonce, one.end_ms = outcome, int(nonce), ms
 
     def _add_D(self, _: str, ms: int, pid: str, task: str, attempt: str) -> None:
         one = self._running.get((int(pid), task, int(attempt)))

@@ -9,7 +9,7 @@ from records import History, parse
 
 _TASK = "task_1"
 _GOOD = """
-S 1000 l1 task_1 ten_1 omni.training
+S 1000 l1 task_1 ten_1 omni.training -
 A 1010 l1 task_1
 B 1020 77 task_1 ten_1 1 l1
 E 1030 77 task_1 1 done 5555
@@ -66,7 +66,7 @@ class AuditTest(unittest.TestCase):
 
     def test_a_cancel_that_nobody_asked_for_is_unexpected(self) -> None:
         self.assertIn("unexpected", _found("""
-S 1000 l1 task_1 ten_1 omni.training
+S 1000 l1 task_1 ten_1 omni.training -
 A 1010 l1 task_1
 F 9000 task_1 cancelled 0 0 - -"""))
 
@@ -105,6 +105,21 @@ F 9000 task_1 cancelled 0 0 - -"""))
                       event + event.replace("U 1050 1 1", "U 1051 1 2"),
                       event + event.replace("U 1050 1 1 task_1/1", "U 1051 1 2 task_1/2")):
             self.assertIn("events", _found(_GOOD.replace(event, other)), other)
+
+    def test_a_chain_is_taken_whole_and_runs_in_order(self) -> None:
+        child = ("S 1000 l2 task_2 ten_1 omni.training task_1\nB {} 77 task_2 ten_1 1 l2\n"
+                 "E 1100 77 task_2 1 failed 6666\nF 9000 task_2 failed 1 0 invalid_request -\n"
+                 "U 1101 1 2 task_2/1/chaos chaos 6666 l2\n")
+        self.assertEqual(_found(_GOOD + child.format(1_031)), set())
+        self.assertIn("unexpected", _found(_GOOD + child.format(1_025)))
+        half = "S 1000 l2 task_2 ten_1 omni.training task_1\nF 9000 task_2 not_found 0 0 - -\n"
+        self.assertIn("unexpected", _found(_GOOD + half))
+        cancelled = half.replace("not_found", "cancelled")
+        self.assertIn("unexpected", _found(_GOOD + cancelled))
+        failed = (_GOOD.replace("1 done", "1 failed").replace(
+            'succeeded 1 0 - {"nonce":5555}', "failed 1 0 invalid_request -")).replace(
+            "task_1 succeeded", "task_1 failed")
+        self.assertEqual(_found(failed + cancelled), set())
 
     def test_a_line_that_was_cut_short_is_no_line(self) -> None:
         for text in ("", "B", "B 12", "B 1020 77 task_1", "B 1020 77 task_1 ten_1 1 ", "Z 1 2"):
