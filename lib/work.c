@@ -14,8 +14,14 @@ struct work *
 work_create(void)
 {
     struct work *self = calloc(1, sizeof(*self));
-    if (self)
-        pthread_mutex_init(&self->lock, NULL);
+    if (!self)
+        return NULL;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->parent_told, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&self->lock, NULL);
     return self;
 }
 
@@ -26,6 +32,7 @@ work_destroy(struct work **self_p)
     *self_p = NULL;
     if (!self)
         return;
+    pthread_cond_destroy(&self->parent_told);
     pthread_mutex_destroy(&self->lock);
     om_buf_finish(&self->header);
     om_buf_finish(&self->payload);

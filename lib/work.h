@@ -53,6 +53,11 @@ struct work {
     bool chunks_refused;
     int chunk_fd;
 
+    // What the handler asks of a task that the job depends on; under `lock`.
+    struct work_parent *parent;
+    pthread_cond_t parent_told;
+    bool waits_allowed; // it runs in a slot: the control thread goes on meanwhile
+
     struct work *prev, *next;                 // of all, in the order they came
     struct work *waiting_prev, *waiting_next; // of those WORK_WAITING
     UT_hash_handle hh;                        // of the jobs, by their token
@@ -82,6 +87,11 @@ void work_refuse_chunks(struct work *self);
 
 // Forget what waits, for another piece of work.
 void work_drop_chunks(struct work *self);
+
+// Send PARENT, if the handler waits for what was not asked yet; take an answer. False: it
+// is no answer to this piece of work.
+void work_send_parent(struct work *self, struct om_link *link);
+bool work_parent_answer(struct work *self, const struct om_frame *frame);
 
 // A handler begins: its limits count from now.
 void work_start(struct work *self, int64_t now_ms);

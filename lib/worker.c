@@ -148,6 +148,7 @@ worker_take(struct om_worker *self, const struct om_frame *frame, size_t queue)
         return NULL;
     }
     work->chunk_fd = self->chunk_fd;
+    work->waits_allowed = self->conf.slots > 0;
     DL_APPEND(self->works, work);
     DL_APPEND2(self->waiting, work, waiting_prev, waiting_next);
     self->credits[queue].waiting++;
@@ -300,10 +301,13 @@ send_chunks(struct om_worker *self)
     ssize_t ignored = read(self->chunk_fd, &told, sizeof(told));
     (void)ignored;
     struct work *work;
-    DL_FOREACH (self->works, work)
-        if (work->state == WORK_RUNNING && !work->stale &&
-            !work_send_chunks(work, self->link))
+    DL_FOREACH (self->works, work) {
+        if (work->state != WORK_RUNNING || work->stale)
+            continue;
+        work_send_parent(work, self->link);
+        if (!work_send_chunks(work, self->link))
             return; // when the session opens, or with the outcome
+    }
 }
 
 // Take no more work; late in the drain ask what still runs to stop.

@@ -57,6 +57,18 @@ void om_job_progress(struct om_job *job, double share, const char *detail_json);
 // result is not.
 bool om_job_chunk(struct om_job *job, const char *content_type, struct om_str bytes);
 
+// The result of a task that this job depends on, a task id of job->msg->depends_on; its
+// strings live in the job's arena. The handler waits for up to 10 s.
+//   OM_ENOTFOUND     the job does not depend on it, or its result is kept no more
+//   OM_EUNSUPPORTED  this is no job, or the worker has no slots
+//   OM_ECANCELLED, OM_ETIMEOUT
+struct om_parent {
+    enum task_state state; // STATE_SUCCEEDED, or with run_anyway another end
+    struct om_str content_type, result;
+};
+OM_MUST_CHECK enum om_rc om_job_parent(struct om_job *job, const char *task,
+                                       struct om_parent *out);
+
 // Meter something; committed with the outcome. At most 16 a job.
 void om_job_usage(struct om_job *job, const char *meter, int64_t quantity,
                   const char *subject);

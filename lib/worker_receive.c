@@ -106,10 +106,24 @@ on_beat_ack(struct om_worker *self, const struct wire_msg *msg)
 }
 
 // The only message this worker gives an id to is a chunk, the id of its task.
-static void
-on_error(struct om_worker *self, const struct wire_msg *msg)
+// The answer to a handler's question. False: it is none.
+static bool
+on_parent(struct om_worker *self, const struct om_frame *frame)
 {
     struct work *work;
+    DL_FOREACH (self->works, work)
+        if (work->state == WORK_RUNNING && work_parent_answer(work, frame))
+            return true;
+    return false;
+}
+
+static void
+on_error(struct om_worker *self, const struct om_frame *frame)
+{
+    const struct wire_msg *msg = frame->msg;
+    struct work *work;
+    if (on_parent(self, frame))
+        return;
     if (!WIRE_HAS(msg, id) || om_rc_find(msg->code) != OM_ETOOBIG)
         return;
     DL_FOREACH (self->works, work)
@@ -141,8 +155,11 @@ worker_on_frame(struct om_worker *self, const struct om_frame *frame)
     case WIRE_STALE:
         on_stale(self, msg->token);
         break;
+    case WIRE_PARENT_IS:
+        on_parent(self, frame);
+        break;
     case WIRE_ERROR:
-        on_error(self, msg);
+        on_error(self, frame);
         break;
     case WIRE_DRAIN:
         om_worker_stop(self);

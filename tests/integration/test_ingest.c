@@ -52,7 +52,7 @@ struct ask {
     const char *method, *path, *key;
     const char *body;
     size_t body_size; // 0: strlen
-    const char *type;
+    const char *type, *idem_key;
     curl_mime *form;
 };
 
@@ -74,6 +74,8 @@ perform(CURL *curl, const struct ask *ask)
         headers = add_header(headers, "Authorization: Bearer ", ask->key);
     if (ask->type)
         headers = add_header(headers, "Content-Type: ", ask->type);
+    if (ask->idem_key)
+        headers = add_header(headers, "Idempotency-Key: ", ask->idem_key);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)DEADLINE_MS);
@@ -422,6 +424,57 @@ Test(ingest, takes_a_job_shows_it_waits_for_it_and_cancels_it)
     cr_expect_str_eq(text_of("status"), "cancelled");
     snprintf(path, sizeof(path), "/api/v1/tasks/%s/cancel", task);
     cr_expect_eq(post(path, NULL), 409);
+}
+
+Test(ingest, replays_a_request_of_the_same_key_and_refuses_another_of_it)
+{
+    static const struct {
+        const char *path, *body, *other;
+    } cases[] = {
+        { "/api/v1/tasks", "{\"queue\":\"mine\",\"kind\":\"k\",\"priority\":1}",
+          "{\"queue\":\"mine\",\"kind\":\"k\",\"priority\":2}" },
+        { "/api/v1/tasks/batch",
+          "{\"jobs\":[{\"queue\":\"mine\",\"kind\":\"k\"},{\"queue\":\"mine\",\"kind\":"
+          "\"k\"}]}",
+          "{\"jobs\":[{\"queue\":\"mine\",\"kind\":\"k\"}]}" },
+        { "/api/v1/workflows",
+          "{\"chain\":[{\"queue\":\"mine\",\"kind\":\"k\"},{\"queue\":\"mine\",\"kind\":"
+          "\"l\"}]}",
+          "{\"chain\":[{\"queue\":\"mine\",\"kind\":\"l\"},{\"queue\":\"mine\",\"kind\":"
+          "\"k\"}]}" },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        struct ask request = { .method = "POST",
+                               .path = cases[i].path,
+                               .key = here.admin,
+                               .body = cases[i].body,
+                               .idem_key = "order 17" };
+        cr_expect_eq(ask(request), 202, "%s", cases[i].path);
+        cr_expect_null(strcasestr(here.fields, "idempotent-replayed"));
+        char *first = strndup(here.text.data, here.text.size);
+        cr_expect_eq(ask(request), 202, "%s", cases[i].path);
+        cr_expect(strcasestr(here.fields, "idempotent-replayed: true"), "%s",
+                  here.fields);
+        cr_expect(om_str_eq(om_buf_str(&here.text), om_str(first)), "%s is not %.*s",
+                  first, (int)here.text.size, here.text.data);
+        free(first);
+        request.body = cases[i].other;
+        cr_expect_eq(ask(request), 422, "%s", cases[i].path);
+        cr_expect_str_eq(error_of("code"), "id_reused");
+        cr_expect_str_eq(error_of("type"), "idempotency_error");
+    }
+    cr_expect_eq(get("/api/v1/tasks"), 200);
+    cr_expect_eq(json_array_size(json_object_get(here.body, "data")), 1 + 2 + 2);
+    char text[257];
+    memset(text, 'k', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    struct ask long_key = { .method = "POST",
+                            .path = "/api/v1/tasks",
+                            .key = here.admin,
+                            .body = cases[0].body,
+                            .idem_key = text };
+    cr_expect_eq(ask(long_key), 400);
+    cr_expect_str_eq(error_of("param"), "Idempotency-Key");
 }
 
 static void

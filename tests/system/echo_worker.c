@@ -1,5 +1,6 @@
 // echo_worker ENDPOINT KEY QUEUE - a tenant's own worker: it answers a job with the job's
-// payload, or fails when the kind is "fail".
+// payload, with the results of all it depends on when the kind is "parents", or fails
+// when the kind is "fail".
 #include <signal.h>
 #include <stdio.h>
 
@@ -14,10 +15,34 @@ stop(int signal)
     om_worker_stop(worker);
 }
 
+// {"parents":[...]}
+static void
+put_parents(struct om_job *job)
+{
+    struct rec_iter iter = rec_iter(job->msg->depends_on);
+    const char *comma = "{\"parents\":[";
+    for (struct om_str id; rec_next_str(&iter, &id); comma = ",") {
+        struct om_parent parent;
+        enum om_rc rc = om_job_parent(job, om_arena_strdup(job->arena, id), &parent);
+        if (rc != OM_OK) {
+            om_job_fail(job, rc, NULL, "a parent cannot be had");
+            return;
+        }
+        om_buf_put(&job->result, comma, strlen(comma));
+        om_buf_put(&job->result, parent.result.data, parent.result.size);
+    }
+    om_buf_put(&job->result, "]}", 2);
+}
+
 static void
 handle(void *context, struct om_job *job)
 {
     (void)context;
+    if (om_str_eq(job->msg->kind, OM_LIT("parents"))) {
+        put_parents(job);
+        job->result_type = "application/json";
+        return;
+    }
     if (om_str_eq(job->msg->kind, OM_LIT("fail"))) {
         om_job_fail(job, OM_EINVAL, "payload", "asked to fail");
         return;
@@ -38,6 +63,7 @@ main(int argc, char **argv)
                       .role = ROLE_TENANT },
             .queues = (const char *const[]){ argv[3] },
             .queue_count = 1,
+            .slots = 2,
             .drain_ms = 1000,
             .handle = handle,
         };

@@ -6,6 +6,7 @@ one that was stopped in the middle of a message holds up nobody. The handler's e
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from typing import Any
@@ -100,6 +101,10 @@ class HandlerEnd(_End):
                 for message in self._unpacker:
                     return message
                 self._feed(0)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something has come, or the time is over."""
+        select.select([self._sock], [], [], timeout_s)
 
     def poll(self) -> list[Any]:
         """What has come, without waiting; raises Closed."""

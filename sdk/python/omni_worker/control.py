@@ -32,6 +32,7 @@ _LATE_GRACE_S = 1.0  # for a handler past its hard limit
 _HARD_GRACE_S = 5.0  # the hard limit is the broker's word, unless it is silent so long
 _BEAT_BYTES = 12000  # of one BEAT's list, below the header's limit
 _WAIT_MAX_S = 60.0
+_PARENT_ID = "parent/"  # begins the id of a question about a parent
 
 
 @dataclass
@@ -166,6 +167,7 @@ class Control:
             credit.limit = credit.received = 0
         for work in self._works.values():
             work.sent_s = 0.0
+            self._ask_parent(work)
             work.send_chunks(self._link)
         self._beat_s = 0.0
 
@@ -193,11 +195,38 @@ class Control:
                     del self._works[work.number]
         elif kind == Type.STALE:
             self._on_stale(self._find(fields["token"]))
+        elif kind == Type.PARENT_IS:
+            self._on_parent(fields, payload)
         elif kind == Type.ERROR:
             self._on_error(fields)
         elif kind == Type.DRAIN:
             self._drain_once()
         # CREDIT_OK, and what newer brokers say, needs nothing.
+
+    def _ask_parent(self, work: Work) -> None:
+        """Ask for what the handler waits for; again when a session opens."""
+        if work.asked is not None and work.state is State.RUNNING:
+            self._link.send(Type.PARENT, id=_PARENT_ID + work.fields.get("task", ""),
+                            token=work.token, task=work.asked)
+
+    def _on_parent(self, fields: dict[str, Any], payload: bytes) -> bool:
+        """Give the answer to the handler that asked; False if it is none."""
+        if not fields.get("id", "").startswith(_PARENT_ID):
+            return False
+        task = fields["id"][len(_PARENT_ID):]
+        for work in self._works.values():
+            if work.is_call or work.fields.get("task") != task or work.asked is None:
+                continue
+            if fields["type"] == Type.PARENT_IS and fields["task"] != work.asked:
+                continue
+            state = wire.STATES.get(fields.get("info", {}).get("state"), "unknown")
+            answer = [fields.get("code"), fields.get("text", ""), state,
+                      fields.get("ctype"), payload]
+            for slot in self._slots:
+                if slot.busy == work.number and slot.channel is not None:
+                    slot.channel.send(["parent", work.number, work.asked, *answer])
+            work.asked = None
+        return True
 
     def _on_work(self, fields: dict[str, Any], payload: bytes) -> None:
         credit = self._credits.get(fields["queue"])
@@ -228,8 +257,9 @@ class Control:
             del self._works[work.number]
 
     def _on_error(self, fields: dict[str, Any]) -> None:
-        """The only message given an id is a chunk: the id of its task."""
-        if fields["code"] != "too_large":
+        """Messages given an id are questions about parents, and chunks: the id of their
+        task."""
+        if self._on_parent(fields, b"") or fields["code"] != "too_large":
             return
         for work in self._jobs():
             if work.fields.get("task") and work.fields["task"] == fields.get("id"):
@@ -280,6 +310,9 @@ class Control:
             return
         if message[0] == "progress":
             work.progress, work.detail, work.progress_new = message[2], message[3], True
+        elif message[0] == "parent":
+            work.asked = message[2]
+            self._ask_parent(work)
         elif message[0] == "chunk":
             work.add_chunk(message[2], message[3])
             work.send_chunks(self._link)

@@ -6,44 +6,23 @@ The same loop runs as a child process's main function or as a thread.
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import signal
 import socket
 from typing import Any, Callable, Mapping
 
-import msgpack
-
 from . import wire
 from .channel import Closed, HandlerEnd
 from .errors import Cancelled, Fail, SoftTimeout
-from .job import Job, encode
+from .job import Job, decode, encode
 
 Handler = Callable[[Job, Any], Any]
 Handlers = Mapping[tuple[str, str], Handler]
 
 log = logging.getLogger("omni_worker")
 
-_JSON = "application/json"
-_MSGPACK = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
 _PR_SET_PDEATHSIG = 1
-
-
-def read_payload(content_type: str | None, payload: bytes) -> Any:
-    """A JSON or msgpack payload as its value, a text as str, any other as its bytes.
-    Raises Fail for one that is not what its content type says."""
-    kind = (content_type or "").split(";")[0].strip().lower()
-    try:
-        if kind == _JSON:
-            return json.loads(payload) if payload else None
-        if kind in _MSGPACK:
-            return msgpack.unpackb(payload, raw=False) if payload else None
-        if kind == "text/plain":
-            return payload.decode()
-    except Exception as error:
-        raise Fail("malformed", f"the payload is not {kind}: {error}") from None
-    return payload
 
 
 def write_result(value: Any) -> tuple[str | None, bytes]:
@@ -75,7 +54,7 @@ def run_job(job: Job, handler: Handler | None) -> tuple[dict[str, Any], bytes]:
     try:
         if handler is None:
             raise Fail("unsupported", f"this worker has no task {job.kind!r}")
-        value = handler(job, read_payload(job.content_type, job.payload))
+        value = handler(job, decode(job.content_type, job.payload))
         content_type, data = write_result(value)
         outcome: dict[str, Any] = {"how": "done", "ctype": content_type}
     except Cancelled as error:

@@ -7,9 +7,14 @@ import threading
 import time
 from typing import Any, Mapping
 
+import msgpack
+
 from . import wire
 from .channel import Closed, HandlerEnd
-from .errors import Cancelled, SoftTimeout
+from .errors import Cancelled, Fail, SoftTimeout
+
+_JSON = "application/json"
+_MSGPACK = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
 
 
 class Result:
@@ -35,6 +40,47 @@ def encode(value: Any) -> tuple[str | None, bytes]:
     return "application/json", json.dumps(value, allow_nan=False).encode()
 
 
+_PARENT_S = 10.0  # to wait for a parent's result
+_POLL_S = 0.1  # another thread may have taken the answer off the channel
+
+
+class Parent:
+    """A task that a job depends on.
+
+    id            its id
+    state         ``"succeeded"``, or with run_anyway another end
+    content_type  of the result, or None
+    result        its bytes
+    """
+
+    def __init__(self, task: str, state: str, content_type: str | None,
+                 result: bytes) -> None:
+        self.id = task
+        self.state = state
+        self.content_type = content_type
+        self.result = result
+
+    def value(self) -> Any:
+        """The result as a payload of its content type is read. Raises Fail."""
+        return decode(self.content_type, self.result)
+
+
+def decode(content_type: str | None, data: bytes) -> Any:
+    """JSON or msgpack as its value, a text as str, any other as its bytes. Raises Fail for
+    what is not of its content type."""
+    kind = (content_type or "").split(";")[0].strip().lower()
+    try:
+        if kind == _JSON:
+            return json.loads(data) if data else None
+        if kind in _MSGPACK:
+            return msgpack.unpackb(data, raw=False) if data else None
+        if kind == "text/plain":
+            return data.decode()
+    except Exception as error:
+        raise Fail("malformed", f"the payload is not {kind}: {error}") from None
+    return data
+
+
 class Job:
     """One attempt at a job, or one call. Its methods may be called from any thread of the
     handler, until the handler returns.
@@ -46,6 +92,7 @@ class Job:
     content_type  of the payload, or None
     payload       its bytes as they came
     traceparent   W3C trace context to go on with, or None; and tracestate
+    depends_on    ids of the tasks it waited for; parent() gives their results
     grant         token to read and write this job's files with, or None
     """
 
@@ -61,11 +108,13 @@ class Job:
         self.traceparent: str | None = fields.get("traceparent")
         self.tracestate: str | None = fields.get("tracestate")
         self.grant: str | None = fields.get("grant")
+        self.depends_on: list[str] = list(fields.get("depends_on", ()))
         self._number = number
         self._channel = channel
         self._lock = threading.Lock()
         self._usage: list[dict[str, Any]] = []
         self._told = False
+        self._parents: dict[str, list[Any]] = {}
         started_s = time.monotonic()
         self._soft_s = _end(started_s, fields.get("soft_ms"))
         limits = (fields.get("hard_ms"), fields.get("ttl_ms"))
@@ -106,6 +155,30 @@ class Job:
                 raise ValueError(f"a job has at most {wire.USAGE_MAX} usage items")
             self._usage.append(item)
 
+    def parent(self, task: str) -> Parent:
+        """A task that this job depends on, with its result. Raises Fail if the job does
+        not depend on it, or its result is kept no more, and Retry-able Fail when no answer
+        comes; Cancelled if the job is cancelled meanwhile."""
+        if task not in self.depends_on:
+            raise Fail("not_found", f"the job does not depend on {task}")
+        self._parents.pop(task, None)
+        self._channel.send(["parent", self._number, task])
+        end_s = time.monotonic() + _PARENT_S
+        while task not in self._parents:
+            if self._told_to_stop():
+                raise Cancelled
+            if time.monotonic() >= end_s:
+                raise Fail("timeout", "no answer about a parent came", retryable=True)
+            self._channel.wait(_POLL_S)
+        code, text, state, content_type, data = self._parents[task]
+        if code:
+            raise Fail(code, text, retryable=code != "not_found")
+        return Parent(task, state, content_type, data)
+
+    def parents(self) -> list[Parent]:
+        """All tasks that this job depends on, in the order it names them; see parent()."""
+        return [self.parent(task) for task in self.depends_on]
+
     def cancelled(self) -> bool:
         """Should the handler stop? True when the job was cancelled, its soft limit is over
         or the worker is leaving. A handler that runs longer than a second asks often, and
@@ -133,8 +206,11 @@ class Job:
                 messages = self._channel.poll()
             except Closed:  # the control loop is gone, and with it whoever would answer
                 messages = [["cancel", self._number]]
-            self._told = any(message[:2] == ["cancel", self._number]
-                             for message in messages)
+            for message in messages:
+                if message[:2] == ["cancel", self._number]:
+                    self._told = True
+                elif message[:2] == ["parent", self._number]:
+                    self._parents[message[2]] = message[3:]
         return self._told
 
 

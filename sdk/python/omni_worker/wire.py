@@ -97,6 +97,8 @@ FIELDS: Mapping[str, tuple[str, type]] = {
     "code": ("code", str),
     "text": ("text", str),
     "param": ("par", str),
+    "depends_on": ("dep", list),
+    "info": ("info", dict),
     "caps": ("caps", int),
 }
 
@@ -111,7 +113,12 @@ _REQUIRED: Mapping[int, tuple[str, ...]] = {
     Type.CANCEL_JOB: ("token",),
     Type.STALE: ("token",),
     Type.ERROR: ("code",),
+    Type.PARENT_IS: ("id", "task", "info"),
 }
+
+
+# What a task record calls the end of a task, by number.
+STATES: Mapping[int, str] = {8: "succeeded", 9: "failed", 10: "cancelled", 11: "expired"}
 
 
 class WireError(ValueError):

@@ -1,6 +1,7 @@
 import json
 import logging
 import socket
+import threading
 import unittest
 
 import msgpack
@@ -8,7 +9,8 @@ import msgpack
 import support  # noqa: F401
 from omni_worker import Cancelled, Fail, Job, Result, Retry, SoftTimeout, wire
 from omni_worker.channel import Closed, ControlEnd, HandlerEnd
-from omni_worker.handle import read_payload, run_job, write_result
+from omni_worker.handle import run_job, write_result
+from omni_worker.job import decode
 
 
 class WithJob(unittest.TestCase):
@@ -20,6 +22,48 @@ class WithJob(unittest.TestCase):
 
     def job(self, payload=b"", **fields):
         return Job(7, {"queue": "q", "kind": "k", **fields}, payload, self.handler)
+
+
+class Parents(WithJob):
+    def test_a_parents_result_comes_with_its_state_and_value(self):
+        job = self.job(depends_on=["task_a", "task_b"])
+        asked = threading.Thread(target=self.answer_all)
+        asked.start()
+        parents = job.parents()
+        asked.join()
+        self.assertEqual([parent.id for parent in parents], ["task_a", "task_b"])
+        self.assertEqual([parent.value() for parent in parents], [{"n": 1}, {"n": 1}])
+        self.assertEqual(parents[0].state, "succeeded")
+
+    def answer_all(self):
+        answered = 0
+        while answered < 2:
+            for message in self.control.receive():
+                self.assertEqual(message[:2], ["parent", 7])
+                self.control.send(["parent", 7, message[2], None, "", "succeeded",
+                                   "application/json", b'{"n": 1}'])
+                answered += 1
+
+    def test_only_parents_may_be_asked_for(self):
+        with self.assertRaises(Fail) as raised:
+            self.job(depends_on=["task_a"]).parent("task_b")
+        self.assertEqual(raised.exception.code, "not_found")
+
+    def test_a_refusal_fails_the_job(self):
+        job = self.job(depends_on=["task_a"])
+        answer = threading.Timer(0.05, self.control.send, [
+            ["parent", 7, "task_a", "not_found", "it is gone", "unknown", None, b""]])
+        answer.start()
+        with self.assertRaises(Fail) as raised:
+            job.parent("task_a")
+        answer.join()
+        self.assertFalse(raised.exception.retryable)
+
+    def test_a_cancel_ends_the_wait(self):
+        job = self.job(depends_on=["task_a"])
+        self.control.send(["cancel", 7])
+        with self.assertRaises(Cancelled):
+            job.parent("task_a")
 
 
 class Steering(WithJob):
@@ -129,14 +173,14 @@ class Payloads(unittest.TestCase):
         ]
         for content_type, data, wanted in table:
             with self.subTest(content_type):
-                self.assertEqual(read_payload(content_type, data), wanted)
+                self.assertEqual(decode(content_type, data), wanted)
 
     def test_a_payload_that_is_not_what_it_says_fails(self):
         for content_type, data in (("application/json", b"{"), ("text/plain", b"\xff"),
                                    ("application/msgpack", b"\xc1"),
                                    ("application/json", b"[" * 100000)):
             with self.subTest(content_type), self.assertRaises(Fail) as raised:
-                read_payload(content_type, data)
+                decode(content_type, data)
             self.assertEqual(raised.exception.code, "malformed")
 
     def test_results_have_a_content_type(self):
@@ -164,7 +208,7 @@ class Payloads(unittest.TestCase):
     def test_json_written_can_be_read(self):
         value = {"predictions": [1.5, 2], "é": None}
         content_type, data = write_result(value)
-        self.assertEqual(read_payload(content_type, data), value)
+        self.assertEqual(decode(content_type, data), value)
         self.assertEqual(json.loads(data), value)
 
 

@@ -7,7 +7,7 @@ import support
 from omni_worker import wire
 from wire_reference import Reference
 
-_KINDS = {"integer": int, "string": str, "binary": bytes, "boolean": bool}
+_KINDS = {"integer": int, "string": str, "binary": bytes, "boolean": bool, "map": dict}
 
 
 class Tables(unittest.TestCase):
