@@ -65,6 +65,8 @@
     X(SET_SETTING,                                                                       \
       "INSERT OR REPLACE INTO setting (tenant, scope, name, weight, concurrency, rate,"  \
       " rate_ms, paused, purge_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")        \
+    X(DROP_SETTING,                                                                      \
+      "DELETE FROM setting WHERE tenant = ?1 AND scope = ?2 AND name = ?3")              \
     X(ADD_START,                                                                         \
       "INSERT INTO start (tenant, scope, name, at_ms, count, until_ms)"                  \
       " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                \

@@ -162,10 +162,14 @@ sqlite_write_cursor(struct sqlite_store *self, const struct change_cursor *curso
 int
 sqlite_write_setting(struct sqlite_store *self, const struct change_setting *set)
 {
-    sqlite3_stmt *stmt = self->writes[WRITER_SET_SETTING];
+    bool any = set->weight || set->concurrency || set->rate || set->paused ||
+               set->purge_seq;
+    sqlite3_stmt *stmt = self->writes[any ? WRITER_SET_SETTING : WRITER_DROP_SETTING];
     sqlite_bind_uuid(stmt, 1, &set->tenant);
     sqlite3_bind_int64(stmt, 2, set->scope);
     sqlite_bind_str(stmt, 3, set->name.data ? set->name : OM_LIT(""));
+    if (!any)
+        return sqlite_run(stmt);
     sqlite3_bind_int64(stmt, 4, set->weight);
     sqlite3_bind_int64(stmt, 5, set->concurrency);
     sqlite3_bind_int64(stmt, 6, set->rate);
