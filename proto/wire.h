@@ -104,14 +104,14 @@ enum {
     F(M, I64, lost,       REQUIRED, 0, 9e15, NULL, "attempts whose worker was lost since then") \
     F(M, I64, workers,    REQUIRED, 0, 9e15, NULL, "sessions that take from it")          \
     F(M, I64, credit,     REQUIRED, 0, 9e15, NULL, "jobs they would take now")            \
-    F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "a wire_setting record")
+    F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "what is set: a wire_setting record")
 
 // What stands on a tenant, or on one of its limit keys.
 #define WIRE_LIMIT_FIELDS(F, M)                                                           \
     F(M, STR, limit_key,  OPTIONAL, 1, 128, NULL, "the key; absent: the whole tenant")    \
     F(M, I64, running,    REQUIRED, 0, 9e15, NULL, "its jobs at workers")                 \
     F(M, I64, started,    REQUIRED, 0, 9e15, NULL, "starts in the last rate_ms, if there is a rate") \
-    F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "a wire_setting record")
+    F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "what is set: a wire_setting record")
 
 // A worker as WORKERS shows it.
 #define WIRE_WORKER_FIELDS(F, M)                                                          \

@@ -107,7 +107,7 @@ const struct route routes[] = {
       .flags = ROUTE_MUTATES | ROUTE_PRIVILEGED | ROUTE_BODY,
       .request = &tenant_settings_rec, .reply = &limit_item_rec,
       .on_request = admin_tenant_set, .body_max = SMALL, .action = "tenants.limit",
-      .doc = "Set a tenant's weight and limits, or those of its part of a queue"),
+      .doc = "Set a tenant's weight and limits; with queue those of its part, and show that"),
 
     // schedules
     R(POST, "/api/v1/schedules", SCHEDULES_WRITE, OP_schedule_create, 201,
