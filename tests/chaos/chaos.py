@@ -2,7 +2,7 @@
 """Real processes under load, hurt again and again under a seed, and audited.
 
 usage: chaos.py BUILD_DIR [--seed N] [--rounds 200] [--rate 100] [--stop-max 15]
-                [--no-disk] [--keep]
+                [--keep]
 
 Prints a line for each kind of fault and a verdict. Exit status 1 on any violation; the
 folder with all logs is then kept.
@@ -30,6 +30,7 @@ _PATIENCE_S = 60.0  # how long a run waits for it all the same
 _DRAIN_S = 120
 _CALM_MAX_S = 1.0
 _SHOWN_MAX = 20
+_TOLD_EACH = 20  # rounds
 _COMPLAINTS = (b"Sanitizer", b"runtime error:", b"Assertion", b"Traceback")
 
 
@@ -143,7 +144,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--rate", type=int, default=100, help="jobs a second")
     parser.add_argument("--stop-max", type=float, default=15, help="seconds")
-    parser.add_argument("--no-disk", action="store_true", help="no faults of the disk")
     parser.add_argument("--keep", action="store_true", help="keep the folder of logs")
     return parser.parse_args()
 
@@ -164,18 +164,20 @@ def _print_verdict(run: Run, verdict: Verdict, seed: int) -> bool:
 
 def main() -> int:
     options = _options()
-    disk = not options.no_disk
-    if disk and not fiu_is_there():
-        print("libfiu is not installed: no faults of the disk")
-        disk = False
+    disk = fiu_is_there()
+    if not disk:
+        print("libfiu (Debian: fiu-utils) is not installed: no faults of the disk")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="omni-chaos-", dir="/var/tmp"))
     cluster = Cluster(options.build.resolve(), folder, options.seed, options.rate, disk)
     run = Run(cluster, options.seed)
     held = False
     try:
         run.start()
-        for together in faults.plan(options.seed, options.rounds, options.stop_max, disk):
+        plan = faults.plan(options.seed, options.rounds, options.stop_max, disk)
+        for number, together in enumerate(plan, 1):
             run.hurt(together)
+            if number % _TOLD_EACH == 0:
+                print(f"{number} of {options.rounds} rounds", file=sys.stderr)
         held = _print_verdict(run, run.finish(), options.seed)
     finally:
         cluster.kill()

@@ -112,6 +112,13 @@ def fiu_is_there() -> bool:
         path.exists() for path in _FIU_LIBRARIES)
 
 
+def _sanitizer(program: pathlib.Path) -> list[pathlib.Path]:
+    """The runtime of the sanitizer it is built with, which wants to be loaded first."""
+    said = subprocess.run(["ldd", str(program)], check=True, stdout=subprocess.PIPE).stdout
+    return [pathlib.Path(line.split()[2]) for line in said.decode().split("\n")
+            if "libasan" in line]
+
+
 class Cluster:
     """A broker with identity and an edge, workers, a subscriber and two loads."""
 
@@ -137,7 +144,8 @@ class Cluster:
         if inject:
             broker = self.programs["broker"]
             broker.injectable = True
-            broker.environment["LD_PRELOAD"] = ":".join(map(str, _FIU_LIBRARIES))
+            libraries = _sanitizer(self._bin / "omni-broker") + _FIU_LIBRARIES
+            broker.environment["LD_PRELOAD"] = ":".join(map(str, libraries))
             broker.environment["FIU_CTRL_FIFO"] = str(folder / "fiu")
         for name in ("worker-1", "worker-2"):
             self._add_worker(name, "8", "inference", "omni.inference", "omni.training")
