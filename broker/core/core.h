@@ -124,6 +124,10 @@ struct core_send {
     struct payload *payload; // NULL: none
 };
 
+// Put what is to be sent together by connection: those of a connection stay in their
+// order. What is sent in one go wakes a connection's other end once.
+void core_group_sends(struct core *self);
+
 // The next message to send; false when there is none. Borrowed until the next call.
 bool core_next_send(struct core *self, struct core_send *out);
 

@@ -89,6 +89,22 @@ out_about(struct core *self, const struct asker *asker, enum wire_type type,
     return out_encode(self, asker->conn, type, &msg, NULL);
 }
 
+static int
+compare_conns(const struct out *a, const struct out *b)
+{
+    return a->conn < b->conn ? -1 : a->conn > b->conn;
+}
+
+void
+core_group_sends(struct core *self)
+{
+    acks_flush(self);
+    LL_SORT(self->sends, compare_conns); // a merge sort, which is stable
+    self->sends_end = &self->sends;
+    while (*self->sends_end)
+        self->sends_end = &(*self->sends_end)->next;
+}
+
 bool
 core_next_send(struct core *self, struct core_send *out)
 {

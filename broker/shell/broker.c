@@ -228,6 +228,7 @@ static void
 send_all(struct broker *self)
 {
     struct core_send send;
+    core_group_sends(self->core);
     while (core_next_send(self->core, &send))
         if (sockets_send(self->sockets, &send) != OM_OK)
             core_suspect(self->core, now(), send.conn);

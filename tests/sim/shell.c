@@ -38,6 +38,7 @@ static void
 deliver_sends(struct sim *self)
 {
     struct core_send send;
+    core_group_sends(self->core);
     while (core_next_send(self->core, &send)) {
         struct wire_msg msg;
         int actor = (int)(send.conn % SIM_ACTORS_MAX);

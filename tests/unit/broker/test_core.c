@@ -80,3 +80,31 @@ Test(core, passes_a_call_to_a_worker_and_its_reply_back)
     cr_expect(om_str_eq(payload_bytes(bench.sent.payload), OM_LIT("answer")));
     bench_finish(&bench);
 }
+
+Test(core, groups_what_it_sends_by_connection_and_keeps_the_order_in_each)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    static const core_conn conns[] = { BENCH_WORKER, BENCH_CLIENT, BENCH_WORKER,
+                                       BENCH_CLIENT, BENCH_CLIENT };
+    for (size_t i = 0; i < OM_COUNT(conns); i++) {
+        char id[8] = { (char)('0' + i) };
+        struct wire_msg ping = { 0 };
+        WIRE_SET(&ping, id, om_str(id));
+        bench_send(&bench, conns[i], &bench_local, WIRE_PING, &ping, NULL);
+    }
+    core_group_sends(bench.core);
+    static const char wanted[] = "13402";
+    for (size_t i = 0; i < OM_COUNT(conns); i++) {
+        core_conn conn = i < 3 ? BENCH_CLIENT : BENCH_WORKER;
+        cr_expect_eq(*bench_expect(&bench, conn, WIRE_PONG)->id.data, wanted[i]);
+    }
+    core_group_sends(bench.core); // nothing
+    bench_expect_nothing(&bench);
+    struct wire_msg ping = { 0 };
+    bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_PING, &ping, NULL);
+    bench_expect(&bench, BENCH_CLIENT, WIRE_PONG); // it goes on behind the last
+    bench_finish(&bench);
+}
