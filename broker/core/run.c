@@ -325,7 +325,11 @@ void
 run_destroy_all(struct core *self)
 {
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
-        for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++)
-            payload_unref(&run_at(self, i, (uint8_t)shard)->payload);
+        for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++) {
+            struct run *run = run_at(self, i, (uint8_t)shard);
+            timer_stop(&self->mono, &run->backoff);
+            timer_stop(&self->mono, &run->lease.timer);
+            payload_unref(&run->payload);
+        }
     free(self->runs);
 }
