@@ -15,23 +15,59 @@ is_open(const struct model_job *job)
     return job->known && !state_info(job->state)->ended;
 }
 
+static void place(struct model *self, struct model_job *job);
+
+// Note of a job's parents what has ended.
 static void
-end(struct model_job *job, enum task_state state, const char *code)
+look_at_parents(const struct model *self, struct model_job *job)
 {
-    job->state = state;
-    job->code = code ? code : job->code;
-    job->held = false;
+    for (int i = 0; i < job->spec.parent_count; i++) {
+        const struct model_job *parent = &self->jobs[job->spec.parents[i]];
+        if (job->passed[i] || is_open(parent))
+            continue;
+        job->passed[i] = true;
+        job->parent_failed = job->parent_failed || parent->state != STATE_SUCCEEDED;
+    }
 }
 
-// It waits: for its time, or for a worker.
+static bool
+must_wait(const struct model_job *job)
+{
+    for (int i = 0; !job->reopened && i < job->spec.parent_count; i++)
+        if (!job->passed[i])
+            return true;
+    return false;
+}
+
+static void
+end(struct model *self, struct model_job *job, enum task_state state, const char *code)
+{
+    job->state = state;
+    job->code = code ? code : "";
+    job->held = false;
+    for (int i = 0; i < MODEL_JOBS; i++) {
+        struct model_job *child = &self->jobs[i];
+        if (!child->known || child->state != STATE_BLOCKED)
+            continue;
+        look_at_parents(self, child);
+        place(self, child);
+    }
+}
+
+// It waits: for others, for its time, or for a worker.
 static void
 place(struct model *self, struct model_job *job)
 {
+    bool given_up = job->parent_failed && !job->spec.run_anyway && !job->reopened;
     job->held = false;
     if (job->cancel) {
-        end(job, STATE_CANCELLED, NULL);
+        end(self, job, STATE_CANCELLED, NULL);
     } else if (job->attempts == 0 && job->expires_ms && job->expires_ms <= self->now_ms) {
-        end(job, STATE_EXPIRED, "expired");
+        end(self, job, STATE_EXPIRED, "expired");
+    } else if (given_up) {
+        end(self, job, STATE_CANCELLED, "parent_failed");
+    } else if (must_wait(job)) {
+        job->state = STATE_BLOCKED;
     } else if (job->due_ms > self->now_ms) {
         job->state = STATE_SCHEDULED;
     } else {
@@ -54,9 +90,9 @@ fail(struct model *self, struct model_job *job, const struct model_word *word,
      const char *code)
 {
     if (job->cancel)
-        end(job, STATE_CANCELLED, NULL);
+        end(self, job, STATE_CANCELLED, NULL);
     else if (!word->retryable || job->attempts - job->lost >= job->spec.max_attempts)
-        end(job, STATE_FAILED, code);
+        end(self, job, STATE_FAILED, code);
     else
         retry_later(self, job, word->retry_ms < 0 ? BACKOFF_MS : word->retry_ms, code);
 }
@@ -74,11 +110,11 @@ static void
 lose(struct model *self, struct model_job *job)
 {
     if (job->cancel)
-        end(job, STATE_CANCELLED, NULL);
+        end(self, job, STATE_CANCELLED, NULL);
     else if (!job->claimed)
         release(self, job);
     else if (++job->lost >= LOST_MAX)
-        end(job, STATE_FAILED, "worker_lost");
+        end(self, job, STATE_FAILED, "worker_lost");
     else
         retry_later(self, job, BACKOFF_MS, "worker_lost");
 }
@@ -116,11 +152,16 @@ model_submit(struct model *self, int number, const struct model_spec *spec, int 
         return "REJECT queue_full";
     if (job->known)
         return job->content == content ? "SUBMITTED duplicate" : "REJECT id_reused";
+    for (int i = 0; i < spec->parent_count; i++)
+        if (!self->jobs[spec->parents[i]].known)
+            return "REJECT invalid_request";
     *job = (struct model_job){ .known = true,
+                               .number = ++self->last_number,
                                .spec = *spec,
                                .content = content,
                                .due_ms = spec->due_ms,
                                .expires_ms = spec->expires_ms };
+    look_at_parents(self, job);
     place(self, job);
     return "SUBMITTED";
 }
@@ -138,7 +179,7 @@ model_cancel(struct model *self, int number)
     if (job->held)
         job->state = STATE_CANCELLING;
     else
-        end(job, STATE_CANCELLED, NULL);
+        end(self, job, STATE_CANCELLED, NULL);
     return "CANCEL_ACK";
 }
 
@@ -183,7 +224,7 @@ model_say(struct model *self, int number, int lease, const struct model_word *wo
     } else if (word->type == WIRE_RELEASE) {
         release(self, job);
     } else if (word->type == WIRE_DONE) {
-        end(job, STATE_SUCCEEDED, NULL);
+        end(self, job, STATE_SUCCEEDED, NULL);
     } else if (word->type == WIRE_FAIL) {
         fail(self, job, word, "internal_error");
     } else if (word->type == WIRE_CANCELLED) {
@@ -216,6 +257,29 @@ model_worker_died(struct model *self, int worker)
             lose(self, &self->jobs[i]);
 }
 
+// A job that never started waits for its parents as they are now: one that was opened
+// again is waited for again.
+static void
+wait_anew(struct model *self, struct model_job *job)
+{
+    if (!is_open(job) || job->held || job->attempts > 0 || job->lost > 0 ||
+        job->reopened || job->spec.parent_count == 0)
+        return;
+    memset(job->passed, 0, sizeof(job->passed));
+    job->parent_failed = false;
+    look_at_parents(self, job);
+    place(self, job);
+}
+
+static void
+hold_anew(struct model *self, struct model_job *job)
+{
+    job->state = job->state == STATE_LEASED ? STATE_RUNNING : job->state;
+    claim(self, job);
+    limit_time(self, job);
+    job->claimed = job->started = false;
+}
+
 void
 model_restarted(struct model *self)
 {
@@ -224,14 +288,11 @@ model_restarted(struct model *self)
         struct model_job *job = &self->jobs[i];
         for (int k = 0; k < job->lease_count; k++)
             job->leases[k].finished = false; // forgotten
+        wait_anew(self, job);
         if (job->state == STATE_READY)
             job->ready_step = self->step; // which came first is not promised any more
-        if (!job->held)
-            continue;
-        job->state = job->state == STATE_LEASED ? STATE_RUNNING : job->state;
-        claim(self, job);
-        limit_time(self, job);
-        job->claimed = job->started = false;
+        if (job->held)
+            hold_anew(self, job);
     }
 }
 
@@ -261,63 +322,37 @@ model_advance(struct model *self, int64_t now_ms)
     }
 }
 
-static bool
-is_ready(const struct model_job *job, int queue)
+void
+model_hold(struct model *self, struct model_job *job, int worker)
 {
-    return job->known && job->state == STATE_READY && job->spec.queue == queue;
-}
-
-const char *
-model_give(struct model *self, int number, int worker)
-{
-    struct model_job *job = &self->jobs[number];
-    if (!is_ready(job, job->spec.queue))
-        return "a job was given that is not ready";
     job->state = STATE_LEASED;
     job->attempts++;
-    job->given_step = self->step;
-    job->given_ready_step = job->ready_step;
     job->held = true;
     job->started = false;
     job->leases[job->lease_count++] = (struct model_lease){ .worker = worker };
     claim(self, job);
     limit_time(self, job);
-    return NULL;
 }
 
-// Was `waiting` passed over when `given` was given?
-static const char *
-is_passed_over(const struct model_job *waiting, const struct model_job *given)
+static bool
+is_purged(const struct model_job *job, int tenant, int queue)
 {
-    if (!given->given_step || !is_ready(waiting, given->spec.queue) ||
-        waiting->ready_step > given->given_step ||
-        waiting->spec.priority > given->spec.priority)
-        return NULL;
-    if (waiting->spec.priority < given->spec.priority)
-        return "a job was given while a more urgent one waits";
-    if (waiting->spec.tenant == given->spec.tenant &&
-        waiting->ready_step < given->given_ready_step)
-        return "a job was given while an older one of its tenant waits";
-    return NULL;
+    return is_open(job) && !job->held && job->attempts == 0 && !job->reopened &&
+           job->spec.tenant == tenant && job->spec.queue == queue;
 }
 
-const char *
-model_check_order(struct model *self)
+void
+model_purge(struct model *self, int tenant, int queue)
 {
-    const char *complaint = NULL;
+    self->step++;
+    // All of them at once, then those that wait for them.
+    bool purged[MODEL_JOBS];
+    for (int i = 0; i < MODEL_JOBS; i++) {
+        purged[i] = is_purged(&self->jobs[i], tenant, queue);
+        if (purged[i])
+            self->jobs[i].state = STATE_CANCELLED;
+    }
     for (int i = 0; i < MODEL_JOBS; i++)
-        for (int k = 0; k < MODEL_JOBS && !complaint; k++)
-            complaint = is_passed_over(&self->jobs[k], &self->jobs[i]);
-    for (int i = 0; i < MODEL_JOBS; i++)
-        self->jobs[i].given_step = 0;
-    return complaint;
-}
-
-bool
-model_has_work(const struct model *self, int queue)
-{
-    for (int i = 0; i < MODEL_JOBS; i++)
-        if (is_ready(&self->jobs[i], queue))
-            return true;
-    return false;
+        if (purged[i])
+            end(self, &self->jobs[i], STATE_CANCELLED, NULL);
 }

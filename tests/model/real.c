@@ -5,7 +5,7 @@
 #include "judge.h"
 #include "shell.h"
 
-enum { BEAT_MS = 2000, RESTS_MAX = 10000 };
+enum { RESTS_MAX = 10000 };
 
 static const struct core_peer local = { TRUST_LOCAL, ROLE_NONE };
 
@@ -118,6 +118,22 @@ to_client(struct real *self, const struct wire_msg *msg)
              self->info.code.data ? self->info.code.data : "");
 }
 
+static void
+note_list(struct real *self, struct om_str payload)
+{
+    struct wire_task info;
+    struct om_uuid id;
+    struct om_str bytes;
+    struct rec_iter iter = rec_iter(payload);
+    self->listed_count = 0;
+    while (self->listed_count < MODEL_JOBS &&
+           rec_next_rec(&iter, &wire_task_rec, &info, &bytes))
+        if (om_typeid_decode(OM_ID_TASK, info.task, &id) == OM_OK)
+            self->listed[self->listed_count++] = find_job(self, &id);
+    if (iter.left > 0)
+        sim_fail(&self->sim, "a list has more jobs than there are");
+}
+
 static bool
 deliver_sends(struct real *self)
 {
@@ -136,6 +152,8 @@ deliver_sends(struct real *self)
             to_worker(self, worker, &msg);
         else if (send.conn == self->client)
             to_client(self, &msg);
+        if (msg.type == WIRE_TASKS)
+            note_list(self, payload_bytes(send.payload));
     }
     return any;
 }
@@ -185,9 +203,9 @@ come_to_rest(struct real *self)
     sim_fail(&self->sim, "the broker does not come to rest");
 }
 
-static void
-give(struct real *self, core_conn conn, enum wire_type type, const struct wire_msg *msg,
-     struct om_str bytes)
+void
+real_give(struct real *self, core_conn conn, enum wire_type type,
+          const struct wire_msg *msg, struct om_str bytes)
 {
     struct om_buf header = { 0 };
     struct payload *payload = bytes.data ? payload_copy(bytes) : NULL;
@@ -223,8 +241,8 @@ pack_held(const struct real *self, int worker, struct om_buf *out)
     om_buf_finish(&items);
 }
 
-static void
-hello(struct real *self, int number)
+void
+real_hello(struct real *self, int number)
 {
     struct real_worker *worker = &self->workers[number];
     char node[16];
@@ -241,12 +259,12 @@ hello(struct real *self, int number)
     memset(worker->limit, 0, sizeof(worker->limit));
     memset(worker->sent, 0, sizeof(worker->sent));
     self->on_beat(self->context, number);
-    give(self, worker->conn, WIRE_HELLO, &msg, (struct om_str){ 0 });
+    real_give(self, worker->conn, WIRE_HELLO, &msg, (struct om_str){ 0 });
     om_buf_finish(&held);
 }
 
-static void
-client_hello(struct real *self)
+void
+real_client_hello(struct real *self)
 {
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, role, OM_LIT("ingest"));
@@ -254,7 +272,7 @@ client_hello(struct real *self)
     WIRE_SET(&msg, incarnation, 1);
     self->client = ++self->last_conn;
     self->client_heard_ms = self->sim.mono_ms;
-    give(self, self->client, WIRE_HELLO, &msg, (struct om_str){ 0 });
+    real_give(self, self->client, WIRE_HELLO, &msg, (struct om_str){ 0 });
 }
 
 static void
@@ -268,10 +286,10 @@ beat(struct real *self, int number)
     worker->heard_ms = self->sim.mono_ms;
     if (worker->welcome)
         self->on_beat(self->context, number);
-    give(self, worker->conn, WIRE_BEAT, &msg, (struct om_str){ 0 });
+    real_give(self, worker->conn, WIRE_BEAT, &msg, (struct om_str){ 0 });
     om_buf_finish(&held);
     if (!worker->welcome)
-        hello(self, number); // it was told so
+        real_hello(self, number); // it was told so
 }
 
 // ---- life
@@ -281,10 +299,10 @@ real_start(struct real *self)
 {
     shell_load(&self->sim);
     come_to_rest(self);
-    client_hello(self);
+    real_client_hello(self);
     for (int i = 0; i < MODEL_WORKERS; i++)
         if (!real_is_frozen(self, i))
-            hello(self, i);
+            real_hello(self, i);
 }
 
 void
@@ -325,113 +343,7 @@ real_destroy(struct real *self)
     disk_destroy(&self->sim.disk);
 }
 
-// ---- clients and workers
-
-// Say something in the worker's session; a new one if the broker does not know it.
-static void
-from_worker(struct real *self, int number, enum wire_type type,
-            const struct wire_msg *msg, struct om_str payload)
-{
-    struct real_worker *worker = &self->workers[number];
-    if (!worker->welcome)
-        hello(self, number);
-    worker->heard_ms = self->sim.mono_ms;
-    give(self, worker->conn, type, msg, payload);
-    if (worker->welcome)
-        return;
-    hello(self, number); // it was told RESET
-    give(self, worker->conn, type, msg, payload);
-}
-
-void
-real_ask(struct real *self, enum wire_type type, int job, const struct model_spec *spec,
-         int content)
-{
-    char id[32];
-    uint8_t hash[32] = { (uint8_t)(content + 1) };
-    struct wire_msg msg = { 0 };
-    if (om_uuid_is_zero(&self->ids[job]))
-        self->ids[job] =
-            om_uuid_make(sim_now(&self->sim).wall_ms + job, (uint8_t[10]){ (uint8_t)job },
-                         om_uuid_shard(&self->sim.tenants[spec->tenant]));
-    snprintf(id, sizeof(id), "%lld", (long long)++self->last_id);
-    WIRE_SET(&msg, id, om_str(id));
-    WIRE_SET(&msg, tenant, sim_tenant_text(&self->sim, spec->tenant));
-    WIRE_SET(&msg, task, sim_task_text(&self->ids[job]));
-    if (self->sim.mono_ms - self->client_heard_ms > BEAT_MS)
-        client_hello(self);
-    self->answer[0] = '\0';
-    if (type != WIRE_SUBMIT) {
-        give(self, self->client, type, &msg, (struct om_str){ 0 });
-        return;
-    }
-    int64_t wall_ms = sim_now(&self->sim).wall_ms - self->sim.mono_ms;
-    WIRE_SET(&msg, queue, om_str(model_queues[spec->queue].name));
-    WIRE_SET(&msg, kind, OM_LIT("model"));
-    WIRE_SET(&msg, hash, ((struct om_str){ (const char *)hash, sizeof(hash) }));
-    WIRE_SET(&msg, priority, spec->priority);
-    WIRE_SET(&msg, max_attempts, spec->max_attempts);
-    WIRE_SET(&msg, hard_ms, spec->hard_ms);
-    if (spec->due_ms)
-        WIRE_SET(&msg, due_ms, wall_ms + spec->due_ms);
-    if (spec->expires_ms)
-        WIRE_SET(&msg, expires_ms, wall_ms + spec->expires_ms);
-    give(self, self->client, WIRE_SUBMIT, &msg, OM_LIT("what the worker shall do"));
-}
-
-// The disk judges each result: it says whose it is, and its usage comes with it.
-static struct om_str
-result_of(struct om_str token, struct job_result *result, struct om_buf *usage)
-{
-    struct wire_usage item = { 0 };
-    memset(result, 0, sizeof(*result));
-    result->quantity = 1;
-    if (wire_token_decode(token, &result->token) != OM_OK)
-        abort();
-    REC_SET(&item, wire_usage, meter, OM_LIT("compute_ms"));
-    REC_SET(&item, wire_usage, quantity, result->quantity);
-    om_pack_array(usage, 1);
-    rec_encode(&wire_usage_rec, &item, usage);
-    return (struct om_str){ (const char *)result, sizeof(*result) };
-}
-
-void
-real_say(struct real *self, int job, int number, const struct model_word *word)
-{
-    struct real_lease *lease = &self->leases[job][number];
-    struct job_result result;
-    struct om_buf usage = { 0 };
-    struct om_str payload = { 0 };
-    struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, token, ((struct om_str){ lease->token, WIRE_TOKEN_BYTES }));
-    if (word->type == WIRE_DONE) {
-        payload = result_of(msg.token, &result, &usage);
-        WIRE_SET(&msg, usage, om_buf_str(&usage));
-    } else if (word->type == WIRE_FAIL) {
-        WIRE_SET(&msg, code, OM_LIT("internal_error"));
-        WIRE_SET(&msg, retryable, word->retryable);
-        if (word->retry_ms >= 0)
-            WIRE_SET(&msg, retry_ms, word->retry_ms);
-    }
-    if (word->type == WIRE_RELEASE)
-        lease->held = false;
-    self->answer[0] = '\0';
-    from_worker(self, lease->worker, word->type, &msg, payload);
-    om_buf_finish(&usage);
-}
-
-void
-real_credit(struct real *self, int number, int queue, int64_t more)
-{
-    struct real_worker *worker = &self->workers[number];
-    struct wire_msg msg = { 0 };
-    if (!worker->welcome)
-        hello(self, number); // after which its credit is none
-    WIRE_SET(&msg, queue, om_str(model_queues[queue].name));
-    WIRE_SET(&msg, limit, worker->sent[queue] + more);
-    from_worker(self, number, WIRE_CREDIT, &msg, (struct om_str){ 0 });
-    worker->limit[queue] = msg.limit; // in the session it has now
-}
+// ---- workers
 
 void
 real_worker_dies(struct real *self, int worker)
@@ -442,7 +354,7 @@ real_worker_dies(struct real *self, int worker)
                 self->leases[job][i].held = false;
     self->workers[worker].incarnation++;
     self->workers[worker].frozen_until_ms = 0;
-    hello(self, worker);
+    real_hello(self, worker);
 }
 
 void
@@ -479,7 +391,7 @@ next_word_ms(const struct real *self)
     int64_t next_ms = INT64_MAX;
     for (int i = 0; i < MODEL_WORKERS; i++) {
         const struct real_worker *worker = &self->workers[i];
-        int64_t ms = worker->heard_ms + BEAT_MS;
+        int64_t ms = worker->heard_ms + REAL_BEAT_MS;
         if (real_is_frozen(self, i) || ms < worker->frozen_until_ms)
             ms = worker->frozen_until_ms;
         next_ms = ms < next_ms ? ms : next_ms;
@@ -506,7 +418,7 @@ real_advance(struct real *self, int64_t to_ms)
         pass_to(self, next_ms);
         for (int i = 0; i < MODEL_WORKERS; i++)
             if (!real_is_frozen(self, i) &&
-                self->workers[i].heard_ms + BEAT_MS <= self->sim.mono_ms)
+                self->workers[i].heard_ms + REAL_BEAT_MS <= self->sim.mono_ms)
                 beat(self, i);
     }
     pass_to(self, to_ms);

@@ -4,6 +4,8 @@
 #include "model.h"
 #include "sim.h"
 
+enum { REAL_BEAT_MS = 2000 };
+
 // A lease as its worker knows it.
 struct real_lease {
     char token[WIRE_TOKEN_BYTES];
@@ -34,6 +36,9 @@ struct real {
     struct wire_task info; // of GET; without its strings but `code`
     char code[64];
 
+    int listed[MODEL_JOBS]; // by LIST
+    size_t listed_count;
+
     // Told of what the broker does by itself.
     void *context;
     void (*on_job)(void *context, int job, int worker);
@@ -47,6 +52,13 @@ void real_destroy(struct real *self);
 // Say something of a job as a client does: SUBMIT, CANCEL, RETRY or GET.
 void real_ask(struct real *self, enum wire_type type, int job,
               const struct model_spec *spec, int content);
+
+// Set, pause, resume or purge: `limit` is a place of the model's.
+void real_queue(struct real *self, const char *action, int tenant, int limit,
+                int64_t concurrency);
+
+// LIST the tenant's jobs: `listed` says which.
+void real_list(struct real *self, int tenant, const char *status);
 
 // Say something of a lease as its worker does.
 void real_say(struct real *self, int job, int lease, const struct model_word *word);
@@ -70,3 +82,13 @@ void real_advance(struct real *self, int64_t to_ms);
 // The broker goes, when what it promised to write soon is written; another one comes.
 void real_stop(struct real *self);
 void real_start(struct real *self);
+
+// ---- between the files
+
+// A message arrives; then the core comes to rest.
+void real_give(struct real *self, core_conn conn, enum wire_type type,
+               const struct wire_msg *msg, struct om_str bytes);
+
+// Sessions of a worker and of the client.
+void real_hello(struct real *self, int worker);
+void real_client_hello(struct real *self);

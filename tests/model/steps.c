@@ -40,7 +40,20 @@ draw_spec(uint64_t *state)
         spec.expires_ms = begin_ms + draw(state, 60000);
     if (draw(state, 4) == 0)
         spec.hard_ms = 1 + draw(state, 20000);
+    if (draw(state, 3) == 0)
+        spec.key = (int)draw(state, MODEL_KEYS);
+    spec.run_anyway = draw(state, 3) == 0;
     return spec;
+}
+
+// Some jobs wait for earlier ones of their tenant.
+static void
+draw_parents(uint64_t *state, struct model_spec *specs, int job)
+{
+    struct model_spec *spec = &specs[job];
+    for (int i = 0; i < job && spec->parent_count < MODEL_PARENTS; i++)
+        if (specs[i].tenant == spec->tenant && draw(state, 12) == 0)
+            spec->parents[spec->parent_count++] = i;
 }
 
 static struct step
@@ -70,8 +83,10 @@ steps_make(struct steps *self, uint64_t seed)
     int64_t shares = 0;
     for (int i = 0; i < STEP_COUNT; i++)
         shares += step_infos[i].share;
-    for (int i = 0; i < MODEL_JOBS; i++)
+    for (int i = 0; i < MODEL_JOBS; i++) {
         self->specs[i] = draw_spec(&state);
+        draw_parents(&state, self->specs, i);
+    }
     int jobs = 2 + (int)draw(&state, MODEL_JOBS - 1);
     for (size_t i = 0; i < self->count; i++)
         self->list[i] = draw_step(&state, shares, jobs);
@@ -157,6 +172,48 @@ restart(struct run *self)
 }
 
 static void
+set(struct run *self, const struct step *step)
+{
+    static const char *const actions[STEP_COUNT] = {
+        [STEP_set] = "set",
+        [STEP_pause] = "pause",
+        [STEP_resume] = "resume",
+        [STEP_purge] = "purge",
+    };
+    int tenant = step->worker % MODEL_TENANTS;
+    int limit = model_limit_of_queue(step->queue);
+    int64_t concurrency = step->value / 10 % 4;
+    if (step->kind == STEP_set) {
+        limit = (int)(step->value % MODEL_LIMITS);
+        limit += limit == model_limit_of_key(0); // which is none
+        model_limit(&self->model, tenant, limit, concurrency);
+    } else if (step->kind == STEP_purge) {
+        model_purge(&self->model, tenant, step->queue);
+    } else {
+        model_pause(&self->model, tenant, step->queue, step->kind == STEP_pause);
+    }
+    real_queue(&self->real, actions[step->kind], tenant, limit, concurrency);
+    expect(self, "QUEUES");
+    if (step->kind == STEP_purge) // which ends a moment later
+        real_advance(&self->real, self->real.sim.mono_ms + 2);
+}
+
+static void
+list(struct run *self, const struct step *step)
+{
+    int want[MODEL_JOBS], tenant = step->worker % MODEL_TENANTS;
+    int64_t state = step->value % STATE_COUNT;
+    const char *status = state ? state_info(state)->public_name : NULL;
+    size_t count = model_list(&self->model, tenant, status, want);
+    real_list(&self->real, tenant, status);
+    expect(self, "TASKS");
+    if (self->real.listed_count != count ||
+        memcmp(self->real.listed, want, count * sizeof(want[0])) != 0)
+        sim_fail(&self->real.sim, "%zu jobs of status %s are listed, not %zu",
+                 self->real.listed_count, status ? status : "any", count);
+}
+
+static void
 do_step(struct run *self, const struct step *step)
 {
     static const enum wire_type words[STEP_COUNT] = {
@@ -192,6 +249,15 @@ do_step(struct run *self, const struct step *step)
     case STEP_restart:
         restart(self);
         break;
+    case STEP_set:
+    case STEP_pause:
+    case STEP_resume:
+    case STEP_purge:
+        set(self, step);
+        break;
+    case STEP_list:
+        list(self, step);
+        break;
     default:
         say(self, words[step->kind], step);
         break;
@@ -210,10 +276,8 @@ compare_job(struct run *self, int number)
     if (!job->known || real->sim.failure[0])
         return;
     const struct wire_task *info = &real->info;
-    const char *code = job->state == STATE_RETRY_WAIT || job->state == STATE_FAILED ||
-                               job->state == STATE_EXPIRED
-                           ? job->code
-                           : "";
+    bool shown = job->state == STATE_RETRY_WAIT || job->state >= STATE_FAILED;
+    const char *code = shown ? job->code : "";
     int64_t wall_ms = sim_now(&real->sim).wall_ms - real->sim.mono_ms;
     bool waits = job->state == STATE_SCHEDULED || job->state == STATE_RETRY_WAIT;
     if (info->state != (int64_t)job->state)
@@ -311,19 +375,27 @@ steps_shrink(struct steps *self)
     }
 }
 
+static void
+print_submit(const struct step *step, const struct model_spec *spec)
+{
+    printf(" job %d: tenant %d, %s, priority %d, %lld attempts, due %lld, expires %lld, "
+           "hard %lld ms, key %d%s",
+           step->job, spec->tenant, model_queues[spec->queue].name, spec->priority,
+           (long long)spec->max_attempts, (long long)spec->due_ms,
+           (long long)spec->expires_ms, (long long)spec->hard_ms, spec->key,
+           spec->run_anyway ? ", anyway" : "");
+    for (int i = 0; i < spec->parent_count; i++)
+        printf("%s %d", i ? "" : ", after", spec->parents[i]);
+}
+
 void
 steps_print(const struct steps *self)
 {
     for (size_t i = 0; i < self->count; i++) {
         const struct step *step = &self->list[i];
-        const struct model_spec *spec = &self->specs[step->job];
         printf("  %2zu %s", i + 1, step_infos[step->kind].name);
         if (step->kind == STEP_submit)
-            printf(" job %d: tenant %d, %s, priority %d, %lld attempts, due %lld, "
-                   "expires %lld, hard %lld ms",
-                   step->job, spec->tenant, model_queues[spec->queue].name,
-                   spec->priority, (long long)spec->max_attempts, (long long)spec->due_ms,
-                   (long long)spec->expires_ms, (long long)spec->hard_ms);
+            print_submit(step, &self->specs[step->job]);
         else if (step->kind < STEP_pass && step->kind != STEP_credit)
             printf(" job %d (%lld%s)", step->job, (long long)step->value,
                    step->flag ? ", older" : "");
@@ -331,7 +403,8 @@ steps_print(const struct steps *self)
             printf(" worker %d: %lld of %s", step->worker, (long long)step->value % 4,
                    model_queues[step->queue].name);
         else if (step->kind != STEP_restart)
-            printf(" worker %d, %lld%s", step->worker, (long long)step->value,
+            printf(" worker or tenant %d, %s, %lld%s", step->worker,
+                   model_queues[step->queue].name, (long long)step->value,
                    step->flag ? " long" : "");
         putchar('\n');
     }

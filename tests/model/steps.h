@@ -15,7 +15,12 @@
     X(pass, 6)                                                                           \
     X(freeze, 1)                                                                         \
     X(die, 1)                                                                            \
-    X(restart, 1)
+    X(restart, 1)                                                                        \
+    X(set, 2)                                                                            \
+    X(pause, 1)                                                                          \
+    X(resume, 2)                                                                         \
+    X(purge, 1)                                                                          \
+    X(list, 2)
 
 enum step_kind {
 #define STEP_ENUM(name, share) STEP_##name,

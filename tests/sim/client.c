@@ -162,11 +162,12 @@ want_batch_answered(struct actor *self, int members, struct om_str payload)
                   item.duplicate ? "duplicate" : "");
         if (want->phase != SUBMITTING)
             continue;
+        bool conflict = om_rc_find(item.code) == OM_ECONFLICT;
         if (!REC_HAS(&item, wire_batch_item, code))
             on_taken(want, item.task);
-        else if (om_rc_find(item.code) != OM_ECONFLICT || !client->batches[batch].atomic)
+        else if (!conflict || !client->batches[batch].atomic)
             want_refused(self, want, item.code);
-        else if (hopeless)
+        if (hopeless && want->phase == SUBMITTING)
             want->phase = FINISHED;
     }
 }
