@@ -42,10 +42,16 @@ struct disk_shard {
     size_t count, capacity;
 };
 
+// A job that was sent under a rate.
+struct disk_send {
+    int64_t at_ms; // mono clock
+    bool late;     // long after it was decided on
+};
+
 struct disk_setting {
     struct change_setting row;
-    int64_t since_ms; // wall clock: when it was committed
-    int64_t *sends;   // of jobs since then, mono clock; if it has a rate
+    int64_t since_ms;        // wall clock: when it was committed
+    struct disk_send *sends; // since then, if it has a rate
     size_t send_count, send_capacity;
 };
 

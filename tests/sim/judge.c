@@ -61,6 +61,7 @@ judge_started(struct judge *self)
     self->waits_for_stale = -1;
     memset(self->welcome, 0, sizeof(self->welcome));
     watches_started(self->watches);
+    judge_restart(self->sim->disk);
 }
 
 static bool

@@ -1,5 +1,7 @@
 #include "judge_limit.h"
 
+enum { SENT_MS = 1000 }; // a job is sent so soon after it was decided on, or is late
+
 static bool
 applies(const struct change_setting *setting, const struct disk_task *task)
 {
@@ -46,19 +48,32 @@ judge_start(struct disk *disk, const struct disk_task *task, int64_t at_ms)
 
 // Of any n + 1 starts the last is more than the window behind the first.
 static void
-note_send(struct disk *disk, struct disk_setting *setting)
+note_send(struct disk *disk, struct disk_setting *setting, bool late)
 {
     const struct change_setting *row = &setting->row;
     int64_t now_ms = disk->sim->mono_ms;
     setting->sends = disk_grow(setting->sends, setting->send_count,
                                &setting->send_capacity, sizeof(*setting->sends));
-    setting->sends[setting->send_count++] = now_ms;
+    setting->sends[setting->send_count++] = (struct disk_send){ now_ms, late };
     if (setting->send_count <= (size_t)row->rate)
         return;
-    int64_t first_ms = setting->sends[setting->send_count - 1 - (size_t)row->rate];
+    int64_t first_ms = setting->sends[setting->send_count - 1 - (size_t)row->rate].at_ms;
     if (now_ms - first_ms <= row->rate_ms)
         sim_fail(disk->sim, "more than %lld jobs were started in %lld ms",
                  (long long)row->rate, (long long)row->rate_ms);
+}
+
+void
+judge_restart(struct disk *disk)
+{
+    for (size_t i = 0; i < disk->setting_count; i++) {
+        struct disk_setting *setting = &disk->settings[i];
+        size_t kept = 0;
+        for (size_t k = 0; k < setting->send_count; k++)
+            if (!setting->sends[k].late)
+                setting->sends[kept++] = setting->sends[k];
+        setting->send_count = kept;
+    }
 }
 
 void
@@ -73,6 +88,7 @@ judge_send(struct disk *disk, const struct disk_task *task)
             sim_fail(disk->sim,
                      "a job under a rate was sent before its lease was durable");
         else if (task->row.started_ms > setting->since_ms)
-            note_send(disk, setting);
+            note_send(disk, setting,
+                      sim_now(disk->sim).wall_ms - task->row.started_ms > SENT_MS);
     }
 }

@@ -9,3 +9,7 @@ void judge_start(struct disk *disk, const struct disk_task *task, int64_t at_ms)
 
 // The task's job is sent.
 void judge_send(struct disk *disk, const struct disk_task *task);
+
+// A broker starts. It knows when a job was decided on, and that it was sent soon after;
+// of one that was sent late it may know nothing, if the one before died in that moment.
+void judge_restart(struct disk *disk);
