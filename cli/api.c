@@ -194,6 +194,14 @@ perform(struct api *self, struct api_reply *reply, const char *path)
     return EXIT_DONE;
 }
 
+void
+api_set_field(struct api *self, const char *name, const char *value)
+{
+    char field[320];
+    snprintf(field, sizeof(field), "%s: %s", name, value);
+    self->fields = curl_slist_append(self->fields, field);
+}
+
 int
 api_call(struct api *self, struct api_reply *reply, const char *method, json_t *body,
          const char *path, ...)

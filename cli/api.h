@@ -22,6 +22,9 @@ struct api *api_open(const struct args *args);
 struct api *api_open_at(const char *url, const char *key);
 void api_close(struct api **self_p);
 
+// Send a field in the head of all requests from now on.
+void api_set_field(struct api *self, const char *name, const char *value);
+
 // Send a request; `body` may be NULL and is taken. `path` is formatted; values in it come
 // from api_escape() or are numbers. Returns EXIT_DONE, EXIT_REFUSED or EXIT_UNREACHABLE.
 OM_MUST_CHECK int api_call(struct api *self, struct api_reply *reply, const char *method,

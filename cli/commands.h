@@ -22,8 +22,11 @@ int cmd_key_create(const struct args *args);
 int cmd_file_upload(const struct args *args);
 int cmd_schedule_create(const struct args *args);
 
-// jobs.c
+// submit.c
 int cmd_submit(const struct args *args);
+int cmd_workflow(const struct args *args);
+
+// jobs.c
 int cmd_task_wait(const struct args *args);
 int cmd_train(const struct args *args);
 int cmd_predict(const struct args *args);
@@ -39,6 +42,15 @@ int cmd_limit_tenant(const struct args *args);
 // Print an answer as --json wants it, free it, close, and return `status`.
 int finish_object(const struct args *args, struct api **api, struct api_reply *reply,
                   int status);
+
+// The same for the answer to a submit, whose `field` is the task's id: with --wait, wait
+// for the task and print that.
+int finish_submit(const struct args *args, struct api **api, struct api_reply *reply,
+                  int status, const char *field);
+
+// Wait for a task, print it, close. An ended task that did not complete is a failure.
+int finish_task(const struct args *args, struct api **api, const char *id,
+                int64_t timeout_s);
 
 // JSON from a word of the command line: itself, @FILE, or - for standard input. NULL
 // after a message.

@@ -85,9 +85,7 @@ read_series(const char *text)
 
 // ---- tasks
 
-// Wait for a task that was just made or named, print it, close. An ended task that did
-// not complete is a failure.
-static int
+int
 finish_task(const struct args *args, struct api **api, const char *id, int64_t timeout_s)
 {
     struct api_reply reply = { 0 };
@@ -107,16 +105,15 @@ finish_task(const struct args *args, struct api **api, const char *id, int64_t t
     return status;
 }
 
-// The answer to a SUBMIT: print it, or wait for what it made.
-static int
+int
 finish_submit(const struct args *args, struct api **api, struct api_reply *reply,
-              int status)
+              int status, const char *field)
 {
     char id[64];
     int64_t timeout_s;
     if (status != EXIT_DONE || !args_get(args, "wait"))
         return finish_object(args, api, reply, status);
-    snprintf(id, sizeof(id), "%s", task_text(reply, "task_id"));
+    snprintf(id, sizeof(id), "%s", task_text(reply, field));
     api_reply_finish(reply);
     if (!args_get(args, "json"))
         printf("%s\n", id);
@@ -135,26 +132,6 @@ cmd_task_wait(const struct args *args)
         return EXIT_USAGE;
     struct api *api = api_open(args);
     return api ? finish_task(args, &api, args->positional[0], timeout_s) : EXIT_USAGE;
-}
-
-int
-cmd_submit(const struct args *args)
-{
-    struct api_reply reply = { 0 };
-    json_t *payload = args->count > 2 ? read_json(args->positional[2]) : json_object();
-    if (!payload)
-        return EXIT_USAGE;
-    struct api *api = api_open(args);
-    if (!api) {
-        json_decref(payload);
-        return EXIT_USAGE;
-    }
-    json_t *body = json_pack("{s:s,s:s,s:o}", "queue", args->positional[0], "kind",
-                             args->positional[1], "payload", payload);
-    if (args_get(args, "limit-key"))
-        json_object_set_new(body, "limit_key", json_string(args_get(args, "limit-key")));
-    int status = api_call(api, &reply, "POST", body, "/api/v1/tasks");
-    return finish_submit(args, &api, &reply, status);
 }
 
 // ---- models
@@ -216,7 +193,7 @@ cmd_train(const struct args *args)
     }
     json_object_set_new(body, "training_file", json_string(file));
     status = api_call(api, &reply, "POST", body, "/api/v1/train/custom-model");
-    return finish_submit(args, &api, &reply, status);
+    return finish_submit(args, &api, &reply, status, "task_id");
 }
 
 static void

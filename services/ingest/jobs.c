@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "clock.h"
 #include "id.h"
 #include "json.h"
 
@@ -117,6 +118,8 @@ set_options(const struct task_create *record, struct wire_msg *msg)
     COPY(priority);
     COPY(max_attempts);
     COPY(limit_key);
+    if (REC_HAS(record, task_create, delay_ms))
+        WIRE_SET(msg, due_ms, om_clock_wall_ms() + record->delay_ms);
     COPY(due_ms);
     COPY(expires_ms);
     COPY(soft_ms);

@@ -9,6 +9,7 @@
     F(M, I64, priority, OPTIONAL, 0, 9, NULL, "0 is served first; 5 if absent")          \
     F(M, I64, max_attempts, OPTIONAL, 1, 100, NULL, "3 if absent")                       \
     F(M, STR, limit_key, OPTIONAL, 1, 128, NULL, "the limits of this key apply")         \
+    F(M, I64, delay_ms, OPTIONAL, 0, 1e12, NULL, "not started for so long")              \
     F(M, I64, due_ms, OPTIONAL, 0, 9e15, NULL, "not started before, ms since 1970")      \
     F(M, I64, expires_ms, OPTIONAL, 0, 9e15, NULL, "not started after, ms since 1970")   \
     F(M, I64, soft_ms, OPTIONAL, 0, 9e15, NULL, "asked to stop after so long a run")     \

@@ -125,6 +125,63 @@ Test(cli, a_job_is_submitted_waited_for_and_cancelled)
     omni_stop(&omni);
 }
 
+Test(cli, batches_workflows_and_keys_have_their_commands)
+{
+    char command[512], parent[64], held[64], first[64];
+    cr_assert_eq(run("submit reports build --delay 3600"), EXIT_DONE);
+    snprintf(parent, sizeof(parent), "%s", run_json("submit reports build", "task_id"));
+    snprintf(command, sizeof(command), "submit reports build --after %s,%s", parent,
+             parent);
+    snprintf(first, sizeof(first), "%s", run_json(command, "task_id"));
+    snprintf(command, sizeof(command), "tasks cancel %s", parent);
+    cr_assert_eq(run(command), EXIT_DONE);
+    snprintf(command, sizeof(command), "tasks wait %s --timeout 20", first);
+    cr_assert_eq(run(command), EXIT_REFUSED);
+    snprintf(command, sizeof(command), "tasks get %s", first);
+    cr_expect_str_eq(run_json(command, "status"), "cancelled");
+
+    static const char unique[] = "submit reports build --unique nightly --unique-for 60";
+    snprintf(held, sizeof(held), "%s", run_json(unique, "task_id"));
+    cr_expect_str_eq(run_json(unique, "task_id"), held);
+    static const char once[] = "submit reports build --idempotency-key order-17";
+    snprintf(held, sizeof(held), "%s", run_json(once, "task_id"));
+    cr_expect_str_eq(run_json(once, "task_id"), held);
+    static const char late[] = "submit reports build --idempotency-key late --delay 5";
+    snprintf(held, sizeof(held), "%s", run_json(late, "task_id"));
+    cr_expect_str_eq(run_json(late, "task_id"), held);
+    snprintf(command, sizeof(command), "%s --delay 5", once);
+    cr_expect_eq(run(command), EXIT_REFUSED, "another job under the key");
+
+    snprintf(command, sizeof(command), "%s/jobs.jsonl", omni.folder);
+    FILE *file = fopen(command, "w");
+    cr_assert(file);
+    fputs("{\"queue\":\"reports\",\"kind\":\"build\"}\n\n"
+          "{\"queue\":\"omni.x\",\"kind\":\"build\"}\n",
+          file);
+    fclose(file);
+    snprintf(command, sizeof(command), "submit --batch %s/jobs.jsonl", omni.folder);
+    cr_expect_eq(run(command), EXIT_REFUSED);
+    cr_expect(strncmp(out, "task_", 5) == 0, "%s", out);
+    snprintf(command, sizeof(command), "submit --batch %s/jobs.jsonl --atomic",
+             omni.folder);
+    cr_expect_eq(run(command), EXIT_REFUSED);
+    cr_expect_str_empty(out);
+    cr_expect_eq(run("submit --batch /nothing"), EXIT_USAGE);
+    cr_expect_eq(run("submit"), EXIT_USAGE);
+
+    snprintf(command, sizeof(command), "%s/chain.json", omni.folder);
+    file = fopen(command, "w");
+    cr_assert(file);
+    fputs("{\"chain\":[{\"queue\":\"reports\",\"kind\":\"a\"},"
+          "{\"queue\":\"reports\",\"kind\":\"b\"}]}",
+          file);
+    fclose(file);
+    snprintf(command, sizeof(command), "workflow %s/chain.json", omni.folder);
+    cr_expect_eq(run(command), EXIT_DONE);
+    cr_expect(strstr(out, "NAME") && strstr(out, "task_"), "%s", out);
+    omni_stop(&omni);
+}
+
 Test(cli, the_exit_status_says_what_kind_of_failure_it_was)
 {
     cr_expect_eq(run("tasks get task_nonsense"), EXIT_REFUSED);
