@@ -22,7 +22,9 @@ from .wire import Type
 log = logging.getLogger("omni_worker")
 
 _HELLO_AGAIN_S = 1.0
-_REFUSED_MAX_S = 30.0
+_REFUSED_MAX_S = 30.0  # wait after a refusal; shorter if it is about to pass
+_UNAVAILABLE_MAX_S = 4.0
+_PASSING = frozenset({"unavailable", "timeout", "storage_error"})
 _REMAKE_MIN_S, _REMAKE_MAX_S = 0.25, 5.0
 _SILENT_HEARTBEATS = 3
 _LINGER_MS = 200
@@ -199,7 +201,8 @@ class Link:
         if refusal != self._refusal:
             log.error("the broker refuses this worker: %s", refusal)
         self._refusal = refusal
-        self._refused_wait_s = min(_REFUSED_MAX_S, 2 * self._refused_wait_s)
+        most_s = _UNAVAILABLE_MAX_S if fields["code"] in _PASSING else _REFUSED_MAX_S
+        self._refused_wait_s = min(most_s, 2 * self._refused_wait_s)
 
 
 def _load_keys(role: str, keys: str | None,
