@@ -6,8 +6,8 @@
 
 enum {
     WINDOW_CHANGES = 16000, // so many are not kept waiting for more
-    RETRY_MS = 250,        // after a failure
-    WAIT_MS = 10 * 1000,   // longest wait of another thread
+    RETRY_MS = 250,         // after a failure
+    WAIT_MS = 10 * 1000,    // longest wait of another thread
 };
 
 struct applier {
@@ -90,7 +90,8 @@ static enum om_rc
 replay_record(void *context, int64_t number, struct om_str body)
 {
     struct replay *self = context;
-    struct record *record = malloc(sizeof(*record) + body.size);
+    size_t memory = journal_record_bytes(sizeof(struct record) + body.size);
+    struct record *record = aligned_alloc(JOURNAL_ALIGN, memory);
     if (!record)
         return store_refuse(OM_EDB, "no memory for a record of the journal");
     memcpy(record->bytes, body.data, body.size);
@@ -171,7 +172,7 @@ static void
 publish(struct applier *self, const struct record *end)
 {
     while (self->applied < end->number) {
-        self->waiting_bytes -= self->waiting->body_bytes;
+        self->waiting_bytes -= self->waiting->memory;
         self->waiting_changes -= self->waiting->changes;
         self->applied = self->waiting->number;
         self->waiting = self->waiting->waiting;
@@ -373,7 +374,7 @@ applier_give(struct applier *self, struct record *record)
     self->given = record->number;
     bool much = self->waiting_changes >= WINDOW_CHANGES ||
                 self->waiting_bytes >= self->conf.window_bytes;
-    self->waiting_bytes += record->body_bytes;
+    self->waiting_bytes += record->memory;
     self->waiting_changes += record->changes;
     bool enough = self->waiting_changes >= WINDOW_CHANGES ||
                   self->waiting_bytes >= self->conf.window_bytes;

@@ -17,11 +17,12 @@ struct record {
     struct record *kept;    // the committing thread's list
     struct record *waiting; // the applier's
     int64_t number;
+    size_t memory; // bytes it takes
     size_t body_bytes;
     size_t changes;
-    size_t filled; // changes of the batch that were gone through
-    bool reopens;  // tasks that had ended
-    char bytes[];  // as journal_append() takes them
+    size_t filled;                        // changes of the batch that were gone through
+    bool reopens;                         // tasks that had ended
+    _Alignas(JOURNAL_ALIGN) char bytes[]; // as journal_append() takes them
 };
 
 // Apply what the journal holds and the tables do not, durably. Before the thread is

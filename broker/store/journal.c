@@ -148,6 +148,23 @@ next_segment(struct journal *self, size_t bytes)
     return rc;
 }
 
+// Is the record at the tail, though writing it failed? A direct write may fail after it.
+static bool
+is_there(struct journal *self, int64_t number, size_t body_bytes)
+{
+    size_t size = JOURNAL_HEAD_BYTES + body_bytes;
+    char *bytes = malloc(size);
+    if (!bytes)
+        return true;
+    int64_t found;
+    struct om_str body;
+    ssize_t got = segment_read(&self->conf, self->active, bytes, size, self->tail);
+    bool there = got < 0 || record_open((struct om_str){ bytes, (size_t)got }, number - 1,
+                                        self->conf.id, &found, &body);
+    free(bytes);
+    return there;
+}
+
 enum om_rc
 journal_append(struct journal *self, int64_t number, char *record, size_t body_bytes)
 {
@@ -162,14 +179,13 @@ journal_append(struct journal *self, int64_t number, char *record, size_t body_b
     memset(record + JOURNAL_HEAD_BYTES + body_bytes, 0,
            bytes - JOURNAL_HEAD_BYTES - body_bytes);
     record_seal(record, body_bytes, number, self->conf.id);
-    if (segment_write(&self->conf, self->active, record, bytes, self->tail) != 0) {
+    bool written;
+    if (segment_append(&self->conf, self->active, record, bytes, self->tail, &written) !=
+        0) {
         // The disk was full before the last byte: a part of a record is none.
-        if (journal_rc(errno) == OM_ENOSPACE)
+        if (!written && journal_rc(errno) == OM_ENOSPACE &&
+            !is_there(self, number, body_bytes))
             return OM_ENOSPACE;
-        self->broken = true;
-        return OM_EINTERNAL;
-    }
-    if (self->conf.io->sync(self->active->fd) != 0) {
         self->broken = true;
         return OM_EINTERNAL;
     }

@@ -25,7 +25,7 @@ struct journal_conf {
 
 enum {
     JOURNAL_HEAD_BYTES = 24, // of a record, before its body
-    JOURNAL_ALIGN = 512,     // records begin at a sector
+    JOURNAL_ALIGN = 512,     // records begin at a sector; in memory too, for direct I/O
 };
 
 // Open the journal in `folder`, made if it is not there. *why says the reason of a
@@ -51,7 +51,7 @@ OM_MUST_CHECK enum om_rc journal_recover(struct journal *self, int64_t applied,
 size_t journal_record_bytes(size_t body_bytes);
 
 // Append a record whose body stands behind JOURNAL_HEAD_BYTES of `record`, which has
-// journal_record_bytes(); and sync it. Appending thread.
+// journal_record_bytes() and is aligned to JOURNAL_ALIGN; and sync it. Appending thread.
 //   OM_ENOSPACE   no segment can be made: nothing was written
 //   OM_EDB        no segment can be made
 //   OM_EINTERNAL  nobody knows whether it is on the disk; nothing can be appended any

@@ -76,12 +76,12 @@ segment_path(const char *folder, unsigned name, const char *ending, char out[PAT
     snprintf(out, PATH_BYTES, "%s/%08u%s", folder, name, ending);
 }
 
-int
-segment_write(const struct journal_conf *conf, const struct segment *self,
-              const void *data, size_t size, size_t at)
+static int
+write_all(const struct journal_conf *conf, int fd, const void *data, size_t size,
+          size_t at)
 {
     while (size > 0) {
-        ssize_t written = conf->io->write(self->fd, data, size, (off_t)at);
+        ssize_t written = conf->io->write(fd, data, size, (off_t)at);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
@@ -91,6 +91,41 @@ segment_write(const struct journal_conf *conf, const struct segment *self,
         at += (size_t)written;
     }
     return 0;
+}
+
+int
+segment_write(const struct journal_conf *conf, const struct segment *self,
+              const void *data, size_t size, size_t at)
+{
+    return write_all(conf, self->fd, data, size, at);
+}
+
+// Not every file system can, and some only larger blocks.
+static void
+open_direct(const struct journal_conf *conf, const char *path, struct segment *self)
+{
+    self->direct_fd = conf->io->open(path, O_WRONLY | O_DIRECT | O_DSYNC);
+}
+
+int
+segment_append(const struct journal_conf *conf, struct segment *self, const char *record,
+               size_t size, size_t at, bool *written)
+{
+    *written = false;
+    if (self->direct_fd >= 0) {
+        if (write_all(conf, self->direct_fd, record, size, at) == 0) {
+            *written = true;
+            return 0;
+        }
+        if (errno != EINVAL)
+            return -1;
+        conf->io->close(self->direct_fd);
+        self->direct_fd = -1;
+    }
+    if (write_all(conf, self->fd, record, size, at) != 0)
+        return -1;
+    *written = true;
+    return conf->io->sync(self->fd);
 }
 
 ssize_t
@@ -117,7 +152,8 @@ segment_alloc(unsigned name, size_t bytes)
 {
     struct segment *self = calloc(1, sizeof(*self));
     if (self)
-        *self = (struct segment){ .fd = -1, .name = name, .bytes = bytes };
+        *self =
+            (struct segment){ .fd = -1, .direct_fd = -1, .name = name, .bytes = bytes };
     return self;
 }
 
@@ -130,6 +166,8 @@ segment_destroy(const struct journal_conf *conf, struct segment **self_p)
         return;
     if (self->fd >= 0)
         conf->io->close(self->fd);
+    if (self->direct_fd >= 0)
+        conf->io->close(self->direct_fd);
     free(self);
 }
 
@@ -182,6 +220,7 @@ segment_create(const struct journal_conf *conf, const char *folder, unsigned nam
     self->fd = conf->io->open(temporary, O_RDWR | O_CREAT | O_TRUNC);
     if (self->fd >= 0 && fill(conf, self) == 0 &&
         conf->io->rename(temporary, path) == 0 && conf->io->sync_folder(folder) == 0) {
+        open_direct(conf, path, self);
         *out = self;
         return OM_OK;
     }
@@ -222,6 +261,7 @@ segment_open(const struct journal_conf *conf, const char *folder, unsigned name,
         return rc;
     }
     self->bytes = le64toh(head.bytes);
+    open_direct(conf, path, self);
     *out = self;
     return OM_OK;
 }

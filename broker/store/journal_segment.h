@@ -8,6 +8,7 @@ enum { SEGMENT_HEAD_BYTES = JOURNAL_ALIGN };
 struct segment {
     struct segment *next;
     int fd;
+    int direct_fd; // writes past the page cache, synced each; -1: not possible
     unsigned name;
     size_t bytes;
     int64_t last; // number of its last record
@@ -41,6 +42,11 @@ OM_MUST_CHECK enum om_rc segment_open(const struct journal_conf *conf, const cha
 void segment_destroy(const struct journal_conf *conf, struct segment **self_p);
 void segment_remove(const struct journal_conf *conf, const char *folder,
                     struct segment **self_p);
+
+// Write a record and sync it. `record` and `size` are aligned to JOURNAL_ALIGN. *written:
+// whether it was written, but for the sync.
+int segment_append(const struct journal_conf *conf, struct segment *self,
+                   const char *record, size_t size, size_t at, bool *written);
 
 // Write all of `data`. -1 and errno on failure, which may have written a part.
 int segment_write(const struct journal_conf *conf, const struct segment *self,

@@ -209,9 +209,10 @@ record_create(const struct batch *batch, int64_t number)
         size += journal_change_size(&batch->changes[i]);
     if (size >= UINT32_MAX)
         return NULL;
-    struct record *self = malloc(sizeof(*self) + journal_record_bytes(size));
+    size_t memory = sizeof(struct record) + journal_record_bytes(size);
+    struct record *self = aligned_alloc(JOURNAL_ALIGN, memory);
     if (self)
-        *self = (struct record){ .number = number };
+        *self = (struct record){ .number = number, .memory = memory };
     return self;
 }
 

@@ -32,11 +32,13 @@ static struct disk {
     uint64_t random, operations, at;
     enum power_fault fault;
     bool happened, off;
+    bool direct;              // files can be written past the cache
     struct file *interrupted; // by the cut, during a write
     const char *lie;
 } disk = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 static struct file *by_fd[4096];
+static bool synced_fd[4096]; // each write is synced
 
 // SplitMix64.
 static uint64_t
@@ -275,10 +277,15 @@ on_sync(struct file *file)
 static int
 power_open(const char *path, int flags)
 {
-    int fd = open(path, flags | O_CLOEXEC, 0600);
+    if (flags & O_DIRECT && !disk.direct) {
+        errno = EINVAL;
+        return -1;
+    }
+    int fd = open(path, (flags & ~(O_DIRECT | O_DSYNC)) | O_CLOEXEC, 0600);
     if (fd < 0)
         return fd;
     pthread_mutex_lock(&disk.mutex);
+    synced_fd[fd] = flags & O_DSYNC;
     by_fd[fd] = file_of(path);
     if (flags & O_TRUNC)
         add_pending(by_fd[fd], 0, NULL, 0);
@@ -295,7 +302,10 @@ power_close(int fd)
 static ssize_t
 power_write(int fd, const void *data, size_t size, off_t at)
 {
-    return on_write(by_fd[fd], data, size, (size_t)at) ? pwrite(fd, data, size, at) : -1;
+    if (!on_write(by_fd[fd], data, size, (size_t)at))
+        return -1;
+    ssize_t written = pwrite(fd, data, size, at);
+    return synced_fd[fd] && !on_sync(by_fd[fd]) ? -1 : written;
 }
 
 static int
@@ -454,6 +464,7 @@ power_init(uint64_t seed)
     register_vfs();
     power_finish();
     disk.random = seed;
+    disk.direct = draw(2);
     disk.fault = POWER_NONE;
     disk.happened = disk.off = false;
 }

@@ -59,7 +59,7 @@ TestSuite(journal, .init = begin, .fini = end);
 static void
 append(int64_t number, size_t body_bytes)
 {
-    char *record = malloc(journal_record_bytes(body_bytes));
+    char *record = aligned_alloc(JOURNAL_ALIGN, journal_record_bytes(body_bytes));
     cr_assert(record);
     memset(record + JOURNAL_HEAD_BYTES, (int)(number % 100), body_bytes);
     cr_assert_eq(journal_append(journal, number, record, body_bytes), OM_OK);
