@@ -38,23 +38,25 @@ class Fault:
 
 
 def plan(seed: int, rounds: int, stop_max_s: float, disk: bool) -> Iterator[list[Fault]]:
-    """The faults of each round: one, or two at a time. Every kind comes in turn, so that
-    each is there often enough whatever the seed."""
+    """The faults of each round: one, two at a time, or all killed at a time. Every kind
+    comes in turn, so that each is there often enough whatever the seed."""
     chance = random.Random(f"faults {seed}")
-    victims: list[tuple[str, str]] = []
+    turns: list[tuple[str, list[str]]] = []
     for _ in range(rounds):
-        if not victims:
+        if not turns:
             # The broker is hurt as often as all others together.
             kinds = _PLAIN + (_DISK if disk else [])
-            victims = [("broker", kind) for kind in kinds]
-            others = [(name, kind) for name in _SERVICES for kind in _PLAIN]
-            victims += chance.sample(others, len(kinds))
-            chance.shuffle(victims)
-        victim, kind = victims.pop()
-        faults = [_fault(kind, victim, stop_max_s, chance)]
-        if chance.random() < _TWICE_SHARE:
-            other = chance.choice([name for name in ["broker", *_SERVICES] if name != victim])
-            faults.append(_fault(chance.choice(_PLAIN), other, stop_max_s, chance))
+            turns = [(kind, ["broker"]) for kind in kinds]
+            others = [(kind, [name]) for name in _SERVICES for kind in _PLAIN]
+            turns += chance.sample(others, len(kinds))
+            turns.append(("kill", ["broker", *_SERVICES]))
+            chance.shuffle(turns)
+        kind, victims = turns.pop()
+        faults = [_fault(kind, victim, stop_max_s, chance) for victim in victims]
+        if len(faults) == 1 and chance.random() < _TWICE_SHARE:
+            names = [name for name in ["broker", *_SERVICES] if name not in victims]
+            faults.append(_fault(chance.choice(_PLAIN), chance.choice(names), stop_max_s,
+                                 chance))
         yield faults
 
 
