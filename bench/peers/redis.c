@@ -26,10 +26,14 @@ start(struct peer_run *run, const char *const *environment)
 
 // ---- a consumer's process
 
+enum { READ_WORDS = 11 };
+
 // Read `count` entries, [id, [field, payload]] each, and acknowledge them: with a command
-// each, as jobs do that end by themselves, or with one for all.
+// each, as jobs do that end by themselves, or with one for all. `read`, which asks for
+// the next entries, goes out with the acknowledgements, so that no round trip is lost.
 static void
-handle_entries(struct peer_run *run, struct resp *redis, int64_t count)
+handle_entries(struct peer_run *run, struct resp *redis, int64_t count,
+               const struct om_str read[READ_WORDS])
 {
     char ids[SLOTS_MAX][32];
     int64_t indices[SLOTS_MAX];
@@ -46,6 +50,7 @@ handle_entries(struct peer_run *run, struct resp *redis, int64_t count)
         if ((i + 1) % each == 0)
             resp_add(redis, 3 + (size_t)each, words);
     }
+    resp_add(redis, READ_WORDS, read);
     resp_flush(redis);
     for (int64_t i = 0; i < count; i += each) {
         if (resp_next(redis).number != each)
@@ -63,19 +68,22 @@ consume(struct peer_run *run)
     resp_open(&redis, run->socket);
     snprintf(name, sizeof(name), "c%d", (int)getpid());
     snprintf(count, sizeof(count), "%lld", (long long)run->slots);
-    const struct om_str words[] = {
+    const struct om_str words[READ_WORDS] = {
         OM_LIT("XREADGROUP"), OM_LIT("GROUP"), OM_LIT("g"),     om_str(name),
         OM_LIT("COUNT"),      om_str(count),   OM_LIT("BLOCK"), OM_LIT("1000"),
         OM_LIT("STREAMS"),    OM_LIT("jobs"),  OM_LIT(">"),
     };
+    resp_add(&redis, READ_WORDS, words);
+    resp_flush(&redis);
     for (;;) {
-        resp_add(&redis, OM_COUNT(words), words);
-        resp_flush(&redis);
-        if (resp_next(&redis).number < 0)
-            continue;      // nothing within BLOCK
+        if (resp_next(&redis).number < 0) { // nothing within BLOCK
+            resp_add(&redis, READ_WORDS, words);
+            resp_flush(&redis);
+            continue;
+        }
         resp_next(&redis); // *2: stream and entries
         resp_next(&redis);
-        handle_entries(run, &redis, resp_next(&redis).number);
+        handle_entries(run, &redis, resp_next(&redis).number, words);
     }
 }
 
