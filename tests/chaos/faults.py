@@ -18,13 +18,14 @@ _TWICE_SHARE = 0.2   # of the rounds have two faults at a time
 
 # What libfiu makes fail, and with which errno. Sockets and pipes use other calls.
 _WRITES = ("posix/io/rw/pwrite", "posix/io/rw/pwritev", "posix/io/rw/ftruncate")
-_SYNCS = ("posix/io/sync/fsync", "posix/io/sync/fdatasync")
+# Writes may be synced by themselves (O_DSYNC).
+_SYNCS = ("posix/io/rw/pwrite", "posix/io/sync/fsync", "posix/io/sync/fdatasync")
 _ENOSPC, _EIO = 28, 5
 
 _SERVICES = ["worker-1", "worker-2", "tenant-c", "tenant-python", "subscriber", "ingest",
              "identity"]
 _PLAIN = ["kill", "stop", "term"]
-_DISK = ["full", "sync"]
+_DISK = ["full", "eio"]
 
 
 @dataclass
@@ -121,8 +122,8 @@ def _fail_sync(victim: Program) -> None:
 
 
 def _end_fail_sync(victim: Program) -> None:
-    """A commit whose sync failed leaves unknown what is on disk: the broker has to end.
-    Where it was no commit's, it may go on."""
+    """A commit whose write or sync failed leaves unknown what is on disk: the broker has
+    to end. Where it was no commit's, it may go on."""
     if victim.wait(_SYNC_WAIT_S):
         victim.start()
     else:
@@ -135,7 +136,7 @@ _DO: dict[str, tuple[Callable[[Program], None], Callable[[Program], None]]] = {
     "term": (_terminate, _await_end),
     "stop": (_stop, _continue),
     "full": (_fill_disk, _free_disk),
-    "sync": (_fail_sync, _end_fail_sync),
+    "eio": (_fail_sync, _end_fail_sync),
 }
 
 
