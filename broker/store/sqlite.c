@@ -167,8 +167,11 @@ static enum om_rc
 find_greatest_id(struct sqlite_store *self, const char *path)
 {
     sqlite3_stmt *stmt = NULL;
-    int code =
-        sqlite3_prepare_v2(self->writer, "SELECT max(id) FROM task", -1, &stmt, NULL);
+    int code = sqlite3_prepare_v2(self->writer,
+                                  "SELECT max(id) FROM"
+                                  " (SELECT max(id) AS id FROM task"
+                                  " UNION ALL SELECT max(id) FROM gone)",
+                                  -1, &stmt, NULL);
     if (code == SQLITE_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW)
         self->greatest_id = sqlite_uuid(stmt, 0);
     sqlite3_finalize(stmt);

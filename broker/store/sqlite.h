@@ -31,7 +31,7 @@ enum { SQLITE_OPEN_WAITING = 1 };
 
 // Where a sweep of the purge is.
 struct sqlite_sweep {
-    enum { SWEEP_TASKS, SWEEP_RETAINED, SWEEP_STARTS, SWEEP_EVENTS } stage;
+    enum { SWEEP_TASKS, SWEEP_RETAINED, SWEEP_STARTS, SWEEP_NAMES, SWEEP_EVENTS } stage;
     int64_t task_seq;
     int64_t shard; // -1: before the first
     char topic[64];

@@ -44,6 +44,23 @@ find(sqlite3_stmt *row, struct sqlite_known *out)
     return code == SQLITE_ROW ? OM_OK : code == SQLITE_DONE ? OM_ENOTFOUND : OM_EDB;
 }
 
+// The names of a purged task.
+static enum om_rc
+find_gone(sqlite3_stmt *row, struct sqlite_known *out)
+{
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW) {
+        *out = (struct sqlite_known){ .seq = sqlite3_column_int64(row, 0),
+                                      .id = sqlite_uuid(row, 1),
+                                      .tenant = sqlite_uuid(row, 2) };
+        struct om_str hash = sqlite_str(row, 3);
+        if (hash.size == sizeof(out->hash))
+            memcpy(out->hash, hash.data, sizeof(out->hash));
+    }
+    sqlite3_reset(row);
+    return code == SQLITE_ROW ? OM_OK : code == SQLITE_DONE ? OM_ENOTFOUND : OM_EDB;
+}
+
 enum om_rc
 sqlite_find_id(struct sqlite_store *self, const struct om_uuid *id,
                struct sqlite_known *out)
@@ -51,7 +68,11 @@ sqlite_find_id(struct sqlite_store *self, const struct om_uuid *id,
     if (begin(self) != OM_OK)
         return OM_EDB;
     sqlite_bind_uuid(self->finds[FINDER_BY_ID], 1, id);
-    return find(self->finds[FINDER_BY_ID], out);
+    enum om_rc rc = find(self->finds[FINDER_BY_ID], out);
+    if (rc != OM_ENOTFOUND)
+        return rc;
+    sqlite_bind_uuid(self->finds[FINDER_GONE_BY_ID], 1, id);
+    return find_gone(self->finds[FINDER_GONE_BY_ID], out);
 }
 
 enum om_rc
@@ -63,5 +84,11 @@ sqlite_find_key(struct sqlite_store *self, enum known_by by, const struct om_uui
     sqlite3_stmt *row = self->finds[by == KNOWN_IDEM ? FINDER_BY_IDEM : FINDER_BY_UNIQUE];
     sqlite_bind_uuid(row, 1, tenant);
     sqlite_bind_str(row, 2, key);
-    return find(row, out);
+    enum om_rc rc = find(row, out);
+    if (rc != OM_ENOTFOUND || by != KNOWN_IDEM)
+        return rc;
+    row = self->finds[FINDER_GONE_BY_IDEM];
+    sqlite_bind_uuid(row, 1, tenant);
+    sqlite_bind_str(row, 2, key);
+    return find_gone(row, out);
 }

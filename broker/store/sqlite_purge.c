@@ -3,6 +3,7 @@
 enum {
     TASK_ROWS = 64, // deleted a call: a payload may be 256 pages
     EVENT_ROWS = 512,
+    NAMES_MS = 24 * 3600 * 1000, // a task's names are known so long after its end
 };
 
 static void
@@ -14,14 +15,35 @@ next_stage(struct sqlite_store *self)
 
 // ---- ended tasks
 
+// The names of a task that ended less than a day ago outlive it.
 static int
-drop_task(struct sqlite_store *self, int64_t seq)
+keep_names(struct sqlite_store *self, int64_t seq, int64_t now_ms)
+{
+    uint8_t hash[32];
+    sqlite3_stmt *row = self->writes[WRITER_ENDED_HEADER];
+    sqlite3_bind_int64(row, 1, seq);
+    sqlite3_bind_int64(row, 2, now_ms - NAMES_MS);
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW)
+        sqlite_header_hash(sqlite_str(row, 0), hash);
+    sqlite3_reset(row);
+    if (code != SQLITE_ROW)
+        return code;
+    sqlite3_stmt *keep = self->writes[WRITER_KEEP_NAMES];
+    sqlite3_bind_int64(keep, 1, seq);
+    sqlite_bind_blob(keep, 2, (struct om_str){ (const char *)hash, sizeof(hash) });
+    sqlite3_bind_int64(keep, 3, NAMES_MS);
+    return sqlite_run(keep);
+}
+
+static int
+drop_task(struct sqlite_store *self, int64_t seq, int64_t now_ms)
 {
     static const enum sqlite_writer drops[] = {
         WRITER_DROP_TASK, WRITER_DROP_RESULT, WRITER_DROP_MARKS,    WRITER_DROP_CHUNKS,
         WRITER_DROP_HELD, WRITER_DROP_RETAIN, WRITER_KEEP_TASK_SEQ,
     };
-    int code = SQLITE_DONE;
+    int code = keep_names(self, seq, now_ms);
     for (size_t i = 0; i < OM_COUNT(drops) && code == SQLITE_DONE; i++)
         code = sqlite_write_seq(self, drops[i], seq);
     return code;
@@ -84,7 +106,7 @@ find_retained(struct sqlite_store *self, int64_t now_ms, int64_t found[TASK_ROWS
 }
 
 static enum om_rc
-drop_tasks(struct sqlite_store *self, const int64_t *found, size_t count)
+drop_tasks(struct sqlite_store *self, int64_t now_ms, const int64_t *found, size_t count)
 {
     if (count == 0)
         return OM_OK;
@@ -93,7 +115,7 @@ drop_tasks(struct sqlite_store *self, const int64_t *found, size_t count)
         return rc;
     int code = SQLITE_DONE;
     for (size_t i = 0; i < count && code == SQLITE_DONE; i++)
-        code = drop_task(self, found[i]);
+        code = drop_task(self, found[i], now_ms);
     return sqlite_end(self, code);
 }
 
@@ -194,15 +216,15 @@ purge_events(struct sqlite_store *self, int64_t cutoff, enum om_rc *rc)
     }
 }
 
-// ---- starts that count no more
+// ---- starts that count no more, names that are old
 
 static enum om_rc
-purge_starts(struct sqlite_store *self, int64_t now_ms)
+purge_rows(struct sqlite_store *self, enum sqlite_writer statement, int64_t now_ms)
 {
     enum om_rc rc = sqlite_begin(self);
     if (rc != OM_OK)
         return rc;
-    sqlite3_stmt *drop = self->writes[WRITER_DROP_STARTS];
+    sqlite3_stmt *drop = self->writes[statement];
     sqlite3_bind_int64(drop, 1, now_ms);
     sqlite3_bind_int64(drop, 2, EVENT_ROWS);
     int code = sqlite_run(drop);
@@ -219,13 +241,16 @@ sqlite_purge(struct sqlite_store *self, int64_t now_ms, int64_t retention_ms)
     bool more = true;
     switch (self->sweep.stage) {
     case SWEEP_TASKS:
-        rc = drop_tasks(self, found, find_ended(self, cutoff, found));
+        rc = drop_tasks(self, now_ms, found, find_ended(self, cutoff, found));
         break;
     case SWEEP_RETAINED:
-        rc = drop_tasks(self, found, find_retained(self, now_ms, found));
+        rc = drop_tasks(self, now_ms, found, find_retained(self, now_ms, found));
         break;
     case SWEEP_STARTS:
-        rc = purge_starts(self, now_ms);
+        rc = purge_rows(self, WRITER_DROP_STARTS, now_ms);
+        break;
+    case SWEEP_NAMES:
+        rc = purge_rows(self, WRITER_DROP_NAMES, now_ms);
         break;
     case SWEEP_EVENTS:
         more = purge_events(self, cutoff, &rc);

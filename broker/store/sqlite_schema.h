@@ -78,4 +78,10 @@ static const char *const migrations[] = {
     "CREATE TABLE chunk (task_seq INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " attempt INTEGER NOT NULL, ctype TEXT, payload BLOB,"
     " PRIMARY KEY (task_seq, seq)) WITHOUT ROWID;",
+
+    // Names of tasks that were purged less than a day after their end.
+    "CREATE TABLE gone (id BLOB PRIMARY KEY, tenant BLOB NOT NULL, seq INTEGER NOT NULL,"
+    " hash BLOB NOT NULL, idem_key TEXT, until_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX gone_idem ON gone (tenant, idem_key) WHERE idem_key IS NOT NULL;"
+    "CREATE INDEX gone_until ON gone (until_ms);",
 };

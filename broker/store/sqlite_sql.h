@@ -80,6 +80,16 @@
     X(RETAINED_ENDED,                                                                    \
       "SELECT k.seq, r.finished_ms + k.retain_ms FROM retain k"                          \
       " LEFT JOIN result r ON r.seq = k.seq WHERE k.seq > ?1 ORDER BY k.seq LIMIT ?2")   \
+    X(ENDED_HEADER,                                                                      \
+      "SELECT t.header FROM task t JOIN result r ON r.seq = t.seq"                       \
+      " WHERE t.seq = ?1 AND r.finished_ms > ?2")                                        \
+    X(KEEP_NAMES,                                                                        \
+      "INSERT OR REPLACE INTO gone (id, tenant, seq, hash, idem_key, until_ms)"          \
+      " SELECT t.id, t.tenant, t.seq, ?2, t.idem_key, r.finished_ms + ?3"                \
+      " FROM task t JOIN result r ON r.seq = t.seq WHERE t.seq = ?1")                    \
+    X(DROP_NAMES,                                                                        \
+      "DELETE FROM gone WHERE id IN"                                                     \
+      " (SELECT id FROM gone WHERE until_ms < ?1 LIMIT ?2)")                             \
     X(DROP_TASK, "DELETE FROM task WHERE seq = ?1")                                      \
     X(DROP_MARKS, "DELETE FROM mark WHERE task_seq = ?1")                                \
     X(DROP_CHUNKS, "DELETE FROM chunk WHERE task_seq = ?1")                              \
@@ -109,6 +119,10 @@
     X(BY_IDEM,                                                                           \
       "SELECT " SQLITE_KNOWN_COLUMNS " FROM task t WHERE t.tenant = ?1"                  \
       " AND t.idem_key = ?2 AND t.idem_key IS NOT NULL")                                 \
+    X(GONE_BY_ID, "SELECT seq, id, tenant, hash FROM gone WHERE id = ?1")                \
+    X(GONE_BY_IDEM,                                                                      \
+      "SELECT seq, id, tenant, hash FROM gone WHERE tenant = ?1 AND idem_key = ?2"       \
+      " AND idem_key IS NOT NULL")                                                       \
     X(BY_UNIQUE,                                                                         \
       "SELECT " SQLITE_KNOWN_COLUMNS ", h.until_ms, o.seq FROM held h"                   \
       " CROSS JOIN task t ON t.seq = h.seq LEFT JOIN open o ON o.seq = h.seq"            \

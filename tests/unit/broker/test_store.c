@@ -477,6 +477,45 @@ Test(store, the_purge_takes_what_ended_before_the_retention_and_no_number_is_use
     cr_expect_eq(loaded.task_seq, 200);
 }
 
+Test(store, the_names_of_a_purged_task_are_known_for_a_day_after_its_end)
+{
+    enum { DAY_MS = 24 * 3600 * 1000 };
+    char hash[32];
+    memset(hash, 'h', sizeof(hash));
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, hash, ((struct om_str){ hash, sizeof(hash) }));
+    OM_AUTO(om_buf_finish) struct om_buf header = { 0 };
+    wire_encode(WIRE_SUBMIT, &msg, &header);
+    OM_AUTO(batch_destroy) struct batch *first = batch_create();
+    struct change *task = batch_task(first, 1, 1);
+    task->task.header = om_buf_str(&header);
+    task->task.idem_key = OM_LIT("key");
+    batch_result(first, 1, STATE_SUCCEEDED)->result.finished_ms = 3000;
+    commit(first);
+    purge(4001);
+    OM_AUTO(read_destroy) struct read *read = read_task(&fx, 1, 1);
+    cr_expect_eq(read->rc, OM_ENOTFOUND);
+    fixture_reopen(&fx);
+
+    OM_AUTO(batch_destroy) struct batch *again = batch_create();
+    struct change *by_id = batch_task(again, 2, 1), *by_key = batch_task(again, 3, 1);
+    by_id->task.id = fixture_id(1);
+    by_key->task.idem_key = OM_LIT("key");
+    commit(again);
+    cr_expect(by_id->duplicate && by_id->known_by == KNOWN_ID);
+    cr_expect(by_key->duplicate && by_key->known_by == KNOWN_IDEM);
+    struct om_uuid id = fixture_id(1);
+    cr_expect(om_uuid_eq(&by_key->known_id, &id));
+    cr_expect_eq(memcmp(by_key->known_hash, hash, sizeof(hash)), 0);
+
+    purge(3000 + DAY_MS + 1);
+    OM_AUTO(batch_destroy) struct batch *late = batch_create();
+    struct change *forgotten = batch_task(late, 4, 1);
+    forgotten->task.id = fixture_id(1);
+    commit(late);
+    cr_expect_not(forgotten->duplicate);
+}
+
 Test(store, the_purge_takes_applied_events_only)
 {
     OM_AUTO(batch_destroy) struct batch *batch = batch_create();
