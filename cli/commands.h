@@ -14,7 +14,6 @@ int cmd_list(const struct args *args);
 int cmd_get(const struct args *args);
 int cmd_delete(const struct args *args);
 int cmd_cancel(const struct args *args);
-int cmd_retry(const struct args *args);
 int cmd_revoke(const struct args *args);
 int cmd_verify(const struct args *args);
 int cmd_usage(const struct args *args);
@@ -30,6 +29,12 @@ int cmd_workflow(const struct args *args);
 int cmd_task_wait(const struct args *args);
 int cmd_train(const struct args *args);
 int cmd_predict(const struct args *args);
+
+// workers.c
+int cmd_task_watch(const struct args *args);
+int cmd_task_retry(const struct args *args);
+int cmd_workers(const struct args *args);
+int cmd_worker_drain(const struct args *args);
 
 // queues.c
 int cmd_queues(const struct args *args);

@@ -31,6 +31,7 @@ static const struct resource resources[] = {
     { "tasks", "/api/v1/tasks",
       { { "id", "ID", 0 }, { "kind", "KIND", 0 }, { "status", "STATUS", 0 },
         { "progress", "DONE", PRINT_PERCENT }, { "attempts", "ATTEMPTS", 0 },
+        { "lost", "LOST", 0 },
         { "created_at", "CREATED", PRINT_SECONDS } } },
     { "schedules", "/api/v1/schedules",
       { { "id", "ID", 0 }, { "cron", "CRON", 0 }, { "queue", "QUEUE", 0 }, { "kind", "KIND", 0 },
@@ -85,7 +86,8 @@ write_query(const struct args *args, const char *const *names, char *out, size_t
 int
 cmd_list(const struct args *args)
 {
-    static const char *const names[] = { "limit", "after", "status", NULL };
+    static const char *const names[] = { "limit", "after", "status", "queue",
+                                         "kind",  "code",  NULL };
     const struct resource *resource = find_resource(args);
     char query[2048];
     struct api_reply reply = { 0 };
@@ -135,12 +137,6 @@ int
 cmd_cancel(const struct args *args)
 {
     return one(args, "POST", "/cancel");
-}
-
-int
-cmd_retry(const struct args *args)
-{
-    return one(args, "POST", "/retry");
 }
 
 int

@@ -191,6 +191,19 @@ print_object(json_t *object)
 }
 
 void
+print_text(const char *text)
+{
+    char last = '\n';
+    for (; *text; text++) {
+        last = *text;
+        bool hidden = (unsigned char)last < 0x20 && last != '\n' && last != '\t';
+        putchar(hidden || last == 0x7f ? '?' : last);
+    }
+    if (last != '\n')
+        putchar('\n');
+}
+
+void
 print_json(json_t *value)
 {
     if (!value)

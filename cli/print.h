@@ -28,6 +28,9 @@ void print_object(json_t *object);
 
 void print_json(json_t *value);
 
+// Text of any size, with a newline at its end.
+void print_text(const char *text);
+
 // A progress line, redrawn in place on a terminal and else printed when a tenth more is
 // done. `state` is zero at first; its line is ended by print_progress_end().
 struct print_progress {

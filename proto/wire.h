@@ -289,7 +289,8 @@ enum wire_from {
     X(23, PUBLISHED,  TO_CLIENT, W(id), 0, "the events are on disk")                      \
     X(24, GET,        CLIENT,    W(id) | W(task), W(tenant),                              \
       "asks for one task: TASK")                                                          \
-    X(25, LIST,       CLIENT,    W(id) | W(limit), W(tenant) | W(status) | W(after),      \
+    X(25, LIST,       CLIENT,    W(id) | W(limit),                                        \
+      W(tenant) | W(status) | W(after) | W(queue) | W(kind) | W(code),                    \
       "asks for tasks, newest first: TASKS")                                              \
     X(26, TASK,       TO_CLIENT, W(id) | W(task) | W(info), W(ctype),                     \
       "one task; the payload is its result, if it has one")                               \

@@ -1,6 +1,7 @@
 #include "query.h"
 #include "depend.h"
 #include "out.h"
+#include "queue.h"
 #include "retry.h"
 #include "run.h"
 #include "session.h"
@@ -79,15 +80,17 @@ query_chunks(struct core *self, struct replay *replay, int64_t after, size_t lim
     query->read->limit = limit;
 }
 
-static struct om_str
-keep(struct read *read, const struct label *text)
+// List only these; absent or empty texts: any.
+static void
+filter(struct read *read, struct om_str queue, struct om_str kind, struct om_str code)
 {
-    struct om_str copy = label_str(text);
-    if (copy.size == 0)
-        return (struct om_str){ 0 };
-    if (!read_keep(read, &copy))
+    struct om_str none = { 0 };
+    read->queue = queue.size ? queue : none;
+    read->task_kind = kind.size ? kind : none;
+    read->code = code.size ? code : none;
+    if (!read_keep(read, &read->queue) || !read_keep(read, &read->task_kind) ||
+        !read_keep(read, &read->code))
         abort();
-    return copy;
 }
 
 void
@@ -100,9 +103,8 @@ query_failed(struct core *self, struct retry *retry, size_t limit)
     read->id = retry->after;
     read->state = STATE_FAILED;
     read->limit = limit;
-    read->queue = keep(read, &retry->queue);
-    read->task_kind = keep(read, &retry->kind);
-    read->code = keep(read, &retry->code);
+    filter(read, label_str(&retry->queue), label_str(&retry->kind),
+           label_str(&retry->code));
 }
 
 struct read *
@@ -426,6 +428,15 @@ is_older(const struct task *task, const struct task *after,
            memcmp(&task->id, after_id, sizeof(*after_id)) < 0;
 }
 
+static bool
+is_wanted(const struct task *task, const struct wire_msg *msg)
+{
+    return (!WIRE_HAS(msg, queue) ||
+            om_str_eq(queue_name(task->share->queue), msg->queue)) &&
+           (!WIRE_HAS(msg, kind) || om_str_eq(task->kind, msg->kind)) &&
+           (!WIRE_HAS(msg, code) || om_str_eq(om_str(task->code), msg->code));
+}
+
 static void
 list_open(struct core *self, const struct input *in, const bool states[STATE_COUNT],
           const struct om_uuid *after_id, size_t limit)
@@ -436,7 +447,8 @@ list_open(struct core *self, const struct input *in, const bool states[STATE_COU
     const struct task *after = task_find(self, &in->tenant, after_id);
     struct task *task = tenant ? tenant->tasks->prev : NULL; // the newest
     while (task && page.count < limit) {
-        if (task->committed && states[task->state] && is_older(task, after, after_id)) {
+        if (task->committed && states[task->state] &&
+            is_older(task, after, after_id) && is_wanted(task, in->msg)) {
             task_info(task, &page.records);
             page.count++;
         }
@@ -477,6 +489,7 @@ on_list(struct core *self, const struct input *in)
     query->read->id = after;
     query->read->state = ended;
     query->read->limit = limit;
+    filter(query->read, msg->queue, msg->kind, msg->code);
 }
 
 static void

@@ -86,7 +86,10 @@ REC_DECLARE(task_query, TASK_QUERY);
 
 #define TASK_LIST_QUERY(F, M)                                                            \
     LIST_REQUEST(F, M)                                                                   \
-    F(M, STR, status, OPTIONAL, 1, 16, NULL, "only tasks of this status")
+    F(M, STR, status, OPTIONAL, 1, 16, NULL, "only tasks of this status")                \
+    F(M, STR, queue, OPTIONAL, 1, 64, NULL, "only of this queue")                        \
+    F(M, STR, kind, OPTIONAL, 1, 64, NULL, "only of this kind")                          \
+    F(M, STR, code, OPTIONAL, 1, 64, NULL, "only those that failed with this code")
 REC_DECLARE(task_list_query, TASK_LIST_QUERY);
 
 #define TASK_ACCEPTED(F, M)                                                              \
@@ -110,6 +113,8 @@ REC_DECLARE(task_accepted, TASK_ACCEPTED);
     F(M, MAP, error, OPTIONAL, 0, 2, NULL,                                               \
       "code and message of a failed task, else null")                                    \
     F(M, I64, attempts, REQUIRED, 0, 1e9, NULL, "attempts started")                      \
+    F(M, I64, lost, REQUIRED, 0, 1e9, NULL, "attempts whose worker was lost; 3 of them " \
+      "fail the task as worker_lost")                                                    \
     F(M, BOOL, cancel_requested, REQUIRED, 0, 1, NULL, "a cancel is under way")          \
     F(M, STRS, depends_on, OPTIONAL, 0, 256, NULL, "not in a list")                      \
     F(M, I64, waits_for, REQUIRED, 0, 256, NULL, "how many of those have not ended")     \
@@ -166,6 +171,53 @@ REC_DECLARE(limit_page, LIMIT_PAGE);
     F(M, STR, tenant, OPTIONAL, 1, 48, NULL, "only this tenant's part of them")          \
     F(M, STR, queue, OPTIONAL, 1, 64, NULL, "only this queue")
 REC_DECLARE(queue_query, QUEUE_QUERY);
+
+#define EVENT_QUERY(F, M)                                                                \
+    F(M, STR, id, REQUIRED, 1, 48, NULL, "task id")                                      \
+    F(M, I64, after, OPTIONAL, 0, 9e15, NULL, "only what is newer than this seq")        \
+    F(M, I64, wait, OPTIONAL, 0, 60, NULL, "seconds to wait for something newer")
+REC_DECLARE(event_query, EVENT_QUERY);
+
+#define EVENT_ITEM(F, M)                                                                 \
+    F(M, I64, seq, REQUIRED, 1, 9e15, NULL, "rises within the task, with gaps")          \
+    F(M, STR, type, REQUIRED, 1, 16, NULL, "task: it changed; chunk: a partial result")  \
+    F(M, MAP, task, OPTIONAL, 0, 64, NULL, "of type task: the task as it is now")        \
+    F(M, I64, attempt, OPTIONAL, 1, 1e9, NULL, "of type chunk: the attempt that made it") \
+    F(M, STR, content_type, OPTIONAL, 0, 64, NULL, "of type chunk")                      \
+    F(M, MAP, data, OPTIONAL, 0, 1000, NULL, "of type chunk: a JSON value, or a text")   \
+    F(M, STR, data_base64, OPTIONAL, 0, 2000000, NULL, "of type chunk: any other bytes")
+REC_DECLARE(event_item, EVENT_ITEM);
+
+#define EVENT_PAGE(F, M)                                                                 \
+    F(M, STR, object, REQUIRED, 4, 4, NULL, "always list")                               \
+    F(M, RECS, data, REQUIRED, 0, 2000, &event_item_rec, "oldest first")                 \
+    F(M, I64, last_seq, REQUIRED, 0, 9e15, NULL, "give it as after")                     \
+    F(M, BOOL, ended, REQUIRED, 0, 1, NULL, "the task has ended: nothing more will come")
+REC_DECLARE(event_page, EVENT_PAGE);
+
+#define WORKER_ITEM(F, M)                                                                \
+    F(M, STR, object, OPTIONAL, 6, 6, NULL, "always worker")                             \
+    WIRE_WORKER_FIELDS(F, M)
+REC_DECLARE(worker_item, WORKER_ITEM);
+
+#define WORKER_PAGE(F, M)                                                                \
+    F(M, STR, object, REQUIRED, 4, 4, NULL, "always list")                               \
+    F(M, RECS, data, REQUIRED, 0, 1000, &worker_item_rec, "the workers")
+REC_DECLARE(worker_page, WORKER_PAGE);
+
+#define RETRY_REQUEST(F, M)                                                              \
+    F(M, STR, queue, OPTIONAL, 1, 64, NULL, "only of this queue")                        \
+    F(M, STR, kind, OPTIONAL, 1, 64, NULL, "only of this kind")                          \
+    F(M, STR, code, OPTIONAL, 1, 64, NULL, "only those that failed with this code")      \
+    F(M, I64, limit, OPTIONAL, 1, 10000, NULL, "how many at most; 1000 if absent")       \
+    F(M, STR, after, OPTIONAL, 1, 48, NULL, "go on behind this task")
+REC_DECLARE(retry_request, RETRY_REQUEST);
+
+#define RETRY_REPLY(F, M)                                                                \
+    F(M, I64, retried, REQUIRED, 0, 9e15, NULL, "so many are ready again")               \
+    F(M, BOOL, has_more, REQUIRED, 0, 1, NULL, "there may be more that match")           \
+    F(M, STR, after, OPTIONAL, 1, 48, NULL, "give it as after to go on")
+REC_DECLARE(retry_reply, RETRY_REPLY);
 
 #define BLOB_WRITTEN(F, M)                                                               \
     F(M, STR, ref, REQUIRED, 1, 128, NULL, "its reference")                              \

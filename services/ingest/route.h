@@ -77,6 +77,12 @@ void task_retry(struct exchange *x);
 void task_submit(struct exchange *x);
 void task_submit_batch(struct exchange *x);
 void workflow_submit(struct exchange *x);
+void task_events(struct exchange *x);
+void task_retry_many(struct exchange *x);
+void worker_list(struct exchange *x);
+void worker_drain(struct exchange *x);
+void admin_worker_list(struct exchange *x);
+void admin_worker_drain(struct exchange *x);
 void train_submit(struct exchange *x);
 
 void queue_list(struct exchange *x);

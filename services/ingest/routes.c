@@ -64,6 +64,14 @@ const struct route routes[] = {
     R(GET, "/api/v1/tasks/{id}", TASKS_READ, OP_NONE, 200, .param = "id",
       .request = &task_query_rec, .reply = &task_item_rec, .on_request = task_get,
       .doc = "One task; with wait, once it has ended or the time is over"),
+    R(GET, "/api/v1/tasks/{id}/events", TASKS_READ, OP_NONE, 200, .param = "id",
+      .request = &event_query_rec, .reply = &event_page_rec, .on_request = task_events,
+      .doc = "A task's changes and partial results after a number; with wait, as soon as "
+             "there is one"),
+    R(POST, "/api/v1/tasks/retry", TASKS_WRITE, OP_NONE, 202,
+      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &retry_request_rec,
+      .reply = &retry_reply_rec, .on_request = task_retry_many, .body_max = SMALL,
+      .action = "tasks.retry", .doc = "Try the failed tasks that match again"),
     R(POST, "/api/v1/tasks/{id}/cancel", TASKS_WRITE, OP_NONE, 202,
       .flags = ROUTE_MUTATES, .param = "id", .reply = &task_accepted_rec,
       .on_request = task_cancel, .action = "tasks.cancel", .doc = "Cancel a task"),
@@ -108,6 +116,20 @@ const struct route routes[] = {
       .request = &tenant_settings_rec, .reply = &limit_item_rec,
       .on_request = admin_tenant_set, .body_max = SMALL, .action = "tenants.limit",
       .doc = "Set a tenant's weight and limits; with queue those of its part, and show that"),
+
+    // workers
+    R(GET, "/api/v1/workers", QUEUES_READ, OP_NONE, 200, .reply = &worker_page_rec,
+      .on_request = worker_list, .doc = "Your own workers, and what they hold"),
+    R(POST, "/api/v1/workers/{node}/drain", QUEUES_WRITE, OP_NONE, 202,
+      .flags = ROUTE_MUTATES, .reply = &worker_page_rec, .on_request = worker_drain,
+      .action = "workers.drain",
+      .doc = "Tell a worker of yours to take no new work, finish and leave"),
+    R(GET, "/api/v1/admin/workers", OPERATOR, OP_NONE, 200, .reply = &worker_page_rec,
+      .on_request = admin_worker_list, .doc = "All workers, and what they hold"),
+    R(POST, "/api/v1/admin/workers/{node}/drain", OPERATOR, OP_NONE, 202,
+      .flags = ROUTE_MUTATES | ROUTE_PRIVILEGED, .reply = &worker_page_rec,
+      .on_request = admin_worker_drain, .action = "workers.drain",
+      .doc = "Tell any worker to take no new work, finish and leave"),
 
     // schedules
     R(POST, "/api/v1/schedules", SCHEDULES_WRITE, OP_schedule_create, 201,

@@ -8,6 +8,7 @@
 #include "id.h"
 #include "jobs.h"
 #include "json.h"
+#include "tasks.h"
 
 REC_DEFINE(task_query, TASK_QUERY);
 REC_DEFINE(task_list_query, TASK_LIST_QUERY);
@@ -100,8 +101,8 @@ put_parents(struct exchange *x, const struct wire_task *task)
     om_json_put_i64(out, task->waits_for);
 }
 
-static void
-put_task(struct exchange *x, const struct wire_task *task, struct om_str result)
+void
+task_put(struct exchange *x, const struct wire_task *task, struct om_str result)
 {
     struct om_buf *out = &x->edge->out;
     const struct state_info *state = state_info(task->state);
@@ -125,6 +126,8 @@ put_task(struct exchange *x, const struct wire_task *task, struct om_str result)
     put_error(out, task);
     om_json_put(out, ",\"attempts\":");
     om_json_put_i64(out, task->attempts);
+    om_json_put(out, ",\"lost\":");
+    om_json_put_i64(out, task->lost);
     om_json_put(out, task->cancel_requested ? ",\"cancel_requested\":true"
                                             : ",\"cancel_requested\":false");
     put_parents(x, task);
@@ -138,7 +141,7 @@ put_task(struct exchange *x, const struct wire_task *task, struct om_str result)
 
 // ---- one task
 
-static struct wire_msg
+struct wire_msg
 task_msg(struct exchange *x, struct om_str task, char *traceparent)
 {
     struct wire_msg msg = exchange_msg(x, false, traceparent);
@@ -147,9 +150,8 @@ task_msg(struct exchange *x, struct om_str task, char *traceparent)
     return msg;
 }
 
-// The task of the path, or what the exchange failed with.
-static bool
-read_task(struct exchange *x, struct om_str text)
+bool
+task_read_id(struct exchange *x, struct om_str text)
 {
     struct om_uuid id;
     if (om_typeid_decode(OM_ID_TASK, text, &id) == OM_OK)
@@ -171,7 +173,7 @@ on_task(void *context, const struct om_answer *answer)
     }
     if (answer->msg->ctype.data)
         task.ctype = answer->msg->ctype;
-    put_task(x, &task, answer->payload);
+    task_put(x, &task, answer->payload);
     struct om_http_response response = { .status = x->route->status };
     exchange_reply_json(x, &response);
 }
@@ -215,7 +217,7 @@ task_get(struct exchange *x)
 {
     char traceparent[OM_TRACEPARENT_SIZE + 1];
     struct task_query *query = exchange_read(x, &task_query_rec);
-    if (!query || !read_task(x, query->id))
+    if (!query || !task_read_id(x, query->id))
         return;
     x->record = query;
     if (query->wait == 0) {
@@ -263,7 +265,7 @@ on_tasks(void *context, const struct om_answer *answer)
         if (rec_decode(&wire_task_rec, bytes, &task, NULL) != OM_OK)
             continue;
         om_json_put(out, first.size ? "," : "");
-        put_task(x, &task, (struct om_str){ 0 });
+        task_put(x, &task, (struct om_str){ 0 });
         first = first.size ? first : task.task;
         last = task.task;
     }
@@ -304,8 +306,14 @@ task_list(struct exchange *x)
         }
         WIRE_SET(&msg, status, query->status);
     }
+    if (query->queue.data)
+        WIRE_SET(&msg, queue, query->queue);
+    if (query->kind.data)
+        WIRE_SET(&msg, kind, query->kind);
+    if (query->code.data)
+        WIRE_SET(&msg, code, query->code);
     if (query->after.data) {
-        if (query->after.size > 48 || !read_task(x, query->after))
+        if (query->after.size > 48 || !task_read_id(x, query->after))
             return;
         WIRE_SET(&msg, after, query->after);
     }
@@ -319,7 +327,7 @@ static void
 steer(struct exchange *x, enum wire_type type)
 {
     char traceparent[OM_TRACEPARENT_SIZE + 1];
-    if (!read_task(x, x->params[0]))
+    if (!task_read_id(x, x->params[0]))
         return;
     struct wire_msg msg = task_msg(x, x->params[0], traceparent);
     exchange_send(x, type, &msg, (struct om_str){ 0 }, BROKER_MS, on_accepted);

@@ -1,6 +1,8 @@
 // echo_worker ENDPOINT KEY QUEUE - a tenant's own worker: it answers a job with the job's
-// payload, with the results of all it depends on when the kind is "parents", or fails
-// when the kind is "fail".
+// payload, with the results of all it depends on when the kind is "parents", fails when it
+// is "fail", sends three partial results first when it is "stream", and runs until it is
+// told to stop when it is "wait".
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -47,6 +49,17 @@ handle(void *context, struct om_job *job)
         om_job_fail(job, OM_EINVAL, "payload", "asked to fail");
         return;
     }
+    if (om_str_eq(job->msg->kind, OM_LIT("stream"))) {
+        om_job_chunk(job, "application/json", OM_LIT("{\"loss\": 0.5}"));
+        om_job_chunk(job, "text/plain", OM_LIT("a line"));
+        om_job_chunk(job, NULL, (struct om_str){ "\xff\x00", 2 });
+    }
+    if (om_str_eq(job->msg->kind, OM_LIT("wait"))) {
+        while (!om_job_cancelled(job))
+            poll(NULL, 0, 10);
+        job->rc = OM_ECANCELLED;
+        return;
+    }
     om_buf_put(&job->result, job->payload.data, job->payload.size);
     job->result_type = "application/json";
 }
@@ -64,7 +77,7 @@ main(int argc, char **argv)
             .queues = (const char *const[]){ argv[3] },
             .queue_count = 1,
             .slots = 2,
-            .drain_ms = 1000,
+            .drain_ms = 1500,
             .handle = handle,
         };
         if (om_worker_create(&conf, &worker, &why) == OM_OK) {

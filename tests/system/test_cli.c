@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "omni.h"
+#include "program.h"
 
 static struct omni omni;
 static char out[256 * 1024];
@@ -179,6 +180,37 @@ Test(cli, batches_workflows_and_keys_have_their_commands)
     snprintf(command, sizeof(command), "workflow %s/chain.json", omni.folder);
     cr_expect_eq(run(command), EXIT_DONE);
     cr_expect(strstr(out, "NAME") && strstr(out, "task_"), "%s", out);
+    omni_stop(&omni);
+}
+
+Test(cli, a_worker_streams_to_who_watches_and_dead_letters_are_retried)
+{
+    char command[512], key[192], endpoint[128], id[64];
+    struct program worker = { 0 };
+    snprintf(key, sizeof(key), "%s", run_json("keys create w --scopes worker", "key"));
+    omni_endpoint(&omni, "OMNI_BROKER_WORK", endpoint, sizeof(endpoint));
+    const char *const settings[] = { NULL };
+    const char *const arguments[] = { endpoint, key, "echo", NULL };
+    program_start(&worker, "../tests/echo_worker", settings, arguments);
+    snprintf(id, sizeof(id), "%s", run_json("submit echo stream", "task_id"));
+    snprintf(command, sizeof(command), "tasks watch %s", id);
+    cr_assert_eq(run(command), EXIT_DONE, "%s", out);
+    cr_assert_str_eq(out, "{\"loss\":0.5}\na line\n(4 bytes in base64)\n");
+    cr_assert_eq(run("workers"), EXIT_DONE);
+    cr_assert(strstr(out, "echo") && strstr(out, "tenant"), "%s", out);
+    cr_assert_eq(run("workers --all"), EXIT_DONE);
+    cr_assert(strstr(out, "identity"), "%s", out);
+
+    cr_assert_eq(run("submit echo fail --wait 2>&1"), EXIT_REFUSED);
+    cr_assert_eq(run("tasks list --status failed --kind fail --code invalid_request"),
+                 EXIT_DONE);
+    cr_assert(strstr(out, "LOST") && strstr(out, "fail"), "%s", out);
+    cr_assert_eq(run("tasks retry"), EXIT_USAGE);
+    cr_assert_eq(run("tasks retry --kind fail"), EXIT_DONE);
+    cr_assert_str_eq(out, "1 tasks are ready again\n");
+    cr_assert_eq(run("workers drain echo"), EXIT_DONE);
+    cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
+    cr_assert_eq(run("workers drain echo 2>&1"), EXIT_REFUSED);
     omni_stop(&omni);
 }
 

@@ -141,3 +141,152 @@ Test(jobs, a_key_without_the_scope_gets_no_jobs)
     cr_assert_str_eq(omni_text("status"), "submitted");
     stop_all();
 }
+
+// ---- partial results, dead letters, workers
+
+// Follow the task from number `after` to its end; returns how many partial results came,
+// in `chunks`, which lives until the next call.
+static size_t
+follow(const char *id, long long after, json_t **chunks)
+{
+    static json_t *all;
+    json_decref(all);
+    *chunks = all = json_array();
+    for (bool ended = false; !ended;) {
+        cr_assert_eq(omni_ask(&omni, "GET", NULL,
+                              "/api/v1/tasks/%s/events?after=%lld&wait=20", id, after),
+                     200);
+        size_t index;
+        json_t *event;
+        json_array_foreach (json_object_get(omni_answer(), "data"), index, event) {
+            json_int_t seq = json_integer_value(json_object_get(event, "seq"));
+            cr_assert_gt(seq, after, "%lld is not newer than %lld", (long long)seq,
+                         after);
+            after = seq;
+            if (json_object_get(event, "attempt"))
+                json_array_append(all, event);
+        }
+        cr_assert_eq(omni_number("last_seq"), (double)after);
+        ended = json_is_true(json_object_get(omni_answer(), "ended"));
+    }
+    return json_array_size(all);
+}
+
+Test(jobs, partial_results_come_in_order_and_are_replayed_after_everything_died)
+{
+    char id[64];
+    json_t *chunks;
+    start_worker("worker", "echo");
+    submit("stream", id);
+    for (int round = 0; round < 3; round++) {
+        cr_assert_eq(follow(id, 0, &chunks), 3, "round %d", round);
+        json_t *first = json_array_get(chunks, 0), *last = json_array_get(chunks, 2);
+        cr_expect_eq(
+            json_number_value(json_object_get(json_object_get(first, "data"), "loss")),
+            0.5);
+        cr_expect_str_eq(
+            json_string_value(json_object_get(json_array_get(chunks, 1), "data")),
+            "a line");
+        cr_expect_str_eq(json_string_value(json_object_get(last, "data_base64")), "/wA=");
+        json_int_t seq = json_integer_value(json_object_get(first, "seq"));
+        cr_expect_eq(follow(id, seq, &chunks), 2, "those after the first");
+        if (round == 1) { // what has ended is on disk
+            program_finish(&worker);
+            omni_kill(&omni);
+            omni_start(&omni);
+            omni_await_back(&omni);
+        }
+    }
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks/%s/events?after=x", id),
+                 400);
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks/task_no/events"), 404);
+    stop_all();
+}
+
+Test(jobs, failed_ones_are_listed_and_retried_by_what_they_have_in_common)
+{
+    char ids[3][64], other[64];
+    start_worker("worker", "echo");
+    submit("echo", other);
+    for (int i = 0; i < 3; i++)
+        submit("fail", ids[i]);
+    omni_await(&omni, other, "complete", 10000);
+    for (int i = 0; i < 3; i++)
+        omni_await(&omni, ids[i], "failed", 10000);
+    cr_assert_eq(omni_number("lost"), 0);
+    cr_assert_eq(omni_ask(&omni, "GET", NULL,
+                          "/api/v1/tasks?status=failed&queue=echo&kind=fail"
+                          "&code=invalid_request"),
+                 200);
+    cr_expect_eq(json_array_size(json_object_get(omni_answer(), "data")), 3);
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks?status=failed&kind=echo"),
+                 200);
+    cr_expect_eq(json_array_size(json_object_get(omni_answer(), "data")), 0);
+
+    cr_assert_eq(omni_ask(&omni, "POST",
+                          json_pack("{s:s,s:i}", "kind", "fail", "limit", 2),
+                          "/api/v1/tasks/retry"),
+                 202);
+    cr_expect_eq(omni_number("retried"), 2);
+    cr_expect(json_is_true(json_object_get(omni_answer(), "has_more")));
+    cr_assert_eq(omni_ask(&omni, "POST",
+                          json_pack("{s:s,s:s}", "kind", "fail", "code", "timeout"),
+                          "/api/v1/tasks/retry"),
+                 202);
+    cr_expect_eq(omni_number("retried"), 0);
+    for (int i = 0; i < 3; i++)
+        omni_await(&omni, ids[i], "failed", 10000);
+    stop_all();
+}
+
+// Ask for the tenant's workers until there are `count`.
+static void
+await_workers(size_t count)
+{
+    for (int left = 400; left > 0; left--) {
+        cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/workers"), 200);
+        if (json_array_size(json_object_get(omni_answer(), "data")) == count)
+            return;
+        omni_pause();
+    }
+    cr_assert_fail("there are not %zu workers", count);
+}
+
+Test(jobs, a_worker_is_shown_with_what_it_holds_and_drained)
+{
+    char id[64];
+    start_worker("worker", "echo");
+    submit("wait", id);
+    omni_await(&omni, id, "running", 10000);
+    await_workers(1);
+    json_t *row = json_array_get(json_object_get(omni_answer(), "data"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(row, "node")), "echo");
+    cr_expect_eq(json_integer_value(json_object_get(row, "held")), 1);
+    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(row, "tasks"), 0)),
+                     id);
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/workers/nobody/drain"), 404);
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/workers/echo/drain"), 202);
+    cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
+    await_workers(0);
+
+    start_worker("worker", "echo"); // gets the job that was given back
+    omni_await(&omni, id, "running", 10000);
+    cr_expect_eq(omni_number("attempts"), 1, "giving it back counted as an attempt");
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/admin/workers"), 200);
+    cr_expect_gt(json_array_size(json_object_get(omni_answer(), "data")), 4);
+    stop_all();
+}
+
+Test(jobs, a_worker_whose_key_is_revoked_gets_no_more_jobs)
+{
+    char id[64];
+    start_worker("worker", "echo");
+    snprintf(id, sizeof(id), "%s", omni_text("id"));
+    await_workers(1);
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/developer/keys/%s/revoke", id), 200);
+    await_workers(0);
+    submit("echo", id);
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks/%s?wait=2", id), 200);
+    cr_assert_str_eq(omni_text("status"), "submitted");
+    stop_all();
+}
