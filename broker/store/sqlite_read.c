@@ -103,7 +103,8 @@ enum om_rc
 sqlite_fold_parents(struct sqlite_store *self, struct stored_task *task)
 {
     struct wire_msg msg;
-    if (task->state != STATE_NONE || wire_decode(task->header, &msg) != OM_OK ||
+    if (task->state != STATE_NONE ||
+        rec_decode(&wire_msg_rec, task->header, &msg, NULL) != OM_OK ||
         !WIRE_HAS(&msg, depends_on))
         return OM_OK;
     struct rec_iter iter = rec_iter(msg.depends_on);
