@@ -1,5 +1,5 @@
 // omni-model - does random steps with the real core and with a plain model of it, and
-// compares all they say.
+// compares all they say; then serves random tenants and looks whether that was fair.
 //
 //   omni-model --seeds FROM-TO [--jobs N]   of each seed that fails print what it takes
 #include <inttypes.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "fair.h"
 #include "seeds.h"
 #include "steps.h"
 
@@ -40,12 +41,15 @@ run(uint64_t seed, bool trace, uint64_t *sums)
     steps_make(steps, seed);
     bool same = steps_run(steps, why, sizeof(why), &done);
     totals->steps += done;
-    totals->passed += same;
-    totals->failed += !same;
     if (trace)
         steps_print(steps);
     if (!same)
         explain(steps, seed, done, why, sizeof(why));
+    bool fair = fair_run(seed, why, sizeof(why));
+    if (!fair)
+        printf("seed %" PRIu64 ": %s\n", seed, why);
+    totals->passed += same && fair;
+    totals->failed += !same || !fair;
     free(steps);
 }
 

@@ -57,6 +57,9 @@ void real_ask(struct real *self, enum wire_type type, int job,
 void real_queue(struct real *self, const char *action, int tenant, int limit,
                 int64_t concurrency);
 
+// Set the tenant's weight.
+void real_weigh(struct real *self, int tenant, int64_t weight);
+
 // LIST the tenant's jobs: `listed` says which.
 void real_list(struct real *self, int tenant, const char *status);
 

@@ -91,25 +91,42 @@ real_ask(struct real *self, enum wire_type type, int job, const struct model_spe
     om_buf_finish(&parents);
 }
 
+static void
+give_queue(struct real *self, struct wire_msg *msg, const char *action,
+           const struct wire_setting *setting)
+{
+    struct om_buf record = { 0 };
+    rec_encode(&wire_setting_rec, setting, &record);
+    WIRE_SET(msg, action, om_str(action));
+    if (strcmp(action, "set") == 0)
+        WIRE_SET(msg, settings, om_buf_str(&record));
+    real_give(self, self->client, WIRE_QUEUE, msg, (struct om_str){ 0 });
+    om_buf_finish(&record);
+}
+
 void
 real_queue(struct real *self, const char *action, int tenant, int limit,
            int64_t concurrency)
 {
     char id[32];
-    struct om_buf record = { 0 };
     struct wire_setting setting = { 0 };
     struct wire_msg msg = begin(self, tenant, id);
     REC_SET(&setting, wire_setting, concurrency, concurrency);
-    rec_encode(&wire_setting_rec, &setting, &record);
-    WIRE_SET(&msg, action, om_str(action));
     if (limit > MODEL_QUEUES)
         WIRE_SET(&msg, limit_key, om_str(keys[limit - 1 - MODEL_QUEUES]));
     else if (limit > 0)
         WIRE_SET(&msg, queue, om_str(model_queues[limit - 1].name));
-    if (strcmp(action, "set") == 0)
-        WIRE_SET(&msg, settings, om_buf_str(&record));
-    real_give(self, self->client, WIRE_QUEUE, &msg, (struct om_str){ 0 });
-    om_buf_finish(&record);
+    give_queue(self, &msg, action, &setting);
+}
+
+void
+real_weigh(struct real *self, int tenant, int64_t weight)
+{
+    char id[32];
+    struct wire_setting setting = { 0 };
+    struct wire_msg msg = begin(self, tenant, id);
+    REC_SET(&setting, wire_setting, weight, weight);
+    give_queue(self, &msg, "set", &setting);
 }
 
 void
