@@ -68,6 +68,54 @@ Test(setting, refuses_what_cannot_be_set)
     bench_finish(&bench);
 }
 
+// Jobs of BENCH_TENANT among the next `count`, which end one after the other.
+static int
+jobs_of_tenant(struct bench *bench, int count)
+{
+    int own = 0;
+    for (int i = 1; i <= count; i++) {
+        char token[WIRE_TOKEN_BYTES];
+        bench_credit(bench, BENCH_WORKER, "omni.inference", i);
+        const struct wire_msg *job = bench_find(bench, BENCH_WORKER, WIRE_JOB);
+        own += om_str_eq(job->tenant, BENCH_TENANT);
+        memcpy(token, job->token.data, sizeof(token));
+        bench_say(bench, BENCH_WORKER, WIRE_DONE, token);
+        bench_settle(bench);
+    }
+    return own;
+}
+
+static void
+submit_of(struct bench *bench, struct om_str tenant, uint8_t shard, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct om_uuid id = bench_task(bench, shard);
+        struct wire_msg msg = { 0 };
+        WIRE_SET(&msg, id, OM_LIT("m"));
+        WIRE_SET(&msg, task, bench_task_text(&id));
+        WIRE_SET(&msg, tenant, tenant);
+        WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+        WIRE_SET(&msg, kind, OM_LIT("test"));
+        bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_SUBMIT, &msg, "x");
+    }
+    bench_settle(bench);
+}
+
+Test(setting, of_a_weight_gives_a_tenant_as_many_turns)
+{
+    struct bench bench;
+    struct wire_setting three = { 0 };
+    REC_SET(&three, wire_setting, weight, 3);
+    limit_bench(&bench);
+    submit_of(&bench, BENCH_STRANGER, 2, 60);
+    submit_of(&bench, BENCH_TENANT, 1, 60);
+    cr_expect_eq(jobs_of_tenant(&bench, 20), 10);
+    limit_set(&bench, NULL, NULL, &three);
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1"); // its credit begins anew
+    cr_expect_eq(jobs_of_tenant(&bench, 40), 30);
+    bench_finish(&bench);
+}
+
 Test(setting, of_a_pause_stops_starts_but_neither_submits_nor_what_runs)
 {
     struct bench bench;
