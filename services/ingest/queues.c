@@ -257,6 +257,16 @@ admin_queue_list(struct exchange *x)
     send_msg(x, &msg, on_queues);
 }
 
+void
+admin_limit_list(struct exchange *x)
+{
+    if (!read_tenant(x, x->params[0]))
+        return;
+    struct wire_msg msg = queue_msg(x, "limits");
+    WIRE_SET(&msg, tenant, x->params[0]);
+    send_msg(x, &msg, on_limits);
+}
+
 static void
 set_tenant(struct exchange *x)
 {

@@ -95,6 +95,7 @@ void limit_list(struct exchange *x);
 void limit_get(struct exchange *x);
 void limit_set(struct exchange *x);
 void admin_queue_list(struct exchange *x);
+void admin_limit_list(struct exchange *x);
 void admin_tenant_set(struct exchange *x);
 
 void transfer_get(struct exchange *x);

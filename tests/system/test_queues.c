@@ -158,6 +158,19 @@ Test(queues, a_purge_cancels_what_waits)
     stop_all();
 }
 
+// The first row that is a tenant's.
+static json_t *
+own_part(json_t *rows)
+{
+    size_t index;
+    json_t *row;
+    json_array_foreach (rows, index, row)
+        if (json_is_string(json_object_get(row, "tenant")))
+            return row;
+    cr_assert_fail("no tenant has a queue");
+    return NULL;
+}
+
 Test(queues, a_tenant_sets_its_own_and_operators_the_rest)
 {
     static const struct {
@@ -180,9 +193,20 @@ Test(queues, a_tenant_sets_its_own_and_operators_the_rest)
         cr_expect_eq(omni_ask(&omni, cases[i].method, body, "%s", cases[i].path),
                      cases[i].status, "%s %s", cases[i].method, cases[i].path);
     }
+    submit(1, NULL);
+    await("ready", 1, 5000);
     cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/admin/queues"), 200);
     json_t *rows = json_object_get(omni_answer(), "data");
     cr_expect_gt(json_array_size(rows), 5, "all of the platform's are there");
+    char path[128];
+    snprintf(path, sizeof(path), "/api/v1/admin/tenants/%s/limits",
+             json_string_value(json_object_get(own_part(rows), "tenant")));
+    cr_assert_eq(put(path, "{\"weight\":3,\"concurrency\":50}"), 200);
+    cr_expect_eq(omni_number("settings.weight"), 3);
+    cr_assert_eq(put(path, "{\"queue\":\"omni.training\",\"concurrency\":1}"), 200);
+    cr_expect_str_eq(omni_text("queue"), "omni.training");
+    cr_assert_eq(omni_ask(&omni, "GET", NULL, "%s", path), 200);
+    cr_expect_eq(json_array_size(json_object_get(omni_answer(), "data")), 1);
     json_t *key = json_pack("{s:s}", "name", "plain");
     cr_assert_eq(omni_ask(&omni, "POST", key, "/developer/keys"), 201);
     struct api *plain = api_open_at(omni.url, omni_text("key"));
