@@ -124,6 +124,8 @@ task_payload_read(struct core *self, const struct wire_token *token,
     struct task *task = task_of(lease);
     if (read->rc != OM_OK) {
         lease->kind->release(self, lease);
+        if (task->ending)
+            return; // meanwhile it has expired or was purged
         task_unplace(self, task);
         task_back_off(self, task, self->conf.retry_base_ms);
         return;

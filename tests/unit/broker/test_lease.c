@@ -514,3 +514,35 @@ Test(lease, is_not_written_when_the_result_comes_first)
     bench_expect(&bench, BENCH_WORKER, WIRE_DONE_ACK);
     bench_finish(&bench);
 }
+
+Test(lease, of_a_job_that_expires_before_its_payload_is_read_ends_it_once)
+{
+    struct bench bench;
+    struct core_conf conf = bench_conf();
+    conf.payload_cache_bytes = 0;
+    bench_init_conf(&bench, &conf);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    struct om_uuid id = bench_task(&bench, 1);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("m1"));
+    WIRE_SET(&msg, task, bench_task_text(&id));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, kind, OM_LIT("test"));
+    WIRE_SET(&msg, expires_ms, bench.now.wall_ms + 1000);
+    bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_SUBMIT, &msg, "payload");
+    cr_assert(bench_commit(&bench, OM_OK));
+    bench_drop(&bench);
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    struct read *read = core_next_read(bench.core);
+    cr_assert(read && read->kind == READ_PAYLOAD);
+    bench_pass(&bench, 2000);
+    read->rc = OM_EDB;
+    core_read_done(bench.core, bench.now, &read);
+    bench_pass(&bench, 5000); // the disk is slow
+    cr_expect_eq(count_next(&bench, CHANGE_RESULT), 1);
+    bench_settle(&bench);
+    cr_expect_eq(core_stats(bench.core).expired, 1);
+    bench_finish(&bench);
+}
