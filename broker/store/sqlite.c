@@ -11,7 +11,7 @@
 
 enum {
     SCHEMA = OM_COUNT(migrations),
-    PAGES_KEPT = 8192, // 32 MiB a connection
+    CACHE_KIB = 32 * 1024, // a connection
     BUSY_MS = 2000,    // somebody reads the file with a tool
 };
 
@@ -126,7 +126,7 @@ migrate(sqlite3 *db, const char *path)
             "%d): install that version, or restore a backup made before it",
             path, (long long)schema, (int)SCHEMA);
     if (sqlite3_exec(db,
-                     "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;"
+                     "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"
                      "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
                      "PRAGMA temp_store = MEMORY",
                      NULL, NULL, NULL) != SQLITE_OK)
@@ -191,7 +191,7 @@ static int
 prepare(sqlite3 *db, const char *const *sql, size_t count, sqlite3_stmt **out)
 {
     char pragma[64];
-    snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = %d", (int)PAGES_KEPT);
+    snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = -%d", (int)CACHE_KIB);
     int code = sqlite3_exec(db, pragma, NULL, NULL, NULL);
     for (size_t i = 0; i < count && code == SQLITE_OK; i++)
         code =
