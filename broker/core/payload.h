@@ -3,7 +3,7 @@
 // Counted references, touched by the core's thread only. Another thread may read `bytes`
 // while the core holds a reference for it.
 #pragma once
-#include "base.h"
+#include "pool.h"
 
 struct payload {
     int refs;
@@ -14,6 +14,9 @@ struct payload {
 // A copy of `bytes` in memory of its own, with one reference; NULL when there is no
 // memory.
 struct payload *payload_copy(struct om_str bytes);
+
+// A copy in memory of a pool, to which it goes back with its last reference.
+struct payload *payload_pooled(struct pool *pool, struct om_str bytes);
 
 // One more reference; NULL stays NULL. Returns its argument.
 struct payload *payload_ref(struct payload *self);

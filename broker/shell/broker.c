@@ -30,6 +30,7 @@ struct broker {
     struct store *store;
     struct core *core;
     struct sockets *sockets;
+    struct pool payloads; // memory of those received
     struct committer *committer;
     struct reader *reader;
     int wake_fd, signal_fd;
@@ -155,7 +156,8 @@ static int
 open_sockets(struct broker *self)
 {
     char why[1024];
-    struct sockets_conf conf = { self->conf->client, self->conf->work, self->conf->keys };
+    struct sockets_conf conf = { self->conf->client, self->conf->work, self->conf->keys,
+                                 &self->payloads };
     enum om_rc rc = sockets_open(&conf, &self->sockets, why, sizeof(why));
     if (rc == OM_OK)
         return EX_OK;
@@ -345,6 +347,7 @@ close_all(struct broker *self)
     }
     core_destroy(&self->core);
     sockets_close(&self->sockets);
+    pool_finish(&self->payloads);
     store_close(&self->store);
     close(self->wake_fd);
     close(self->signal_fd);

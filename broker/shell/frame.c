@@ -29,17 +29,14 @@ release_message(struct payload *payload)
 }
 
 struct payload *
-frame_take(zmq_msg_t *msg, bool *lost)
+frame_take(struct pool *pool, zmq_msg_t *msg, bool *lost)
 {
     struct om_str bytes = { zmq_msg_data(msg), zmq_msg_size(msg) };
     *lost = false;
     if (bytes.size == 0)
         return NULL;
-    if (bytes.size < TAKE_BYTES) {
-        struct payload *copy = payload_copy(bytes);
-        *lost = !copy;
-        return copy;
-    }
+    if (bytes.size < TAKE_BYTES)
+        return payload_pooled(pool, bytes);
     struct frame_payload *self = malloc(sizeof(*self));
     *lost = !self;
     if (!self)

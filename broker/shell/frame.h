@@ -13,9 +13,10 @@ struct frame_loans {
     _Atomic(struct frame_loan *) returned;
 };
 
-// Take a received frame as a payload with one reference; the message is empty afterwards.
-// NULL for an empty frame, and when there is no memory: then *lost is set.
-struct payload *frame_take(zmq_msg_t *msg, bool *lost);
+// Take a received frame as a payload with one reference; the message is empty afterwards,
+// or a small one was copied into memory of the pool. NULL for an empty frame, and when
+// there is no memory: then *lost is set.
+struct payload *frame_take(struct pool *pool, zmq_msg_t *msg, bool *lost);
 
 // Make a message of a payload, which the loans hold until ZeroMQ has sent it. False when
 // there is no memory.

@@ -33,6 +33,7 @@ struct sockets {
     struct keys keys;
     struct zap *zap;
     struct frame_loans loans;
+    struct pool *payloads;
     zmq_msg_t header; // of the message received last
     uint64_t dropped;
 };
@@ -192,6 +193,7 @@ sockets_open(const struct sockets_conf *conf, struct sockets **out, char *why,
     struct sockets *self = calloc(1, sizeof(*self));
     if (!self)
         return refuse(why, why_size, OM_EUNAVAILABLE, "no memory");
+    self->payloads = conf->payloads;
     zmq_msg_init(&self->header);
     self->context = zmq_ctx_new();
     enum om_rc rc = open_list(self, conf->client, conf->keys, why, why_size);
@@ -330,7 +332,7 @@ sockets_receive(struct sockets *self, size_t index, struct sockets_message *out)
         if (out->conn == 0 || frames < 1)
             continue;
         bool lost = false;
-        out->payload = frames == 2 ? frame_take(&payload, &lost) : NULL;
+        out->payload = frames == 2 ? frame_take(self->payloads, &payload, &lost) : NULL;
         if (lost)
             continue;
         out->peer = verified_peer(socket, &self->header);

@@ -21,6 +21,7 @@ struct sockets;
 struct sockets_conf {
     const char *client, *work; // lists of endpoints, separated by commas
     const char *keys;          // folder of CURVE keys; "" without tcp
+    struct pool *payloads;     // memory of received payloads; borrowed, lives longer
 };
 
 // Bind everything. The reason of a failure has been written to `why`.
@@ -30,7 +31,7 @@ OM_MUST_CHECK enum om_rc sockets_open(const struct sockets_conf *conf,
                                       struct sockets **out, char *why, size_t why_size);
 
 // Close, giving what was sent half a second to leave; sets *self_p to NULL. Payloads the
-// core has received are still good.
+// core has received are still good, as long as their pool is.
 void sockets_close(struct sockets **self_p);
 
 size_t sockets_count(const struct sockets *self);

@@ -18,12 +18,13 @@ static const size_t frame_sizes[] = { 1, 33, 1023, 1024, 8191, 8192, 1 << 20 };
 
 Test(frames, a_payload_keeps_its_bytes_whatever_its_size)
 {
+    struct pool pool = { 0 };
     for (size_t i = 0; i < OM_COUNT(frame_sizes); i++) {
         zmq_msg_t msg;
         zmq_msg_init_size(&msg, frame_sizes[i]);
         memset(zmq_msg_data(&msg), 'x', frame_sizes[i]);
         bool lost = true;
-        struct payload *payload = frame_take(&msg, &lost);
+        struct payload *payload = frame_take(&pool, &msg, &lost);
         zmq_msg_close(&msg);
         cr_assert(payload && !lost);
         cr_expect_eq(payload->bytes.size, frame_sizes[i]);
@@ -31,6 +32,7 @@ Test(frames, a_payload_keeps_its_bytes_whatever_its_size)
         cr_expect_eq(payload->bytes.data[frame_sizes[i] - 1], 'x');
         payload_unref(&payload);
     }
+    pool_finish(&pool);
 }
 
 Test(frames, an_empty_frame_is_no_payload)
@@ -38,7 +40,8 @@ Test(frames, an_empty_frame_is_no_payload)
     zmq_msg_t msg;
     zmq_msg_init(&msg);
     bool lost = true;
-    cr_expect_null(frame_take(&msg, &lost));
+    struct pool pool = { 0 };
+    cr_expect_null(frame_take(&pool, &msg, &lost));
     cr_expect_not(lost);
     zmq_msg_close(&msg);
 }
