@@ -9,7 +9,7 @@
 
 static struct omni omni;
 static struct program worker;
-static char out[64 * 1024];
+static char out[256 * 1024];
 
 static void
 start_worker(void)
@@ -243,6 +243,20 @@ Test(queues, are_in_the_metrics)
     cr_expect(strstr(out, "omni_queue_ready{queue=\"omni.training\"} 0\n"), "%s", out);
     cr_expect(strstr(out, "omni_queue_ready{queue=\"echo\",tenant=\""));
     cr_expect(strstr(out, "omni_http_requests_total"));
+    stop_all();
+}
+
+Test(queues, beyond_a_hundred_are_one_line_of_the_metrics)
+{
+    for (int i = 0; i < 102; i++) {
+        char queue[16];
+        snprintf(queue, sizeof(queue), "q%d", i);
+        json_t *body = json_pack("{s:s,s:s}", "queue", queue, "kind", "k");
+        cr_assert_eq(omni_ask(&omni, "POST", body, "/api/v1/tasks"), 202);
+    }
+    int64_t until_ms = om_clock_mono_ms() + 5000;
+    while (!metrics_have("omni_queue_ready{queue=\"other\",tenant=\"other\"} 2\n"))
+        cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", out);
     stop_all();
 }
 
