@@ -23,17 +23,24 @@ task_mark(struct core *self, struct task *task, enum mark_kind kind)
         .kind = kind,
         .at_ms = self->now.wall_ms,
     };
+    task->changed = commit_slot(self).batch;
     return &change->mark;
 }
 
 // ---- to a worker
+
+static bool
+may_start(struct core *self, struct flow *flow)
+{
+    return spill_gate(self, flow) && limit_gate(self, flow);
+}
 
 static struct item *
 pick_of(struct core *self, struct queue_state *queue, size_t band)
 {
     if (!queue->jobs[band].ring)
         return NULL;
-    struct item *item = fair_pick(self, &queue->jobs[band], limit_gate);
+    struct item *item = fair_pick(self, &queue->jobs[band], may_start);
     if (!item)
         return NULL;
     queue->passed[band] = 0;
@@ -43,7 +50,8 @@ pick_of(struct core *self, struct queue_state *queue, size_t band)
     return item;
 }
 
-// The first band that has something to start, but for one that was passed over often.
+// The first band that has something to start, but for one that was passed over often. A
+// band whose jobs are being read is waited for.
 static struct task *
 pick(struct core *self, struct queue_state *queue)
 {
@@ -51,8 +59,11 @@ pick(struct core *self, struct queue_state *queue)
     for (size_t band = 1; band < BANDS && !item; band++)
         if (queue->passed[band] >= BAND_PASSED_MAX)
             item = pick_of(self, queue, band);
-    for (size_t band = 0; band < BANDS && !item; band++)
+    for (size_t band = 0; band < BANDS && !item; band++) {
         item = pick_of(self, queue, band);
+        if (!item && queue->jobs[band].awaited > 0)
+            return NULL;
+    }
     if (!item)
         return NULL;
     self->stats.ready--;
@@ -87,6 +98,7 @@ task_hand_out(struct core *self, struct queue_state *queue, struct credit *credi
         return true;
     }
     task_unplace(self, task);
+    spill_refill(self, task->flow);
     task->attempts++;
     task->started_ms = self->now.wall_ms;
     task->state = STATE_LEASED;

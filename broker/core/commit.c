@@ -22,6 +22,7 @@ struct pending {
     size_t hurried;   // groups that somebody waits for
     int64_t began_ms; // mono clock
     bool taken;       // it has gone out, and stays as it is
+    size_t weight;    // bytes of its submits
     struct group *groups, **groups_end;
     struct chunk *chunks;
 };
@@ -82,6 +83,7 @@ pending_reset(struct pending *self)
     self->batch.count = 0;
     self->hurried = 0;
     self->taken = false;
+    self->weight = 0;
     self->next = NULL;
     self->groups = NULL;
     self->groups_end = &self->groups;
@@ -203,6 +205,19 @@ commit_after(struct core *self, struct out **out_p)
 }
 
 bool
+commit_is_durable(const struct core *self, int64_t batch)
+{
+    return !self->oldest || batch < self->oldest->batch.id;
+}
+
+void
+commit_weigh(struct core *self, size_t bytes)
+{
+    self->newest->weight += bytes;
+    self->submit_bytes += bytes;
+}
+
+bool
 commit_congested(const struct core *self)
 {
     return self->pending_count > PENDING_MAX;
@@ -279,6 +294,7 @@ finish_oldest(struct core *self)
     if (!self->oldest)
         self->newest = NULL;
     self->pending_count--;
+    self->submit_bytes -= pending->weight;
     make_durable(self, pending); // may begin a new batch
     pending_reset(pending);
     if (self->spare)
@@ -309,6 +325,8 @@ refuse_submits(struct core *self, struct pending *pending, enum om_rc rc)
     }
     pending->groups_end = link;
     batch->count = kept;
+    self->submit_bytes -= pending->weight;
+    pending->weight = 0;
 }
 
 // Who waits for a batch that finds no room is told so now. It is still written when there

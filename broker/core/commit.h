@@ -14,6 +14,7 @@
     X(LEASE, task_lease_durable)                                                         \
     X(CANCEL, task_cancel_durable)                                                       \
     X(END, task_end_durable)                                                             \
+    X(RETRY, task_retry_durable)                                                         \
     X(REOPEN, task_reopen_durable)                                                       \
     X(CURSOR, run_cursor_durable)                                                        \
     X(SETTING, setting_durable)                                                        \
@@ -69,6 +70,12 @@ struct om_str commit_copy(struct core *self, struct om_str text);
 
 // Send when everything added so far is durable; at once if it is.
 void commit_after(struct core *self, struct out **out_p);
+
+// Is the batch of this number, and all before it, on disk?
+bool commit_is_durable(const struct core *self, int64_t batch);
+
+// Count bytes of a submit with the batch its group is in.
+void commit_weigh(struct core *self, size_t bytes);
 
 // Are so many batches waiting that no more work should be taken?
 bool commit_congested(const struct core *self);

@@ -19,6 +19,7 @@
 #include "submit.h"
 #include "task.h"
 #include "watch.h"
+#include "spill.h"
 
 void *
 core_alloc(size_t size)
@@ -79,13 +80,17 @@ core_conf_default(void)
         .retry_cap_ms = 5 * 60 * 1000,
         .max_attempts = 3,
         .max_lost = 3,
-        .max_open_tasks = 100 * 1000,
-        .max_open_per_tenant = 10 * 1000,
+        .max_open_tasks = 20 * 1000 * 1000,
+        .max_open_per_tenant = 1000 * 1000,
         .max_blocked = 100 * 1000,
         .max_blocked_per_tenant = 50 * 1000,
         .id_memory_ms = 24 * 3600 * 1000,
         .max_calls = 10 * 1000,
-        .payload_cache_bytes = 64 * 1024 * 1024,
+        .payload_cache_bytes = 32 * 1024 * 1024,
+        .max_pending_bytes = 64 * 1024 * 1024,
+        .window_flow = 1024,
+        .window_total = 16 * 1024,
+        .window_ahead_ms = 60 * 1000,
         .max_chunks = 1000,
         .max_chunk_bytes = 1024 * 1024,
     };
@@ -100,6 +105,7 @@ core_create(const struct core_conf *conf)
     self->random = conf->seed;
     self->disk_free = 1;
     self->sends_end = &self->sends;
+    self->spill = spill_create();
     run_init_all(self);
     return self;
 }
@@ -121,6 +127,7 @@ core_destroy(struct core **self_p)
     query_destroy_all(self);
     run_destroy_all(self);
     lease_forget_all(self);
+    spill_destroy(self);
     node_destroy_all(self);
     for (struct queue_state *queue; (queue = self->queues);) {
         HASH_DEL(self->queues, queue);
@@ -310,6 +317,7 @@ core_committed(struct core *self, struct core_now now, struct batch **batch_p,
     self->now = now;
     *batch_p = NULL;
     commit_done(self, rc);
+    spill_trim_all(self);
     hand_on(self);
 }
 
@@ -351,5 +359,7 @@ core_stats(const struct core *self)
 {
     struct core_stats stats = self->stats;
     stats.waiting_calls = self->waiting_calls;
+    stats.ready += spill_ready(self);
+    stats.away = self->spill->ready.count + self->spill->timed.count;
     return stats;
 }

@@ -51,6 +51,10 @@ struct core_conf {
     int64_t id_memory_ms;       // an older id that the store does not know is refused
     size_t max_calls;           // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
     size_t payload_cache_bytes; // payloads of waiting jobs kept in memory
+    size_t max_pending_bytes;   // payloads of submits on their way to the disk
+    size_t window_flow;      // ready jobs of a flow in memory
+    size_t window_total;     // of all flows; and jobs in memory that wait for a time
+    int64_t window_ahead_ms; // jobs that wait longer are not in memory
     int64_t max_chunks, max_chunk_bytes; // of a task; CHUNK beyond it: OM_ETOOBIG
 
     // SHA-256, brought by the caller so that the core has no cryptography. Without it no
@@ -72,6 +76,10 @@ void core_destroy(struct core **self_p);
 // An open task. Its lease, if it has one, counts anew from core_serve().
 OM_MUST_CHECK enum om_rc core_load_task(struct core *self,
                                         const struct stored_task *task);
+
+// An open task of which nothing is to be kept in memory but its seq.
+OM_MUST_CHECK enum om_rc core_load_waiting(struct core *self,
+                                           const struct stored_waiting *waiting);
 
 // The newest seq of all tasks; the newest event of a shard; a subscriber's cursor.
 void core_load_task_seq(struct core *self, int64_t seq);
@@ -142,6 +150,8 @@ int64_t core_next_timer(const struct core *self);
 struct core_stats {
     size_t open_tasks, ready, leased, waiting_calls, sessions;
     uint64_t submitted, completed, failed, cancelled, expired, lost, stale, events;
+    uint64_t recalled; // tasks read back into memory
+    size_t away;       // open tasks that are not in memory
     uint64_t dead_events; // set aside after failing three times; kept under topic "dead"
 };
 

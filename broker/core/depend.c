@@ -226,9 +226,15 @@ depend_sort(struct core *self, struct task *const *tasks, size_t count,
     for (size_t i = 0; i < added; i++) {
         struct awaited_key key = { sorted[i]->tenant->id, sorted[i]->id };
         const struct awaited *awaited = awaited_find(self, &key);
-        for (struct link *link = awaited ? awaited->links : NULL; link; link = link->next)
-            if (--link->depend->task->submission->unsorted == 0)
-                sorted[added++] = link->depend->task;
+        const struct intake *set = sorted[i]->submission->set;
+        for (struct link *link = awaited ? awaited->links : NULL; link;
+             link = link->next) {
+            // A child of before waits for the one this is said again of.
+            struct task *child = link->depend->task;
+            bool with_it = child->submission && child->submission->set == set;
+            if (with_it && --child->submission->unsorted == 0)
+                sorted[added++] = child;
+        }
     }
     free(sorted);
     *found = NULL;

@@ -122,7 +122,8 @@ retry_later(struct core *self, struct task *task, enum mark_kind kind,
             const struct failure *failure, int64_t delay_ms)
 {
     struct group *group =
-        commit_group(self, EFFECT_NONE, 1 + events_count(failure->usage));
+        commit_group(self, EFFECT_RETRY, 1 + events_count(failure->usage));
+    group->task = task;
     struct change_mark *mark = task_mark(self, task, kind);
     mark->due_ms = self->now.wall_ms + delay_ms;
     mark->code = commit_copy(self, failure->code);
@@ -132,6 +133,13 @@ retry_later(struct core *self, struct task *task, enum mark_kind kind,
     task_set_text(&task->code, failure->code);
     task_set_text(&task->text, failure->text);
     task_back_off(self, task, delay_ms);
+}
+
+void
+task_retry_durable(struct core *self, struct group *group, struct change *change)
+{
+    (void)change;
+    spill_trim_later(self, group->task);
 }
 
 void

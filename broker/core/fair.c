@@ -1,6 +1,7 @@
 #include "fair.h"
 #include "limit.h"
 #include "queue.h"
+#include "spill.h"
 #include "stats.h"
 
 enum { COST_CAP = 16 };
@@ -99,6 +100,7 @@ flow_unref(struct core *self, struct flow **flow_p)
     struct share *share = turn->share;
     HASH_DEL(turn->flows, flow);
     limit_leave_flow(self, flow);
+    spill_forget(self, flow);
     free((char *)flow->key.data);
     free(flow);
     share_unref(self, &share);
@@ -130,10 +132,13 @@ turn_update(struct turn *turn)
         turn->deficit = 0; // nothing is saved up while nothing waits
 }
 
-static void
+void
 flow_update(struct flow *flow)
 {
-    bool in_ring = flow->items && !flow->blocked;
+    bool is_awaited = !flow->items && flow->asked > 0;
+    flow->turn->band->awaited += (size_t)is_awaited - flow->is_awaited;
+    flow->is_awaited = is_awaited;
+    bool in_ring = (flow->items || flow->spilled.count) && !flow->blocked;
     if (in_ring == flow->in_ring)
         return;
     flow->in_ring = in_ring;

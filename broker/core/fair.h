@@ -11,6 +11,7 @@
 // costs nothing until it is unblocked.
 #pragma once
 #include "inner.h"
+#include "seqs.h"
 
 enum { WEIGHT_MAX = 100 };
 
@@ -43,10 +44,23 @@ struct flow {
     size_t count;     // items
     unsigned blocked; // enum block
     bool in_ring;
-    size_t refs;       // tasks of it
-    struct om_str key; // the limit key; owned; absent: none
+    size_t refs;         // tasks of it
+    struct om_str key;   // the limit key; owned; absent: none
     struct limit *limit; // of the key
     struct limit_wait wait;
+
+    // Its tasks that are not in memory (spill.h).
+    size_t away;
+    struct seq_deque spilled; // ready, behind the items
+    struct seq_heap wakes;    // those that wait for a time, or expire
+    struct timer wake;        // wall clock
+    size_t asked;             // of `spilled`, being read
+    bool is_awaited;          // and there is no item
+    bool looking;             // others are being read
+    bool swept;
+    size_t sweep; // of `spilled`, still to be looked at
+    bool is_hungry;
+    struct flow *hungry_prev, *hungry_next;
     UT_hash_handle hh; // of its turn's flows
 };
 
@@ -63,6 +77,7 @@ struct turn {
 
 struct band {
     struct turn *ring;
+    size_t awaited; // flows whose next item is being read
 };
 
 // One tenant's part of a queue.
@@ -73,8 +88,8 @@ struct share {
     size_t in_flight; // leases and calls at workers
     size_t running;   // leases
     size_t waiting_calls;
-    int weight;       // 1 to WEIGHT_MAX; share_set_weight()
-    unsigned blocked; // enum block; its jobs only, never its calls
+    int weight;              // 1 to WEIGHT_MAX; share_set_weight()
+    unsigned blocked;        // enum block; its jobs only, never its calls
     struct limit *limits[2]; // of the tenant, of its part of the queue; NULL: none
     struct limit_wait wait;
     struct queue_stats *stats; // NULL: it had calls only
@@ -104,6 +119,9 @@ void flow_block(struct flow *flow, enum block why);
 void flow_unblock(struct core *self, struct flow *flow, enum block why);
 void share_block(struct share *share, enum block why);
 void share_unblock(struct core *self, struct share *share, enum block why);
+
+// Put a flow in the round, or take it out, as it must be now that `spilled` changed.
+void flow_update(struct flow *flow);
 
 // Put an item at the end of a flow.
 void fair_push(struct flow *flow, struct item *item);

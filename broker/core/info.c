@@ -71,22 +71,26 @@ task_info_whole(const struct task *task, struct om_buf *out)
 
 // A stored task without a result that is not open in memory: what its marks say of it.
 static enum task_state
-open_state(const struct stored_task *stored)
+open_state(const struct core *self, const struct stored_task *stored)
 {
+    enum task_state away = spill_state(self, stored);
+    if (away)
+        return away;
     if (stored->leased)
         return stored->cancel ? STATE_CANCELLING : STATE_RUNNING;
     return stored->due_ms ? STATE_RETRY_WAIT : STATE_READY;
 }
 
 static void
-put_stored(const struct stored_task *stored, bool whole, struct om_buf *out)
+put_stored(const struct core *self, const struct stored_task *stored, bool whole,
+           struct om_buf *out)
 {
     struct wire_msg submit;
     struct wire_task record = { 0 };
     struct view view = { &stored->id, &stored->tenant, stored->state, stored->code,
                          stored->text };
     if (view.state == STATE_NONE)
-        view.state = open_state(stored);
+        view.state = open_state(self, stored);
     REC_SET(&record, wire_task, queue, stored->queue);
     REC_SET(&record, wire_task, kind, stored->kind);
     REC_SET(&record, wire_task, attempts, stored->attempts);
@@ -96,6 +100,11 @@ put_stored(const struct stored_task *stored, bool whole, struct om_buf *out)
         REC_SET(&record, wire_task, started_ms, stored->started_ms);
     if (stored->finished_ms)
         REC_SET(&record, wire_task, finished_ms, stored->finished_ms);
+    if (view.state == STATE_RETRY_WAIT)
+        REC_SET(&record, wire_task, due_ms, stored->due_ms);
+    else if (view.state == STATE_SCHEDULED &&
+             wire_decode(stored->header, &submit) == OM_OK)
+        REC_SET(&record, wire_task, due_ms, submit.due_ms);
     if (stored->ctype.size)
         REC_SET(&record, wire_task, ctype, stored->ctype);
     if (stored->cancel)
@@ -107,13 +116,15 @@ put_stored(const struct stored_task *stored, bool whole, struct om_buf *out)
 }
 
 void
-task_stored_info(const struct stored_task *stored, struct om_buf *out)
+task_stored_info(const struct core *self, const struct stored_task *stored,
+                 struct om_buf *out)
 {
-    put_stored(stored, false, out);
+    put_stored(self, stored, false, out);
 }
 
 void
-task_stored_info_whole(const struct stored_task *stored, struct om_buf *out)
+task_stored_info_whole(const struct core *self, const struct stored_task *stored,
+                       struct om_buf *out)
 {
-    put_stored(stored, true, out);
+    put_stored(self, stored, true, out);
 }

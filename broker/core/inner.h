@@ -56,6 +56,7 @@ struct session;
 struct stats_tenant;
 struct task;
 struct tenant_state;
+struct spill;
 
 // A short string of the wire, kept.
 struct label {
@@ -123,6 +124,7 @@ struct core {
     struct timer loose_timer;   // for the rest of them
     size_t blocked;             // tasks that wait for others
     int64_t last_question;      // about parents and old ids
+    struct spill *spill;
     size_t cached_bytes, chunk_bytes; // chunks: of those not durable yet
 
     struct call *calls;
@@ -140,6 +142,7 @@ struct core {
     int64_t last_batch, retry_commit_ms;
     int64_t full_until_ms; // the disk was full at the last commit, try again then
     size_t pending_count;
+    size_t submit_bytes; // of submits that are not durable
     struct out *sends, **sends_end, *given; // given: borrowed by the caller
     struct query *queries, *asked;          // to hand out; under way
     struct pool pool; // of tasks, messages and leases that have ended

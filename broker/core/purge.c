@@ -24,7 +24,7 @@ cancel_some(struct core *self, struct limit *limit)
     size_t count = 0;
     struct task *task;
     DL_FOREACH (tenant->tasks, task) {
-        if (task->seq > limit->now.purge_seq || count == SLICE)
+        if (count == SLICE)
             break;
         bool waits = task->committed && !task->ending && !task->lease.active;
         if (task->share->limits[1] != limit || !waits || !purge_covers(task))
@@ -35,11 +35,30 @@ cancel_some(struct core *self, struct limit *limit)
     return count > 0;
 }
 
+// What of the tenant counts in the limit's queue; NULL: nothing.
+static struct share *
+share_of(struct core *self, const struct limit *limit)
+{
+    const struct om_uuid *tenant = &limit->tenant->id;
+    struct queue_state *queue = queue_get(self, tenant, limit_name(limit));
+    struct share *share = queue ? share_find(queue, tenant) : NULL;
+    queue_tidy(self, queue);
+    return share;
+}
+
+// Look at some of those that are not in memory; false when all were.
+static bool
+sweep_some(struct core *self, struct limit *limit)
+{
+    struct share *share = share_of(self, limit);
+    return share && spill_sweep(self, share, limit->now.purge_seq);
+}
+
 static void
 on_step(struct core *self, struct timer *timer)
 {
     struct limit *limit = TIMER_OWNER(timer, struct limit, purge);
-    if (commit_congested(self) || cancel_some(self, limit)) {
+    if (commit_congested(self) || cancel_some(self, limit) || sweep_some(self, limit)) {
         timer_set(&self->mono, timer, self->now.mono_ms + STEP_MS, on_step);
         return;
     }
@@ -53,5 +72,8 @@ on_step(struct core *self, struct timer *timer)
 void
 purge_begin(struct core *self, struct limit *limit)
 {
+    struct share *share = share_of(self, limit);
+    if (share)
+        spill_sweep_begin(share);
     timer_set(&self->mono, &limit->purge, self->now.mono_ms, on_step);
 }

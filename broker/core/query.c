@@ -5,7 +5,8 @@
 #include "retry.h"
 #include "run.h"
 #include "session.h"
-#include "task.h"
+#include "spill.h"
+#include "task_inner.h"
 #include "watch.h"
 
 // A read's purpose.
@@ -22,6 +23,7 @@ enum query_kind {
     QUERY_RUN,
     QUERY_CHUNKS,
     QUERY_FAILED,
+    QUERY_LOAD,
 };
 
 // A read under way. Its answer finds its way by ids: whoever asked may be gone by then.
@@ -37,6 +39,9 @@ struct query {
     struct watch_request watch; // WATCH
     struct replay *replay;      // CHUNKS; owned
     struct retry *retry;        // FAILED; owned
+    struct load load;           // LOAD
+    unsigned generation;        // of one about a task: spill_asked()
+    unsigned tries;
 };
 
 static struct query *
@@ -107,6 +112,16 @@ query_failed(struct core *self, struct retry *retry, size_t limit)
            label_str(&retry->code));
 }
 
+void
+query_load(struct core *self, const struct load *load, const int64_t *seqs, size_t count)
+{
+    struct query *query = query_create(self, QUERY_LOAD, READ_TASKS);
+    query->load = *load;
+    query->read->seqs = core_realloc(NULL, count * sizeof(*seqs));
+    memcpy(query->read->seqs, seqs, count * sizeof(*seqs));
+    query->read->seq_count = count;
+}
+
 struct read *
 core_next_read(struct core *self)
 {
@@ -162,6 +177,7 @@ query_task(struct core *self, enum query_kind kind, const struct om_uuid *tenant
 {
     self->query_count++;
     struct query *query = query_create(self, kind, READ_TASK);
+    query->generation = spill_asked(self);
     query->read->tenant = *tenant;
     query->read->id = *id;
     return query;
@@ -311,7 +327,7 @@ on_watch(struct core *self, const struct input *in)
         query->watch = request;
 }
 
-// The store has the task and memory does not, so it has ended.
+// The store has the task and memory does not.
 static void
 answer_about(struct core *self, const struct query *query,
              const struct stored_task *stored)
@@ -324,12 +340,12 @@ answer_about(struct core *self, const struct query *query,
     switch (query->kind) {
     case QUERY_GET:
     case QUERY_RESULT:
-        task_stored_info_whole(stored, &info);
+        task_stored_info_whole(self, stored, &info);
         send_task(self, asker, query->kind == QUERY_GET ? WIRE_TASK : WIRE_PARENT_IS,
                   &stored->id, om_buf_str(&info), stored->ctype, query->read->payload);
         break;
     case QUERY_WATCH:
-        task_stored_info(stored, &info);
+        task_stored_info(self, stored, &info);
         if (query->watch.chunks)
             chunk_replay_ended(self, asker, stored, query->watch.after, &info);
         else
@@ -354,27 +370,102 @@ answer_about(struct core *self, const struct query *query,
     om_buf_finish(&info);
 }
 
+// Ask the same once more: what was read is out of date. False: it was asked often.
+static bool
+ask_again(struct core *self, const struct query *query)
+{
+    enum { TRIES = 8 };
+    if (query->tries == TRIES)
+        return false;
+    struct query *again =
+        query_task(self, query->kind, &query->read->tenant, &query->read->id);
+    again->tries = query->tries + 1;
+    again->asker = query->asker;
+    again->watch = query->watch;
+    return true;
+}
+
+// The task is open and in memory.
+static void
+answer_open(struct core *self, const struct query *query, struct task *task)
+{
+    struct om_buf info = { 0 };
+    const struct asker *asker = &query->asker;
+    struct session *session = session_find(self, asker->conn);
+    switch (query->kind) {
+    case QUERY_CANCEL:
+        task_cancel(self, task, asker);
+        break;
+    case QUERY_WATCH:
+        if (session)
+            watch_create(self, session, &query->watch, task);
+        spill_unwatched(self, task);
+        break;
+    case QUERY_RETRY:
+        refuse(self, asker, OM_ECONFLICT, "the task has not failed");
+        break;
+    default:
+        task_info_whole(task, &info);
+        send_task(self, asker, query->kind == QUERY_GET ? WIRE_TASK : WIRE_PARENT_IS,
+                  &task->id, om_buf_str(&info), (struct om_str){ 0 }, NULL);
+        om_buf_finish(&info);
+        break;
+    }
+}
+
+// The task is open and away: for CANCEL and WATCH it comes back.
+static void
+answer_away(struct core *self, const struct query *query,
+            const struct stored_task *stored)
+{
+    enum task_state state = spill_state(self, stored);
+    struct task *task = NULL;
+    if (query->kind == QUERY_GET || query->kind == QUERY_RESULT) {
+        answer_about(self, query, stored);
+        return;
+    }
+    if (query->kind == QUERY_RETRY) {
+        refuse(self, &query->asker, OM_ECONFLICT, "the task has not failed");
+        return;
+    }
+    if (query->kind == QUERY_WATCH && state == STATE_READY)
+        task = spill_take_parked(self, stored);
+    else if ((task = spill_take(self, stored)) && query->kind == QUERY_WATCH)
+        task_resume(self, task);
+    if (task)
+        answer_open(self, query, task);
+    else
+        refuse(self, &query->asker, OM_EDB, NULL);
+}
+
 static void
 on_task_read(struct core *self, const struct query *query)
 {
     const struct read *read = query->read;
     const struct stored_task *stored = read->tasks;
-    bool shows = query->kind == QUERY_GET || query->kind == QUERY_RESULT;
     self->query_count--;
+    struct task *task = task_find(self, &read->tenant, &read->id);
+    bool open = read->rc == OM_OK && stored->state == STATE_NONE;
     if (query->kind == QUERY_PARENT)
         depend_read_done(self, &read->tenant, &read->id, query->question, read);
     else if (query->kind == QUERY_KNOWN)
         submit_known_read(self, &read->id, query->question, read);
-    else if (read->rc != OM_OK)
-        refuse(self, &query->asker, read->rc, NULL);
     else if (query->kind == QUERY_RETRY &&
              task_retry_open(self, &read->tenant, &read->id, &query->asker))
-        return;
-    else if (stored->state == STATE_NONE && !shows)
+        ;
+    else if (task)
+        answer_open(self, query, task);
+    else if (read->rc != OM_OK)
+        refuse(self, &query->asker, read->rc, NULL);
+    else if (!open && spill_state(self, stored) == STATE_NONE)
+        answer_about(self, query, stored);
+    else if (open && spill_state(self, stored) != STATE_NONE &&
+             !spill_is_stale(self, stored))
+        answer_away(self, query, stored);
+    else if (task_find_any(self, &read->id) || !ask_again(self, query))
         refuse(self, &query->asker, OM_EUNAVAILABLE,
                NULL); // its commit is not reported yet
-    else
-        answer_about(self, query, stored);
+    spill_answered(self, query->generation);
 }
 
 // ---- LIST
@@ -447,8 +538,8 @@ list_open(struct core *self, const struct input *in, const bool states[STATE_COU
     const struct task *after = task_find(self, &in->tenant, after_id);
     struct task *task = tenant ? tenant->tasks->prev : NULL; // the newest
     while (task && page.count < limit) {
-        if (task->committed && states[task->state] &&
-            is_older(task, after, after_id) && is_wanted(task, in->msg)) {
+        if (task->committed && states[task->state] && is_older(task, after, after_id) &&
+            is_wanted(task, in->msg)) {
             task_info(task, &page.records);
             page.count++;
         }
@@ -510,7 +601,7 @@ on_list_read(struct core *self, const struct query *query)
         if (task)
             task_info(task, &page.records);
         else
-            task_stored_info(stored, &page.records);
+            task_stored_info(self, stored, &page.records);
         page.count++;
     }
     send_page(self, &query->asker, &page);
@@ -532,6 +623,9 @@ query_answered(struct core *self, struct read **read_p)
         break;
     case QUERY_RUN:
         run_read_done(self, query->run, query->read);
+        break;
+    case QUERY_LOAD:
+        spill_loaded(self, &query->load, query->read);
         break;
     case QUERY_FAILED:
         retry_read_done(self, &query->retry, query->read);

@@ -3,6 +3,8 @@
 #pragma once
 #include "inner.h"
 
+struct load;
+
 // Read the payload of the task's lease: task_payload_read().
 void query_payload(struct core *self, const struct task *task);
 
@@ -27,6 +29,10 @@ void query_known(struct core *self, const struct om_uuid *tenant,
 // Answer a PARENT with the task's record and result.
 void query_result(struct core *self, const struct input *in, const struct om_uuid *tenant,
                   const struct om_uuid *id);
+
+// Read tasks by their seqs: spill_loaded().
+void query_load(struct core *self, const struct load *load, const int64_t *seqs,
+                size_t count);
 
 // The store has answered; frees the read.
 void query_answered(struct core *self, struct read **read_p);

@@ -2,6 +2,7 @@
 #include "commit.h"
 #include "out.h"
 #include "query.h"
+#include "spill.h"
 #include "task.h"
 
 enum { RETRY_MAX = 10000, SLICE = 100 };
@@ -42,7 +43,7 @@ reopen(struct core *self, struct retry *retry, const struct stored_task *stored,
     bool fits =
         stored->state == STATE_FAILED && is_wanted(&retry->queue, stored->queue) &&
         is_wanted(&retry->kind, stored->kind) && is_wanted(&retry->code, stored->code) &&
-        !task_find_any(self, &stored->id);
+        !task_find_any(self, &stored->id) && spill_state(self, stored) == STATE_NONE;
     if (!fits)
         return OM_OK;
     struct out *nobody = NULL;

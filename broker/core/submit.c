@@ -208,6 +208,10 @@ submit_check_room(const struct core *self, const struct om_uuid *tenant_id,
         return OM_ENOSPACE;
     if (commit_congested(self))
         return OM_EDB;
+    if (self->submit_bytes >= self->conf.max_pending_bytes) {
+        *why = "too many jobs are on their way to the disk";
+        return OM_EUNAVAILABLE;
+    }
     if (tenant && tenant->open >= self->conf.max_open_per_tenant) {
         *why = "too many of the tenant's jobs are open";
         return OM_EFULL;
@@ -340,6 +344,7 @@ add(struct core *self, struct task *task, const struct wire_msg *msg,
         .unique_until_ms =
             WIRE_HAS(msg, unique_ms) ? task->created_ms + msg->unique_ms : 0,
     };
+    commit_weigh(self, payload_bytes(payload).size);
     struct events_origin origin = { .tenant = task->tenant->id,
                                     .traceparent = msg->traceparent };
     events_add(self, &origin, msg->events);
@@ -508,6 +513,7 @@ submit_durable(struct core *self, struct group *group, struct change *change)
     tell_all(self, task, &(struct outcome){ .id = &task->id });
     submission_destroy(self, task);
     task_place(self, task);
+    spill_trim(self, task);
 }
 
 void

@@ -13,7 +13,7 @@ task_set_text(char **member, struct om_str text)
     *member = core_strdup(text);
 }
 
-static struct tenant_state *
+struct tenant_state *
 tenant_get(struct core *self, const struct om_uuid *id)
 {
     struct tenant_state *tenant = NULL;
@@ -26,29 +26,13 @@ tenant_get(struct core *self, const struct om_uuid *id)
     return tenant;
 }
 
-static void
-tenant_remove(struct core *self, struct task *task)
+void
+tenant_drop(struct core *self, struct tenant_state *tenant)
 {
-    struct tenant_state *tenant = task->tenant;
-    DL_DELETE(tenant->tasks, task);
     if (--tenant->open > 0)
         return;
     HASH_DEL(self->tenants, tenant);
     free(tenant);
-}
-
-// Tasks of a tenant stand in the order of their seq; nearly always at the end.
-static void
-tenant_add(struct tenant_state *tenant, struct task *task)
-{
-    struct task *before = tenant->tasks ? tenant->tasks->prev : NULL; // the last
-    while (before && before->seq > task->seq)
-        before = before == tenant->tasks ? NULL : before->prev;
-    if (before)
-        DL_APPEND_ELEM(tenant->tasks, before, task);
-    else
-        DL_PREPEND(tenant->tasks, task);
-    tenant->open++;
 }
 
 static int64_t
@@ -124,7 +108,8 @@ task_create(struct core *self, const struct om_uuid *id, const struct om_uuid *t
     task->lease.share = task->share;
     read_options(self, msg, task);
     HASH_ADD(hh, self->tasks, id, sizeof(task->id), task);
-    tenant_add(task->tenant, task);
+    DL_APPEND(task->tenant->tasks, task);
+    task->tenant->open++;
     self->stats.open_tasks++;
     return task;
 }
@@ -160,6 +145,10 @@ task_unplace(struct core *self, struct task *task)
     if (task->item.flow)
         self->stats.ready--;
     fair_remove(&task->item);
+    self->spill->timed_count -= task->timed;
+    task->timed = false;
+    if (task->parked)
+        spill_unpark(self, task);
     timer_stop(&self->mono, &task->backoff);
     timer_stop(&self->wall, &task->wall);
 }
@@ -187,7 +176,8 @@ task_destroy(struct core *self, struct task **task_p)
     uncache(self, task);
     chunk_forget(self, task);
     HASH_DEL(self->tasks, task);
-    tenant_remove(self, task);
+    DL_DELETE(task->tenant->tasks, task);
+    tenant_drop(self, task->tenant);
     if (task->flow)
         flow_unref(self, &task->flow);
     share_unref(self, &task->share);
@@ -265,6 +255,8 @@ task_back_off(struct core *self, struct task *task, int64_t delay_ms)
 {
     task->state = STATE_RETRY_WAIT;
     task->due_ms = self->now.wall_ms + delay_ms;
+    self->spill->timed_count += !task->timed;
+    task->timed = true;
     task_count(task);
     timer_set(&self->mono, &task->backoff, self->now.mono_ms + delay_ms, on_backoff);
     watch_notify(self, task);
@@ -299,11 +291,17 @@ task_place(struct core *self, struct task *task)
         task->state = STATE_BLOCKED;
     } else if (task->due_ms > wall_ms) {
         task->state = STATE_SCHEDULED;
+        task->timed = true;
+        self->spill->timed_count++;
         wake_ms = task->due_ms < wake_ms ? task->due_ms : wake_ms;
     } else {
         task->state = STATE_READY;
-        fair_push(task->flow, &task->item);
-        self->stats.ready++;
+        if (spill_is_behind(self, task->flow)) {
+            spill_park(self, task);
+        } else {
+            fair_push(task->flow, &task->item);
+            self->stats.ready++;
+        }
         queue_touch(self, task->share->queue);
     }
     task_count(task);
@@ -385,16 +383,17 @@ task_reopen_durable(struct core *self, struct group *group, struct change *chang
     (void)change;
     group->task->committed = true;
     task_place(self, group->task);
+    spill_trim(self, group->task);
 }
 
 // ---- loading
 
-enum om_rc
-core_load_task(struct core *self, const struct stored_task *stored)
+struct task *
+task_restore(struct core *self, const struct stored_task *stored)
 {
     struct task *task = from_stored(self, stored);
     if (!task)
-        return OM_EPROTO;
+        return NULL;
     task->committed = true;
     if (stored->reopened)
         set_reopened(task);
@@ -414,22 +413,50 @@ core_load_task(struct core *self, const struct stored_task *stored)
         task->state = STATE_RETRY_WAIT;
         task->due_ms = stored->due_ms;
     }
-    if (stored->seq > self->last_task_seq)
-        self->last_task_seq = stored->seq;
+    return task;
+}
+
+void
+task_resume(struct core *self, struct task *task)
+{
+    int64_t delay_ms = task->due_ms - self->now.wall_ms;
+    if (task->lease.active)
+        lease_count_anew(self, &task->lease);
+    else if (task->state == STATE_RETRY_WAIT && delay_ms > 0 && !task->cancel)
+        task_back_off(self, task, delay_ms);
+    else
+        task_place(self, task);
+}
+
+static void
+note_seq(struct core *self, int64_t seq)
+{
+    if (seq > self->last_task_seq)
+        self->last_task_seq = seq;
+}
+
+enum om_rc
+core_load_task(struct core *self, const struct stored_task *stored)
+{
+    struct task *task = task_restore(self, stored);
+    if (!task)
+        return OM_EPROTO;
+    note_seq(self, stored->seq);
+    spill_trim_loaded(self, task);
     return OM_OK;
+}
+
+enum om_rc
+core_load_waiting(struct core *self, const struct stored_waiting *waiting)
+{
+    note_seq(self, waiting->seq);
+    return spill_load_waiting(self, waiting);
 }
 
 void
 task_serve_all(struct core *self)
 {
     struct task *task, *next;
-    HASH_ITER (hh, self->tasks, task, next) {
-        int64_t delay_ms = task->due_ms - self->now.wall_ms;
-        if (task->lease.active)
-            lease_count_anew(self, &task->lease);
-        else if (task->state == STATE_RETRY_WAIT && delay_ms > 0 && !task->cancel)
-            task_back_off(self, task, delay_ms);
-        else
-            task_place(self, task);
-    }
+    HASH_ITER (hh, self->tasks, task, next)
+        task_resume(self, task);
 }

@@ -26,7 +26,9 @@ struct task {
     enum task_state ending; // its result, which waits for the disk; STATE_NONE: none
     bool cancel;            // somebody asked to cancel it
     bool cancel_durable;
-    bool reopened; // not committed for a RETRY
+    bool reopened;    // not committed for a RETRY
+    bool timed;       // it waits for a time, in memory
+    bool parked;      // it stands in its flow's deque (spill.h)
     enum gauge gauge; // where it counts in its share
     uint8_t priority;
     int64_t created_ms, due_ms, expires_ms, started_ms; // wall clock
@@ -52,6 +54,7 @@ struct task {
     struct depend *depend;         // NULL: it waits for no other task
     struct lease lease;
     struct change_slot lease_mark; // of the last attempt
+    int64_t changed;               // the batch of its newest change; 0: none
     uint8_t releases;              // in a row
     struct item item;
     struct timer backoff; // mono clock
@@ -98,15 +101,18 @@ void task_destroy_all(struct core *self);
 
 // The task as a wire_task record; a stored one, for which there is no open task, too.
 void task_info(const struct task *task, struct om_buf *out);
-void task_stored_info(const struct stored_task *stored, struct om_buf *out);
+void task_stored_info(const struct core *self, const struct stored_task *stored,
+                      struct om_buf *out);
 
 // The same with all that it depends on.
 void task_info_whole(const struct task *task, struct om_buf *out);
-void task_stored_info_whole(const struct stored_task *stored, struct om_buf *out);
+void task_stored_info_whole(const struct core *self, const struct stored_task *stored,
+                            struct om_buf *out);
 
 // ---- what follows when a group is durable
 
 void task_lease_durable(struct core *self, struct group *group, struct change *change);
 void task_cancel_durable(struct core *self, struct group *group, struct change *change);
 void task_end_durable(struct core *self, struct group *group, struct change *change);
+void task_retry_durable(struct core *self, struct group *group, struct change *change);
 void task_reopen_durable(struct core *self, struct group *group, struct change *change);

@@ -12,6 +12,7 @@
 #include "session.h"
 #include "task.h"
 #include "watch.h"
+#include "spill.h"
 
 // How a task ends.
 struct ending {
@@ -35,6 +36,15 @@ struct task *task_create(struct core *self, const struct om_uuid *id,
 
 // Give the task, which is not durable yet, the newest number.
 void task_renumber(struct core *self, struct task *task);
+// The tenant, made if it is new; and one task of it less, which may free it.
+struct tenant_state *tenant_get(struct core *self, const struct om_uuid *id);
+void tenant_drop(struct core *self, struct tenant_state *tenant);
+
+// An open task as it was stored, not placed anywhere; NULL: it cannot be read.
+struct task *task_restore(struct core *self, const struct stored_task *stored);
+
+// A restored task goes on where it was.
+void task_resume(struct core *self, struct task *task);
 
 // A waiting task goes where it belongs: scheduled, ready, or its end.
 void task_place(struct core *self, struct task *task);

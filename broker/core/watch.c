@@ -2,6 +2,7 @@
 #include "out.h"
 #include "session.h"
 #include "task.h"
+#include "spill.h"
 
 void
 watch_destroy(struct core *self, struct watch **watch_p)
@@ -14,7 +15,9 @@ watch_destroy(struct core *self, struct watch **watch_p)
     HASH_DEL(watch->session->watches, watch);
     DL_DELETE2(watch->task->watches, watch, task_prev, task_next);
     self->watch_count--;
+    struct task *task = watch->task;
     free(watch);
+    spill_unwatched(self, task);
 }
 
 void

@@ -114,6 +114,12 @@ on_task(void *context, const struct stored_task *task)
     return core_load_task(context, task);
 }
 
+static enum om_rc
+on_waiting(void *context, const struct stored_waiting *waiting)
+{
+    return core_load_waiting(context, waiting);
+}
+
 static int
 load_core(struct broker *self)
 {
@@ -131,7 +137,8 @@ load_core(struct broker *self)
                                    .cursor = on_cursor,
                                    .setting = on_setting,
                                    .start = on_start,
-                                   .task = on_task };
+                                   .task = on_task,
+                                   .waiting = on_waiting };
     enum om_rc rc = store_load(self->store, &loader);
     return rc == OM_OK ? EX_OK : refuse(EX_IOERR, "the stored tasks cannot be read");
 }

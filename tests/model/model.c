@@ -134,8 +134,8 @@ limit_time(struct model *self, struct model_job *job)
 
 // ---- clients
 
-static bool
-is_full(const struct model *self, int tenant)
+bool
+model_is_full(const struct model *self, int tenant)
 {
     size_t open = 0;
     for (int i = 0; i < MODEL_JOBS; i++)
@@ -148,7 +148,7 @@ model_submit(struct model *self, int number, const struct model_spec *spec, int 
 {
     struct model_job *job = &self->jobs[number];
     self->step++;
-    if (!is_open(job) && is_full(self, spec->tenant))
+    if (!is_open(job) && model_is_full(self, spec->tenant))
         return "REJECT queue_full";
     if (job->known)
         return job->content == content ? "SUBMITTED duplicate" : "REJECT id_reused";
@@ -194,7 +194,7 @@ model_retry(struct model *self, int number)
         return "SUBMITTED";
     if (job->state != STATE_FAILED)
         return "ERROR conflict";
-    if (is_full(self, job->spec.tenant))
+    if (model_is_full(self, job->spec.tenant))
         return "ERROR queue_full";
     job->reopened = true;
     job->attempts = job->lost = job->due_ms = job->expires_ms = 0;

@@ -79,6 +79,9 @@ struct model {
     int64_t starts[MODEL_QUEUES];
 };
 
+// May the tenant have no more jobs open?
+bool model_is_full(const struct model *self, int tenant);
+
 // What a client says, and what must be answered: a message's name, and a code.
 const char *model_submit(struct model *self, int job, const struct model_spec *spec,
                          int content);

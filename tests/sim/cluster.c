@@ -42,6 +42,11 @@ draw_conf(struct sim *self)
     conf->retry_cap_ms = 20 * 1000;
     if (sim_chance(self, 0.3))
         conf->payload_cache_bytes = (size_t)sim_random(self, 200);
+    if (sim_chance(self, 0.7)) {
+        conf->window_flow = 2 + (size_t)sim_random(self, 7);
+        conf->window_total = 2 + (size_t)sim_random(self, 15);
+        conf->window_ahead_ms = sim_random(self, 10 * 1000);
+    }
     if (sim_chance(self, 0.2))
         conf->max_open_tasks = 6 + (size_t)sim_random(self, 6);
     if (sim_chance(self, 0.2))

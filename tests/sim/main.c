@@ -52,8 +52,8 @@ main(int argc, char **argv)
            stats->submitted, stats->completed, stats->failed, stats->cancelled,
            stats->expired);
     printf("%" PRIu64 " leases lost, %" PRIu64 " stale tokens, %" PRIu64
-           " events set aside\n",
-           stats->lost, stats->stale, stats->dead_events);
+           " events set aside, %" PRIu64 " jobs recalled\n",
+           stats->lost, stats->stale, stats->dead_events, stats->recalled);
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", sum.passed, sum.failed);
     return well && !sum.failed ? EXIT_SUCCESS : EXIT_FAILURE;
 }

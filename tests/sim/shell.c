@@ -114,6 +114,12 @@ on_task(void *context, const struct stored_task *task)
     return core_load_task(context, task);
 }
 
+static enum om_rc
+on_waiting(void *context, const struct stored_waiting *waiting)
+{
+    return core_load_waiting(context, waiting);
+}
+
 static void
 load_core(struct sim *self)
 {
@@ -123,7 +129,8 @@ load_core(struct sim *self)
                                          .cursor = on_cursor,
                                          .setting = on_setting,
                                          .start = on_start,
-                                         .task = on_task };
+                                         .task = on_task,
+                                         .waiting = on_waiting };
     if (sim_chance(self, 0.5))
         disk_purge(self->disk, sim_now(self).wall_ms);
     if (disk_load(self->disk, &loader) != OM_OK)
@@ -161,6 +168,7 @@ sim_add_stats(struct core_stats *sum, const struct core_stats *stats)
     sum->expired += stats->expired;
     sum->lost += stats->lost;
     sum->stale += stats->stale;
+    sum->recalled += stats->recalled;
     sum->dead_events += stats->dead_events;
 }
 

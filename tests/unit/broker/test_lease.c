@@ -486,6 +486,7 @@ Test(lease, of_a_short_job_waits_no_more_when_its_batch_is_full)
 {
     struct bench bench;
     struct core_conf conf = core_conf_default();
+    conf.window_flow = 2 * BATCH_MAX;
     bench_init_conf(&bench, &conf);
     bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
     bench_hello(&bench, BENCH_WORKER, "inference", "w1");
