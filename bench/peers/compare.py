@@ -25,6 +25,7 @@ Result = dict[str, Any]
 _FIRST_JOBS = {1: 500}
 _FIRST_JOBS_ELSE = 5000
 _JOBS_MIN = 200
+_RUN_S = 180
 _FIELDS = ("jobs_per_s", "p50_us", "p99_us", "cpu_us_per_job", "fsyncs", "rss_kb")
 
 
@@ -46,7 +47,7 @@ class Runner:
         try:
             done = subprocess.run([*self._command, "--jobs", str(jobs)], check=False,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  timeout=600)
+                                  timeout=_RUN_S)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Failed(f"{self.name}: {error}") from None
         if done.returncode:

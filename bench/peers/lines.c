@@ -1,5 +1,7 @@
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,19 +77,6 @@ lines_add_bytes(struct lines *self, const void *data, size_t size)
     om_buf_put(&self->out, data, size);
 }
 
-void
-lines_flush(struct lines *self)
-{
-    for (size_t done = 0; done < self->out.size;) {
-        ssize_t sent =
-            send(self->fd, self->out.data + done, self->out.size - done, MSG_NOSIGNAL);
-        if (sent <= 0)
-            bench_die("the server has closed the connection");
-        done += (size_t)sent;
-    }
-    om_buf_reset(&self->out);
-}
-
 // Read once; false when nothing has come and `flags` say not to wait.
 static bool
 receive(struct lines *self, int flags)
@@ -106,6 +95,27 @@ receive(struct lines *self, int flags)
     }
     om_buf_put(&self->in, chunk, (size_t)size);
     return true;
+}
+
+void
+lines_flush(struct lines *self)
+{
+    for (size_t done = 0; done < self->out.size;) {
+        ssize_t sent = send(self->fd, self->out.data + done, self->out.size - done,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno != EAGAIN)
+            bench_die("the server has closed the connection");
+        if (sent > 0) {
+            done += (size_t)sent;
+            continue;
+        }
+        // A server that waits until its answers are read takes no more commands.
+        struct pollfd polled = { self->fd, POLLIN | POLLOUT, 0 };
+        poll(&polled, 1, -1);
+        if (polled.revents & POLLIN)
+            receive(self, MSG_DONTWAIT);
+    }
+    om_buf_reset(&self->out);
 }
 
 static bool

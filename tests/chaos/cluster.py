@@ -97,7 +97,7 @@ class Program:
         arguments = [part for command in commands for part in ("-c", command)]
         control = subprocess.Popen(["fiu-ctrl", "-f", str(self.folder / "fiu"), *arguments,
                                     str(self.pid)], stdout=subprocess.DEVNULL,
-                                   start_new_session=True)
+                                   stderr=subprocess.DEVNULL, start_new_session=True)
         end_s = time.monotonic() + _CONTROL_S
         while control.poll() is None and self.status() is None and (
                 time.monotonic() < end_s):
