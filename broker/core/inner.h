@@ -43,6 +43,7 @@ struct group;
 struct intake;
 struct key;
 struct lease;
+struct limit;
 struct limit_tenant;
 struct name;
 struct node;
@@ -107,6 +108,7 @@ struct core {
 
     struct queue_state *queues, *dirty;
     struct limit_tenant *limits;
+    struct limit *windows; // those with starts in them
     int64_t wall_ahead_ms; // of the mono clock, as stored starts have it
     struct timer wall_check;
     struct stats_tenant *stats_tenants;

@@ -110,6 +110,7 @@ destroy(struct core *self, struct limit *limit)
     struct limit_tenant *tenant = limit->tenant;
     timer_stop(&self->mono, &limit->timer);
     timer_stop(&self->mono, &limit->purge);
+    start_forget(self, limit);
     rate_finish(&limit->rate);
     tenant->counts[limit_scope(limit)]--;
     HASH_DEL(tenant->limits, limit);

@@ -45,6 +45,8 @@ struct limit {
     struct timer timer;     // when the rate opens
     struct timer purge;     // the next step of one under way
     struct change_slot row; // its CHANGE_START of the newest batch
+    bool watched;           // in the core's list of windows
+    struct limit *watched_prev, *watched_next;
     UT_hash_handle hh;
     size_t key_size;
     char key[]; // the scope as a byte, then the name

@@ -64,24 +64,34 @@ on_check(struct core *self, struct timer *timer)
     bool forward = ahead_ms > self->wall_ahead_ms + SET_MS;
     if (forward || ahead_ms < self->wall_ahead_ms - SET_MS)
         self->wall_ahead_ms = ahead_ms;
-    struct limit_tenant *tenant, *next_tenant;
     struct limit *limit, *next;
-    size_t open = 0;
-    HASH_ITER (hh, self->limits, tenant, next_tenant)
-        HASH_ITER (hh, tenant->limits, limit, next) {
-            if (forward)
-                store_again(self, limit);
-            rate_allows(&limit->rate, self->now.mono_ms);
-            open += limit->rate.count + (size_t)limit->rate.reserved;
-        }
-    if (open > 0)
+    DL_FOREACH_SAFE2(self->windows, limit, next, watched_next)
+    {
+        if (forward)
+            store_again(self, limit);
+        rate_allows(&limit->rate, self->now.mono_ms);
+        if (limit->rate.count == 0 && limit->rate.reserved == 0)
+            start_forget(self, limit);
+    }
+    if (self->windows)
         timer_set(&self->mono, timer, self->now.mono_ms + CHECK_MS, on_check);
+}
+
+void
+start_forget(struct core *self, struct limit *limit)
+{
+    if (limit->watched)
+        DL_DELETE2(self->windows, limit, watched_prev, watched_next);
+    limit->watched = false;
 }
 
 // While there are starts in windows the clock is looked at.
 static void
-watch_clock(struct core *self)
+watch_clock(struct core *self, struct limit *limit)
 {
+    if (!limit->watched)
+        DL_APPEND2(self->windows, limit, watched_prev, watched_next);
+    limit->watched = true;
     if (self->wall_check.place)
         return;
     self->wall_ahead_ms = self->now.wall_ms - self->now.mono_ms;
@@ -96,7 +106,7 @@ start_add(struct core *self, struct limit *limit)
     if (!change)
         limit->row = commit_slot(self);
     count_in(row, limit, 1, self->now.wall_ms);
-    watch_clock(self);
+    watch_clock(self, limit);
 }
 
 // ---- loading
@@ -136,7 +146,7 @@ start_serve_all(struct core *self)
         HASH_ITER (hh, tenant->limits, limit, next) {
             rate_shift(&limit->rate, shift_ms, latest_ms);
             if (limit->rate.count > 0)
-                watch_clock(self);
+                watch_clock(self, limit);
             if (limit->now.purge_seq)
                 purge_begin(self, limit);
         }

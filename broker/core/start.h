@@ -15,5 +15,8 @@ enum { START_SENT_MS = 1000 };
 // and batch.
 void start_add(struct core *self, struct limit *limit);
 
+// The limit is freed.
+void start_forget(struct core *self, struct limit *limit);
+
 // Loading is over: from now on what was loaded is of the mono clock.
 void start_serve_all(struct core *self);
