@@ -104,6 +104,9 @@ enum {
     F(M, I64, lost,       REQUIRED, 0, 9e15, NULL, "attempts whose worker was lost since then") \
     F(M, I64, workers,    REQUIRED, 0, 9e15, NULL, "sessions that take from it")          \
     F(M, I64, credit,     REQUIRED, 0, 9e15, NULL, "jobs they would take now")            \
+    F(M, I64, events_behind, OPTIONAL, 0, 9e15, NULL, "of a subscriber: events it has not applied, at most") \
+    F(M, I64, events_stuck_ms, OPTIONAL, 0, 9e15, NULL, "since the slowest of its cursors that have events moved") \
+    F(M, I64, events_dead, OPTIONAL, 0, 9e15, NULL, "events set aside since the broker's start") \
     F(M, MAP, settings,   OPTIONAL, 0, 16, NULL, "what is set: a wire_setting record")
 
 // What stands on a tenant, or on one of its limit keys.

@@ -156,3 +156,12 @@ struct core_stats {
 };
 
 struct core_stats core_stats(const struct core *self);
+
+// How far a subscriber of events is behind.
+struct core_lag {
+    int64_t events;   // not applied yet, at most
+    int64_t stuck_ms; // since the slowest of its cursors that have events moved; 0: none has
+    uint64_t dead;    // set aside since the broker's start
+};
+
+struct core_lag core_lag(const struct core *self, unsigned subscription);

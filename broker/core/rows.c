@@ -5,6 +5,8 @@
 #include "stats.h"
 #include "task.h"
 
+#define WIRE_QUEUE(field) (UINT64_C(1) << wire_queue_F_##field)
+
 static const struct setting nothing_set;
 
 static void
@@ -107,6 +109,22 @@ put_stats(const struct core *self, struct queue_stats *stats, struct wire_queue 
     record->out_rate = meter_rate(&stats->out, self->now.mono_ms);
 }
 
+// Of the queue on which a subscriber gets events.
+static void
+put_lag(const struct core *self, struct om_str queue, struct wire_queue *record)
+{
+    record->has &= ~(WIRE_QUEUE(events_behind) | WIRE_QUEUE(events_stuck_ms) |
+                     WIRE_QUEUE(events_dead));
+    for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++) {
+        if (!om_str_eq(queue, om_str(queues[subscriptions[i].queue].name)))
+            continue;
+        struct core_lag lag = core_lag(self, i);
+        REC_SET(record, wire_queue, events_behind, lag.events);
+        REC_SET(record, wire_queue, events_stuck_ms, lag.stuck_ms);
+        REC_SET(record, wire_queue, events_dead, (int64_t)lag.dead);
+    }
+}
+
 void
 rows_add_queue(struct core *self, struct rows *rows, const struct om_uuid *tenant,
                struct om_str queue, const struct setting *setting)
@@ -124,8 +142,8 @@ rows_add_queue(struct core *self, struct rows *rows, const struct om_uuid *tenan
     put_setting(setting, &settings);
     record.settings = om_buf_str(&settings);
     if (om_uuid_is_zero(tenant))
-        record.has &=
-            ~(UINT64_C(1) << wire_queue_F_tenant | UINT64_C(1) << wire_queue_F_settings);
+        record.has &= ~(WIRE_QUEUE(tenant) | WIRE_QUEUE(settings));
+    put_lag(self, queue, &record);
     rec_encode(&wire_queue_rec, &record, &rows->records);
     om_buf_finish(&settings);
     rows->count++;

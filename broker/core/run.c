@@ -130,6 +130,7 @@ run_cursor_durable(struct core *self, struct group *group, struct change *change
 {
     struct run *run = group->run;
     run->cursor = change->cursor.seq;
+    run->moved_ms = self->now.mono_ms;
     run->strikes = 0;
     run->limit =
         run->limit * 2 < WIRE_EVENT_RUN_MAX ? run->limit * 2 : WIRE_EVENT_RUN_MAX;
@@ -165,6 +166,7 @@ set_aside(struct core *self, struct run *run, core_conn conn)
         .at_ms = self->now.wall_ms,
     };
     self->stats.dead_events++;
+    run->dead++;
     payload_unref(&run->payload);
 }
 
@@ -285,10 +287,30 @@ run_event_durable(struct core *self, const struct change_event *event)
         if (!om_str_eq(event->topic, om_str(subscriptions[i].topic)))
             continue;
         struct run *run = run_at(self, i, event->shard);
+        if (run->newest <= run->cursor)
+            run->moved_ms = self->now.mono_ms;
         run->newest = event->seq;
         if (run->state == RUN_IDLE || run->state == RUN_GATHERING)
             gather(self, run);
     }
+}
+
+// A shard's numbers are those of all its topics, so this many events are behind the
+// cursor at most.
+struct core_lag
+core_lag(const struct core *self, unsigned subscription)
+{
+    struct core_lag lag = { 0 };
+    for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++) {
+        const struct run *run = run_at(self, subscription, (uint8_t)shard);
+        lag.dead += run->dead;
+        if (run->newest <= run->cursor)
+            continue;
+        int64_t stuck_ms = self->now.mono_ms - run->moved_ms;
+        lag.events += run->newest - run->cursor;
+        lag.stuck_ms = stuck_ms > lag.stuck_ms ? stuck_ms : lag.stuck_ms;
+    }
+    return lag;
 }
 
 // ---- life
@@ -317,8 +339,11 @@ void
 run_serve_all(struct core *self)
 {
     for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++)
-        for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++)
-            wake(self, run_at(self, i, (uint8_t)shard));
+        for (unsigned shard = 0; shard < OM_SHARD_COUNT; shard++) {
+            struct run *run = run_at(self, i, (uint8_t)shard);
+            run->moved_ms = self->now.mono_ms;
+            wake(self, run);
+        }
 }
 
 void

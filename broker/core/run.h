@@ -30,6 +30,8 @@ struct run {
     size_t count;     // events in the run
     size_t limit;     // events of the next run
     unsigned strikes; // against a run of a single event
+    int64_t moved_ms; // mono: when the cursor moved last, or had to begin to
+    uint64_t dead;    // events set aside since the broker's start
     struct payload *payload;
     struct lease lease;
     struct timer backoff;

@@ -23,6 +23,8 @@ enum {
     STOP_MS = 1500, // for the running commit
     STOP_S = 2,     // then the process ends without it
     HOUR_MS = 3600 * 1000,
+    LAG_EVENTS = 100 * 1000, // a subscriber this far behind is an alarm, or
+    LAG_MS = HOUR_MS,        // one that has not moved for so long
 };
 
 struct broker {
@@ -36,6 +38,8 @@ struct broker {
     int wake_fd, signal_fd;
     int64_t second_ms; // when the next second's work is due
     uint64_t dropped;  // as logged last
+    uint64_t dead[SUBSCRIPTION_COUNT];
+    bool lags[SUBSCRIPTION_COUNT];
     bool stop;
     int status;
 };
@@ -261,9 +265,33 @@ hand_over(struct broker *self)
     }
 }
 
+// Events are kept until the slowest subscriber has them, so one that stands still fills
+// the disk.
+static void
+watch_subscribers(struct broker *self)
+{
+    for (unsigned i = 0; i < SUBSCRIPTION_COUNT; i++) {
+        struct core_lag lag = core_lag(self->core, i);
+        const char *queue = queues[subscriptions[i].queue].name;
+        bool lags = lag.events > LAG_EVENTS || lag.stuck_ms > LAG_MS;
+        if (lags != self->lags[i])
+            om_log(lags ? OM_WARN : OM_INFO,
+                   lags ? "a subscriber of events is far behind"
+                        : "a subscriber of events has caught up",
+                   LOG_S("queue", queue), LOG_I("events", lag.events),
+                   LOG_I("stuck_ms", lag.stuck_ms));
+        self->lags[i] = lags;
+        if (lag.dead > self->dead[i])
+            om_log(OM_WARN, "events were set aside: their subscriber failed on them",
+                   LOG_S("queue", queue), LOG_I("count", lag.dead - self->dead[i]));
+        self->dead[i] = lag.dead;
+    }
+}
+
 static void
 every_second(struct broker *self)
 {
+    watch_subscribers(self);
     core_set_disk_free(self->core, store_disk_free(self->store));
     uint64_t dropped = sockets_dropped(self->sockets);
     if (dropped != self->dropped)

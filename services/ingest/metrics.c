@@ -60,6 +60,9 @@ static const struct metric metrics[] = {
     { "omni_queue_completed_total", "counter", "Jobs that succeeded since then.", AT(completed), 1 },
     { "omni_queue_failed_total",    "counter", "Dead letters since then.", AT(failed), 1 },
     { "omni_queue_lost_total",      "counter", "Attempts whose worker was lost since then.", AT(lost), 1 },
+    { "omni_events_behind",         "gauge",   "Events a subscriber has not applied, at most.", AT(events_behind), 1 },
+    { "omni_events_stuck_seconds",  "gauge",   "Since the slowest cursor with events moved.", AT(events_stuck_ms), 1000 },
+    { "omni_events_dead_total",     "counter", "Events set aside since the broker's start.", AT(events_dead), 1 },
 };
 // clang-format on
 
@@ -97,6 +100,9 @@ put_metric(struct om_buf *out, const struct metric *metric, const struct wire_qu
     int64_t others = 0;
     for (size_t i = 0; i < count; i++) {
         bool own = rows[i].tenant.size > 0;
+        if (metric->offset >= AT(events_behind) &&
+            !REC_HAS(&rows[i], wire_queue, events_behind))
+            continue; // no subscriber's
         if (own && queue_find(rows[i].queue))
             continue; // counted in the queue's line
         if (own && ++lines > TENANTS_MAX)

@@ -298,3 +298,30 @@ Test(events, of_one_meter_used_twice_in_an_attempt_have_ids_of_their_own)
     core_committed(bench.core, bench.now, &batch, OM_OK);
     bench_finish(&bench);
 }
+
+Test(events, that_are_not_applied_are_counted_as_lag)
+{
+    struct bench bench;
+    open_bench(&bench, 0);
+    cr_expect_eq(core_lag(bench.core, SUBSCRIPTION_BILLING_EVENTS).events, 0);
+    publish(&bench, 3);
+    for (int i = 0; i < 4; i++) {
+        bench_pass(&bench, 1000);
+        bench_drop(&bench);
+    }
+    struct core_lag lag = core_lag(bench.core, SUBSCRIPTION_BILLING_EVENTS);
+    cr_expect_eq(lag.events, 3);
+    cr_expect_eq(lag.stuck_ms, 4000);
+    cr_expect_eq(core_lag(bench.core, SUBSCRIPTION_COMPLIANCE_EVENTS).events, 0);
+
+    char token[WIRE_TOKEN_BYTES];
+    bench_credit(&bench, BENCH_WORKER, "omni.billing.events", 1);
+    answer_run(&bench, 3, 3);
+    bench_take_job(&bench, BENCH_WORKER, token);
+    bench_say(&bench, BENCH_WORKER, WIRE_DONE, token);
+    cr_assert(bench_commit(&bench, OM_OK));
+    lag = core_lag(bench.core, SUBSCRIPTION_BILLING_EVENTS);
+    cr_expect_eq(lag.events, 0);
+    cr_expect_eq(lag.stuck_ms, 0);
+    bench_finish(&bench);
+}
