@@ -150,11 +150,42 @@ Test(queues, a_limit_key_holds_back_its_own_jobs_only)
 Test(queues, a_purge_cancels_what_waits)
 {
     submit(20, NULL);
+    json_t *later = json_pack("{s:s,s:s,s:I}", "queue", "echo", "kind", "echo",
+                              "delay_ms", (json_int_t)3600 * 1000);
+    cr_assert_eq(omni_ask(&omni, "POST", later, "/api/v1/tasks"), 202);
+    await("scheduled", 1, 5000);
     cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/queues/echo/purge"), 202);
     await("ready", 0, 10000);
+    await("scheduled", 0, 10000);
     cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks?status=cancelled&limit=100"),
                  200);
-    cr_assert_eq(json_array_size(json_object_get(omni_answer(), "data")), 20);
+    cr_assert_eq(json_array_size(json_object_get(omni_answer(), "data")), 21);
+    stop_all();
+}
+
+Test(queues, a_purge_reaches_what_is_not_in_memory_and_goes_on_after_a_restart)
+{
+    enum { BATCHES = 4, JOBS = 500 };
+    for (int i = 0; i < BATCHES; i++) {
+        json_t *jobs = json_array();
+        for (int j = 0; j < JOBS; j++)
+            json_array_append_new(jobs,
+                                  json_pack("{s:s,s:s}", "queue", "echo", "kind", "k"));
+        cr_assert_eq(omni_ask(&omni, "POST", json_pack("{s:o}", "jobs", jobs),
+                              "/api/v1/tasks/batch"),
+                     202);
+    }
+    await("ready", BATCHES * JOBS, 10000);
+    pid_t broker = omni_child(&omni, "broker");
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/queues/echo/purge"), 202);
+    kill(broker, SIGKILL);
+    omni_child_after(&omni, "broker", broker);
+    omni_await_back(&omni);
+    await("ready", 0, 30000);
+    submit(1, NULL);
+    await("ready", 1, 5000);
+    start_worker();
+    await("completed", 1, 10000);
     stop_all();
 }
 
