@@ -1,7 +1,7 @@
 // echo_worker ENDPOINT KEY QUEUE - a tenant's own worker: it answers a job with the job's
-// payload, with the results of all it depends on when the kind is "parents", fails when it
-// is "fail", sends three partial results first when it is "stream", and runs until it is
-// told to stop when it is "wait".
+// payload, with the results of all it depends on when the kind is "parents", fails when
+// it is "fail", sends three partial results first when it is "stream", and runs until it
+// is told to stop when it is "wait".
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
