@@ -283,9 +283,12 @@ depend_read_done(struct core *self, const struct om_uuid *tenant,
         turn_away(self, &key, read->rc == OM_ENOTFOUND ? OM_EINVAL : OM_EDB);
         return;
     }
-    // One that came back to memory since will tell of its end.
+    // One that came back to memory since will tell of its end; one that is only submitted
+    // again will not.
     enum task_state state = read->tasks[0].state;
-    if (state_info(state)->ended && !task_find_any(self, id)) {
+    const struct task *there = task_find_any(self, id);
+    bool will_tell = there && (there->committed || there->reopened);
+    if (state_info(state)->ended && !will_tell) {
         depend_ended(self, tenant, id, state);
         return;
     }

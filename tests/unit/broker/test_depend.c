@@ -287,6 +287,28 @@ Test(depend, refuses_a_parent_that_cannot_be)
     bench_finish(&bench);
 }
 
+Test(depend, knows_that_a_parent_has_ended_though_it_is_submitted_again)
+{
+    struct bench bench;
+    open_bench(&bench);
+    struct om_uuid parent = bench_task(&bench, 1);
+    struct om_uuid child = submit_after(&bench, &parent, 1, false);
+    uint8_t next_id = bench.next_id;
+    bench.next_id = (uint8_t)(next_id - 2);
+    struct om_uuid again = bench_submit(&bench, QUEUE, "x");
+    bench.next_id = next_id;
+    cr_assert(om_uuid_eq(&again, &parent));
+    struct stored_task stored = { .seq = 1, .id = parent, .state = STATE_SUCCEEDED };
+    bench_answer_task(&bench, OM_OK, &stored);
+    struct batch *batch = core_take_batch(bench.core);
+    cr_assert(batch);
+    batch->changes[0].duplicate = true; // as the store says
+    core_committed(bench.core, bench.now, &batch, OM_OK);
+    bench_settle(&bench);
+    cr_expect_eq(bench_get_state(&bench, &child), STATE_READY);
+    bench_finish(&bench);
+}
+
 Test(depend, refuses_a_parent_of_another_tenant)
 {
     struct bench bench;
