@@ -5,6 +5,7 @@
 #include "events.h"
 #include "lease.h"
 #include "limit.h"
+#include "list.h"
 #include "node.h"
 #include "out.h"
 #include "query.h"

@@ -45,6 +45,7 @@ struct key;
 struct lease;
 struct limit;
 struct limit_tenant;
+struct listing;
 struct name;
 struct node;
 struct queue_state;

@@ -1,5 +1,6 @@
 #include "query.h"
 #include "depend.h"
+#include "list.h"
 #include "out.h"
 #include "queue.h"
 #include "retry.h"
@@ -39,6 +40,7 @@ struct query {
     struct watch_request watch; // WATCH
     struct replay *replay;      // CHUNKS; owned
     struct retry *retry;        // FAILED; owned
+    struct listing *listing;    // LIST; owned
     struct load load;           // LOAD
     unsigned generation;        // of one about a task: spill_asked()
     unsigned tries;
@@ -113,6 +115,20 @@ query_failed(struct core *self, struct retry *retry, size_t limit)
 }
 
 void
+query_list(struct core *self, struct listing *listing, size_t limit)
+{
+    struct query *query =
+        query_create(self, QUERY_LIST, listing->open ? READ_OPEN : READ_LIST);
+    query->listing = listing;
+    query->read->tenant = listing->tenant;
+    query->read->id = listing->after;
+    query->read->state = listing->ended;
+    query->read->limit = limit;
+    filter(query->read, label_str(&listing->queue), label_str(&listing->kind),
+           label_str(&listing->code));
+}
+
+void
 query_load(struct core *self, const struct load *load, const int64_t *seqs, size_t count)
 {
     struct query *query = query_create(self, QUERY_LOAD, READ_TASKS);
@@ -140,12 +156,14 @@ query_destroy_all(struct core *self)
         DL_DELETE(self->queries, query);
         read_destroy(&query->read);
         free(query->retry);
+        listing_destroy(&query->listing);
         replay_destroy(&query->replay);
         free(query);
     }
     for (struct query *query; (query = self->asked);) {
         DL_DELETE(self->asked, query);
         free(query->retry);
+        listing_destroy(&query->listing);
         replay_destroy(&query->replay);
         free(query); // whoever has the read frees it
     }
@@ -468,145 +486,6 @@ on_task_read(struct core *self, const struct query *query)
     spill_answered(self, query->generation);
 }
 
-// ---- LIST
-
-// Records of a page, packed one after the other.
-struct page {
-    struct om_buf records;
-    size_t count;
-};
-
-static void
-send_page(struct core *self, const struct asker *asker, struct page *page)
-{
-    struct om_buf array = { 0 };
-    om_pack_array(&array, page->count);
-    om_buf_put(&array, page->records.data, page->records.size);
-    struct payload *payload = payload_copy(om_buf_str(&array));
-    if (array.failed || !payload)
-        abort();
-    struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, id, label_str(&asker->id));
-    out_send(self, asker->conn, WIRE_TASKS, &msg, payload);
-    payload_unref(&payload);
-    om_buf_finish(&array);
-    om_buf_finish(&page->records);
-}
-
-// Which states have this public name; `*ended` is set to the one that is an end.
-static bool
-states_of(struct om_str status, bool open[STATE_COUNT], enum task_state *ended)
-{
-    bool known = false;
-    *ended = STATE_NONE;
-    for (unsigned state = 1; state < STATE_COUNT; state++) {
-        const struct state_info *info = state_info(state);
-        open[state] = om_str_eq(status, om_str(info->public_name));
-        known = known || open[state];
-        if (open[state] && info->ended)
-            *ended = (enum task_state)state;
-    }
-    return known;
-}
-
-static bool
-is_older(const struct task *task, const struct task *after,
-         const struct om_uuid *after_id)
-{
-    if (after)
-        return task->seq < after->seq;
-    return om_uuid_is_zero(after_id) ||
-           memcmp(&task->id, after_id, sizeof(*after_id)) < 0;
-}
-
-static bool
-is_wanted(const struct task *task, const struct wire_msg *msg)
-{
-    return (!WIRE_HAS(msg, queue) ||
-            om_str_eq(queue_name(task->share->queue), msg->queue)) &&
-           (!WIRE_HAS(msg, kind) || om_str_eq(task->kind, msg->kind)) &&
-           (!WIRE_HAS(msg, code) || om_str_eq(om_str(task->code), msg->code));
-}
-
-static void
-list_open(struct core *self, const struct input *in, const bool states[STATE_COUNT],
-          const struct om_uuid *after_id, size_t limit)
-{
-    struct page page = { 0 };
-    struct tenant_state *tenant = NULL;
-    HASH_FIND(hh, self->tenants, &in->tenant, sizeof(in->tenant), tenant);
-    const struct task *after = task_find(self, &in->tenant, after_id);
-    struct task *task = tenant ? tenant->tasks->prev : NULL; // the newest
-    while (task && page.count < limit) {
-        if (task->committed && states[task->state] && is_older(task, after, after_id) &&
-            is_wanted(task, in->msg)) {
-            task_info(task, &page.records);
-            page.count++;
-        }
-        task = task == tenant->tasks ? NULL : task->prev;
-    }
-    struct asker asker = asker_of(in);
-    send_page(self, &asker, &page);
-}
-
-void
-on_list(struct core *self, const struct input *in)
-{
-    const struct wire_msg *msg = in->msg;
-    struct asker asker = asker_of(in);
-    bool open[STATE_COUNT] = { false };
-    enum task_state ended = STATE_NONE;
-    struct om_uuid after = { 0 };
-    size_t limit = msg->limit < LIST_MAX ? (size_t)msg->limit : LIST_MAX;
-    if (om_uuid_is_zero(&in->tenant) ||
-        (WIRE_HAS(msg, status) && !states_of(msg->status, open, &ended)) ||
-        (WIRE_HAS(msg, after) &&
-         om_typeid_decode(OM_ID_TASK, msg->after, &after) != OM_OK)) {
-        refuse(self, &asker, OM_EINVAL, "tenant, status or after is not valid");
-        return;
-    }
-    if (WIRE_HAS(msg, status) && ended == STATE_NONE) {
-        list_open(self, in, open, &after, limit);
-        return;
-    }
-    if (self->query_count >= QUERIES_MAX) {
-        refuse(self, &asker, OM_EUNAVAILABLE, "too many questions are open");
-        return;
-    }
-    self->query_count++;
-    struct query *query = query_create(self, QUERY_LIST, READ_LIST);
-    query->asker = asker;
-    query->read->tenant = in->tenant;
-    query->read->id = after;
-    query->read->state = ended;
-    query->read->limit = limit;
-    filter(query->read, msg->queue, msg->kind, msg->code);
-}
-
-static void
-on_list_read(struct core *self, const struct query *query)
-{
-    const struct read *read = query->read;
-    self->query_count--;
-    if (read->rc != OM_OK && read->rc != OM_ENOTFOUND) {
-        refuse(self, &query->asker, read->rc, NULL);
-        return;
-    }
-    struct page page = { 0 };
-    for (size_t i = 0; i < read->count; i++) {
-        const struct stored_task *stored = &read->tasks[i];
-        const struct task *task = task_find(self, &stored->tenant, &stored->id);
-        if (task && read->state != STATE_NONE)
-            continue; // opened again since
-        if (task)
-            task_info(task, &page.records);
-        else
-            task_stored_info(self, stored, &page.records);
-        page.count++;
-    }
-    send_page(self, &query->asker, &page);
-}
-
 // ---- answers
 
 void
@@ -616,7 +495,7 @@ query_answered(struct core *self, struct read **read_p)
     DL_DELETE(self->asked, query);
     switch (query->kind) {
     case QUERY_LIST:
-        on_list_read(self, query);
+        list_read_done(self, &query->listing, query->read);
         break;
     case QUERY_PAYLOAD:
         task_payload_read(self, &query->token, query->read);

@@ -3,6 +3,7 @@
 #pragma once
 #include "inner.h"
 
+struct listing;
 struct load;
 
 // Read the payload of the task's lease: task_payload_read().
@@ -30,6 +31,9 @@ void query_known(struct core *self, const struct om_uuid *tenant,
 void query_result(struct core *self, const struct input *in, const struct om_uuid *tenant,
                   const struct om_uuid *id);
 
+// Read up to `limit` rows of the listing, which is taken: list_read_done().
+void query_list(struct core *self, struct listing *listing, size_t limit);
+
 // Read tasks by their seqs: spill_loaded().
 void query_load(struct core *self, const struct load *load, const int64_t *seqs,
                 size_t count);
@@ -41,7 +45,6 @@ void query_answered(struct core *self, struct read **read_p);
 void query_destroy_all(struct core *self);
 
 void on_get(struct core *self, const struct input *in);
-void on_list(struct core *self, const struct input *in);
 void on_watch(struct core *self, const struct input *in);
 void on_cancel(struct core *self, const struct input *in);
 void on_retry(struct core *self, const struct input *in);

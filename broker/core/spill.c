@@ -22,6 +22,7 @@ spill_away(struct core *self, struct flow *flow, struct tenant_state *tenant,
     self->spill->deep += flow->away++ == 0;
     flow->refs++;
     tenant->open++;
+    tenant->away++;
     self->stats.open_tasks++;
 }
 
@@ -32,6 +33,7 @@ spill_back(struct core *self, struct flow *flow, struct tenant_state *tenant,
     stats_move(flow->turn->share, gauge, GAUGE_NONE);
     self->spill->deep -= --flow->away == 0;
     self->stats.open_tasks--;
+    tenant->away--;
     tenant_drop(self, tenant);
     flow_unref(self, &flow);
 }
