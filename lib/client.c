@@ -247,7 +247,8 @@ deliver(struct om_client *self, const struct om_frame *frame)
         return;
     }
     struct rec_iter ids = rec_iter(frame->msg->ids);
-    struct wire_msg msg = { .type = frame->msg->type };
+    struct wire_msg msg = *frame->msg;
+    msg.has &= ~W(ids);
     for (struct om_str id; rec_next_str(&ids, &id);) {
         WIRE_SET(&msg, id, id);
         deliver_one(self, &msg, frame->payload);
