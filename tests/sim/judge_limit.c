@@ -84,10 +84,13 @@ judge_send(struct disk *disk, const struct disk_task *task)
         const struct change_setting *row = &setting->row;
         if (disk->sim->jumps || !row->rate || !applies(row, task))
             continue;
-        if (!task->row.leased) // a start under a rate is on the disk before
+        // A start under a rate is on the disk before. One of before the rate may be on
+        // its way, while its payload is read.
+        int64_t age_ms = sim_now(disk->sim).wall_ms - setting->since_ms;
+        if (!task->row.leased && age_ms > SENT_MS)
             sim_fail(disk->sim,
                      "a job under a rate was sent before its lease was durable");
-        else if (task->row.started_ms > setting->since_ms)
+        if (task->row.leased && task->row.started_ms > setting->since_ms)
             note_send(disk, setting,
                       sim_now(disk->sim).wall_ms - task->row.started_ms > SENT_MS);
     }
