@@ -31,9 +31,9 @@ struct om_worker {
     int stop_fd, done_fd, chunk_fd;
     int64_t drain_end_ms; // 0: not draining
     int64_t beat_ms, tick_ms;
-    int64_t tend_ms;           // no later than anything is due that worker_tend() sees to
+    int64_t tend_ms; // no later than anything is due that worker_tend() sees to
     bool told_stop, told_done, told_chunk; // their descriptors may be readable
-    struct om_buf list;        // scratch for lists
+    struct om_buf list;                    // scratch for lists
 };
 
 // Take a message of the broker.

@@ -1,5 +1,5 @@
-// hash.h - a hash for uthash's tables. Keys are ids, numbers and short names: a few words,
-// which are mixed one by one. To be included before uthash.h.
+// hash.h - a hash for uthash's tables. Keys are ids, numbers and short names: a few
+// words, which are mixed one by one. To be included before uthash.h.
 #pragma once
 #include "base.h"
 

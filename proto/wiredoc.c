@@ -155,9 +155,9 @@ main(void)
     printf("\n## Header fields\n\n");
     print_record(&wire_msg_rec, true);
     static const struct rec *const records[] = {
-        &wire_held_rec,      &wire_usage_rec,     &wire_event_rec, &wire_logged_rec,
-        &wire_task_rec,      &wire_setting_rec,   &wire_queue_rec, &wire_limit_rec, &wire_worker_rec,
-        &wire_batch_job_rec, &wire_batch_item_rec
+        &wire_held_rec,   &wire_usage_rec,     &wire_event_rec,     &wire_logged_rec,
+        &wire_task_rec,   &wire_setting_rec,   &wire_queue_rec,     &wire_limit_rec,
+        &wire_worker_rec, &wire_batch_job_rec, &wire_batch_item_rec
     };
     for (size_t i = 0; i < OM_COUNT(records); i++) {
         printf("### Record %s\n\n", records[i]->name);

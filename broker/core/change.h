@@ -50,9 +50,9 @@ struct change_task {
     struct om_str unique_key;
     int64_t unique_until_ms; // wall clock; 0: while the task is open
 
-    // Tasks of one batch with the same set (not 0), which follow each other, are added all
-    // or none: none if one of them is known, or if `set_known`, because one that is not
-    // in the batch is.
+    // Tasks of one batch with the same set (not 0), which follow each other, are added
+    // all or none: none if one of them is known, or if `set_known`, because one that is
+    // not in the batch is.
     uint32_t set;
     bool set_known;
 };

@@ -17,7 +17,7 @@
     X(RETRY, task_retry_durable)                                                         \
     X(REOPEN, task_reopen_durable)                                                       \
     X(CURSOR, run_cursor_durable)                                                        \
-    X(SETTING, setting_durable)                                                        \
+    X(SETTING, setting_durable)                                                          \
     X(CHUNK, chunk_durable)
 
 enum effect {

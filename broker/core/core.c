@@ -14,13 +14,13 @@
 #include "run.h"
 #include "session.h"
 #include "setting.h"
+#include "spill.h"
 #include "stall.h"
 #include "start.h"
 #include "stats.h"
 #include "submit.h"
 #include "task.h"
 #include "watch.h"
-#include "spill.h"
 
 void *
 core_alloc(size_t size)

@@ -52,9 +52,9 @@ struct core_conf {
     size_t max_calls;           // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
     size_t payload_cache_bytes; // payloads of waiting jobs kept in memory
     size_t max_pending_bytes;   // payloads of submits on their way to the disk
-    size_t window_flow;      // ready jobs of a flow in memory
-    size_t window_total;     // of all flows; and jobs in memory that wait for a time
-    int64_t window_ahead_ms; // jobs that wait longer are not in memory
+    size_t window_flow;         // ready jobs of a flow in memory
+    size_t window_total;        // of all flows; and jobs in memory that wait for a time
+    int64_t window_ahead_ms;    // jobs that wait longer are not in memory
     int64_t max_chunks, max_chunk_bytes; // of a task; CHUNK beyond it: OM_ETOOBIG
 
     // SHA-256, brought by the caller so that the core has no cryptography. Without it no
@@ -150,8 +150,8 @@ int64_t core_next_timer(const struct core *self);
 struct core_stats {
     size_t open_tasks, ready, leased, waiting_calls, sessions;
     uint64_t submitted, completed, failed, cancelled, expired, lost, stale, events;
-    uint64_t recalled; // tasks read back into memory
-    size_t away;       // open tasks that are not in memory
+    uint64_t recalled;    // tasks read back into memory
+    size_t away;          // open tasks that are not in memory
     uint64_t dead_events; // set aside after failing three times; kept under topic "dead"
 };
 
@@ -159,9 +159,10 @@ struct core_stats core_stats(const struct core *self);
 
 // How far a subscriber of events is behind.
 struct core_lag {
-    int64_t events;   // not applied yet, at most
-    int64_t stuck_ms; // since the slowest of its cursors that have events moved; 0: none has
-    uint64_t dead;    // set aside since the broker's start
+    int64_t events; // not applied yet, at most
+    int64_t
+        stuck_ms;  // since the slowest of its cursors that have events moved; 0: none has
+    uint64_t dead; // set aside since the broker's start
 };
 
 struct core_lag core_lag(const struct core *self, unsigned subscription);

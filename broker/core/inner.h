@@ -97,14 +97,15 @@ struct core {
 
     struct session *sessions;
     struct session *acking; // those that have acknowledgements to get
-    struct node *nodes; // with leases of workers that are not connected
+    struct node *nodes;     // with leases of workers that are not connected
     struct recent *recents;
     uint64_t last_lease;
 
     struct key *keys; // of tenants' workers
     struct timer feed_timer;
-    int64_t feed_seq;               // of the last change of a key
-    int64_t feed_ms, feed_asked_ms; // the feed was asked that was answered last; asked last
+    int64_t feed_seq; // of the last change of a key
+    int64_t feed_ms,
+        feed_asked_ms; // the feed was asked that was answered last; asked last
     bool feed_asked;
 
     struct queue_state *queues, *dirty;
@@ -118,15 +119,15 @@ struct core {
     struct task *tasks;
     struct tenant_state *tenants;
     int64_t last_task_seq;
-    struct name *names;         // keys of jobs that are not durable yet
-    struct intake *intakes;     // SUBMIT_BATCHes that are not answered yet
-    size_t intake_items;        // jobs of those
-    uint32_t last_set;          // of jobs that are added all or none
-    struct awaited *awaited;    // tasks that others wait for
-    struct depend *loose;       // tasks to place: what they waited for has come
-    struct timer loose_timer;   // for the rest of them
-    size_t blocked;             // tasks that wait for others
-    int64_t last_question;      // about parents and old ids
+    struct name *names;       // keys of jobs that are not durable yet
+    struct intake *intakes;   // SUBMIT_BATCHes that are not answered yet
+    size_t intake_items;      // jobs of those
+    uint32_t last_set;        // of jobs that are added all or none
+    struct awaited *awaited;  // tasks that others wait for
+    struct depend *loose;     // tasks to place: what they waited for has come
+    struct timer loose_timer; // for the rest of them
+    size_t blocked;           // tasks that wait for others
+    int64_t last_question;    // about parents and old ids
     struct spill *spill;
     size_t cached_bytes, chunk_bytes; // chunks: of those not durable yet
 
@@ -145,7 +146,7 @@ struct core {
     int64_t last_batch, retry_commit_ms;
     int64_t full_until_ms; // the disk was full at the last commit, try again then
     size_t pending_count;
-    size_t submit_bytes; // of submits that are not durable
+    size_t submit_bytes;                    // of submits that are not durable
     struct out *sends, **sends_end, *given; // given: borrowed by the caller
     struct query *queries, *asked;          // to hand out; under way
     struct pool pool; // of tasks, messages and leases that have ended

@@ -91,8 +91,8 @@ void
 credit_update(struct core *self, struct credit *credit)
 {
     struct queue_state *queue = credit->queue;
-    bool open = credit->limit > credit->sent + credit->reserved &&
-                !credit->session->draining;
+    bool open =
+        credit->limit > credit->sent + credit->reserved && !credit->session->draining;
     if (credit->is_open)
         DL_DELETE2(queue->open, credit, open_prev, open_next);
     credit->is_open = open;

@@ -11,7 +11,7 @@
 struct tenant_state {
     struct om_uuid id;
     size_t open, blocked;
-    size_t away; // of `open`, not in memory
+    size_t away;        // of `open`, not in memory
     struct task *tasks; // in the order of their seq
     UT_hash_handle hh;
 };

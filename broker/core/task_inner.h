@@ -10,9 +10,9 @@
 #include "query.h"
 #include "queue.h"
 #include "session.h"
+#include "spill.h"
 #include "task.h"
 #include "watch.h"
-#include "spill.h"
 
 // How a task ends.
 struct ending {

@@ -1,8 +1,8 @@
 #include "watch.h"
 #include "out.h"
 #include "session.h"
-#include "task.h"
 #include "spill.h"
+#include "task.h"
 
 void
 watch_destroy(struct core *self, struct watch **watch_p)

@@ -12,7 +12,7 @@
 enum {
     SCHEMA = OM_COUNT(migrations),
     CACHE_KIB = 32 * 1024, // a connection
-    BUSY_MS = 2000,    // somebody reads the file with a tool
+    BUSY_MS = 2000,        // somebody reads the file with a tool
 };
 
 // ---- opening

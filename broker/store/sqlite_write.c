@@ -162,8 +162,8 @@ sqlite_write_cursor(struct sqlite_store *self, const struct change_cursor *curso
 int
 sqlite_write_setting(struct sqlite_store *self, const struct change_setting *set)
 {
-    bool any = set->weight || set->concurrency || set->rate || set->paused ||
-               set->purge_seq;
+    bool any =
+        set->weight || set->concurrency || set->rate || set->paused || set->purge_seq;
     sqlite3_stmt *stmt = self->writes[any ? WRITER_SET_SETTING : WRITER_DROP_SETTING];
     sqlite_bind_uuid(stmt, 1, &set->tenant);
     sqlite3_bind_int64(stmt, 2, set->scope);

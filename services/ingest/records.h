@@ -113,7 +113,8 @@ REC_DECLARE(task_accepted, TASK_ACCEPTED);
     F(M, MAP, error, OPTIONAL, 0, 2, NULL,                                               \
       "code and message of a failed task, else null")                                    \
     F(M, I64, attempts, REQUIRED, 0, 1e9, NULL, "attempts started")                      \
-    F(M, I64, lost, REQUIRED, 0, 1e9, NULL, "attempts whose worker was lost; 3 of them " \
+    F(M, I64, lost, REQUIRED, 0, 1e9, NULL,                                              \
+      "attempts whose worker was lost; 3 of them "                                       \
       "fail the task as worker_lost")                                                    \
     F(M, BOOL, cancel_requested, REQUIRED, 0, 1, NULL, "a cancel is under way")          \
     F(M, STRS, depends_on, OPTIONAL, 0, 256, NULL, "not in a list")                      \
@@ -182,7 +183,8 @@ REC_DECLARE(event_query, EVENT_QUERY);
     F(M, I64, seq, REQUIRED, 1, 9e15, NULL, "rises within the task, with gaps")          \
     F(M, STR, type, REQUIRED, 1, 16, NULL, "task: it changed; chunk: a partial result")  \
     F(M, MAP, task, OPTIONAL, 0, 64, NULL, "of type task: the task as it is now")        \
-    F(M, I64, attempt, OPTIONAL, 1, 1e9, NULL, "of type chunk: the attempt that made it") \
+    F(M, I64, attempt, OPTIONAL, 1, 1e9, NULL,                                           \
+      "of type chunk: the attempt that made it")                                         \
     F(M, STR, content_type, OPTIONAL, 0, 64, NULL, "of type chunk")                      \
     F(M, MAP, data, OPTIONAL, 0, 1000, NULL, "of type chunk: a JSON value, or a text")   \
     F(M, STR, data_base64, OPTIONAL, 0, 2000000, NULL, "of type chunk: any other bytes")

@@ -86,8 +86,8 @@ handle(void *context, struct om_job *job)
         const char *kind;
         void (*handle)(struct om_job *job);
     } kinds[] = {
-        { "echo", echo }, { "wait", wait_for_cancel }, { "slow", slow },
-        { "fail", fail }, { "retry", retry },          { "big", big },
+        { "echo", echo },     { "wait", wait_for_cancel }, { "slow", slow },
+        { "fail", fail },     { "retry", retry },          { "big", big },
         { "stream", stream },
     };
     for (size_t i = 0; i < OM_COUNT(kinds); i++)

@@ -1,6 +1,6 @@
 // store_schema1.h - the tables as the first version of the broker made them. For
 // inclusion in a string.
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+"CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
 
     "CREATE TABLE task (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, tenant BLOB NOT NULL,"
     " created_ms INTEGER NOT NULL, queue TEXT NOT NULL, kind TEXT NOT NULL, header BLOB,"

@@ -355,7 +355,7 @@ static uint64_t
 seeds(void)
 {
     const char *text = getenv("OMNI_SEEDS");
-    return text ? strtoull(text, NULL, 10) : getenv("OMNI_SEED") ? 1 : 60;
+    return text ? strtoull(text, NULL, 10) : getenv("OMNI_SEED") ? 1 : 25;
 }
 
 Test(power_cut, what_was_acknowledged_is_there_and_nothing_else)
