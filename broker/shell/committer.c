@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -5,7 +6,10 @@
 #include "clock.h"
 #include "committer.h"
 
-enum { SWEEP_MS = 60 * 1000 }; // between two sweeps of the purge
+enum {
+    SWEEP_MS = 60 * 1000,  // between two sweeps of the purge
+    FREE_BYTES = 32 << 20, // of the heap: what is not worth returning
+};
 
 struct committer {
     struct committer_conf conf;
@@ -46,6 +50,14 @@ hand_back(struct committer *self, struct batch *batch, enum om_rc rc)
     eventfd_write(self->conf.wake_fd, 1);
 }
 
+// What a flood of jobs leaves free between what is in use goes back to the system.
+static void
+return_memory(void)
+{
+    if (mallinfo2().fordblks > FREE_BYTES)
+        malloc_trim(0);
+}
+
 static void *
 run(void *context)
 {
@@ -58,6 +70,7 @@ run(void *context)
             hand_back(self, batch, store_commit(self->conf.store, batch));
         if (!stop && om_clock_mono_ms() >= purge_ms) {
             store_purge(self->conf.store, om_clock_wall_ms(), self->conf.retention_ms);
+            return_memory();
             purge_ms = om_clock_mono_ms() + SWEEP_MS;
         }
     }
