@@ -25,6 +25,7 @@ struct real {
     struct sim sim; // its clock, disk and core
     core_conn last_conn, client;
     int64_t client_heard_ms;
+    size_t commits;
     int64_t last_id;
     struct om_uuid ids[MODEL_JOBS];
     struct real_lease leases[MODEL_JOBS][MODEL_LEASES];
