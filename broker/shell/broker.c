@@ -217,22 +217,27 @@ receive(struct broker *self)
 }
 
 static void
-take_results(struct broker *self)
+finish_batch(struct broker *self, struct batch *batch, enum om_rc rc)
 {
-    enum om_rc rc;
-    struct batch *batch = committer_take(self->committer, &rc);
-    if (batch && rc == OM_EINTERNAL) {
+    if (rc == OM_EINTERNAL) {
         om_log(OM_ERROR, "the outcome of a commit is unknown; the next start recovers");
         self->status = EX_IOERR;
         self->stop = true;
         return;
     }
-    if (batch) {
-        if (rc != OM_OK)
-            om_log(OM_ERROR, "a commit failed", LOG_S("code", om_rc_info(rc)->code),
-                   LOG_I("changes", batch->count));
-        core_committed(self->core, now(), &batch, rc);
-    }
+    if (rc != OM_OK)
+        om_log(OM_ERROR, "a commit failed", LOG_S("code", om_rc_info(rc)->code),
+               LOG_I("changes", batch->count));
+    core_committed(self->core, now(), &batch, rc);
+}
+
+static void
+take_results(struct broker *self)
+{
+    enum om_rc rc;
+    struct batch *batch = committer_take(self->committer, &rc);
+    if (batch)
+        finish_batch(self, batch, rc);
     for (struct read *read; (read = reader_take(self->reader));)
         core_read_done(self->core, now(), &read);
 }
@@ -248,21 +253,26 @@ send_all(struct broker *self)
     sockets_collect(self->sockets);
 }
 
-static void
+// Pass on what the core wants done. True when a batch was committed, of which more
+// follows. A commit begins before, or in the midst of, what others do with the messages.
+static bool
 hand_over(struct broker *self)
 {
-    if (committer_is_free(self->committer)) {
-        struct batch *batch = core_take_batch(self->core);
-        if (batch)
-            committer_give(self->committer, batch);
-    }
+    bool is_free = committer_is_free(self->committer);
+    struct batch *batch = is_free ? core_take_batch(self->core) : NULL;
+    bool is_quick = batch && committer_is_quick(self->committer, batch);
+    if (batch && !is_quick)
+        committer_give(self->committer, batch);
     send_all(self);
+    if (is_quick)
+        finish_batch(self, batch, committer_commit(self->committer, batch));
     while (reader_has_room(self->reader)) {
         struct read *read = core_next_read(self->core);
         if (!read)
             break;
         reader_give(self->reader, read);
     }
+    return is_quick;
 }
 
 // Events are kept until the slowest subscriber has them, so one that stands still fills
@@ -341,12 +351,13 @@ serve(struct broker *self)
     while (!self->stop) {
         take_results(self);
         tick(self);
-        hand_over(self);
+        bool more = hand_over(self);
         // What was sent may have used up a socket's edge, so it is asked after.
-        if (receive(self))
+        more = receive(self) || more;
+        if (more)
             continue;
-        hand_over(self);
-        if (!sockets_may_have(self->sockets))
+        more = hand_over(self);
+        if (!more && !sockets_may_have(self->sockets))
             wait_for_input(self);
     }
 }

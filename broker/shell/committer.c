@@ -9,19 +9,41 @@
 enum {
     SWEEP_MS = 60 * 1000,  // between two sweeps of the purge
     FREE_BYTES = 32 << 20, // of the heap: what is not worth returning
+    QUICK_CHANGES = 128,   // more are worth waking the thread for
+    QUICK_US = 300,        // a disk that takes longer is waited for by the thread
 };
 
 struct committer {
     struct committer_conf conf;
     pthread_t thread;
-    bool out; // the I/O thread's: a batch was given and not taken
+
+    // The I/O thread's.
+    bool out;        // a batch was given and not taken
+    int64_t mean_us; // how long a commit took of late
 
     pthread_mutex_t mutex; // for what follows
     pthread_cond_t cond;
     struct batch *given, *done;
     enum om_rc rc;
+    int64_t took_us;
     bool stop;
 };
+
+static enum om_rc
+commit(struct committer *self, struct batch *batch, int64_t *took_us)
+{
+    int64_t began_us = om_clock_mono_us();
+    enum om_rc rc = store_commit(self->conf.store, batch);
+    *took_us = om_clock_mono_us() - began_us;
+    return rc;
+}
+
+// A moving mean that one slow commit lifts above QUICK_US for many quick ones.
+static void
+note_time(struct committer *self, int64_t took_us)
+{
+    self->mean_us += (took_us - self->mean_us) / 8;
+}
 
 // Wait until there is a batch, the end, or it is time to purge.
 static struct batch *
@@ -41,11 +63,12 @@ wait_for_batch(struct committer *self, int64_t purge_ms, bool *stop)
 }
 
 static void
-hand_back(struct committer *self, struct batch *batch, enum om_rc rc)
+hand_back(struct committer *self, struct batch *batch, enum om_rc rc, int64_t took_us)
 {
     pthread_mutex_lock(&self->mutex);
     self->done = batch;
     self->rc = rc;
+    self->took_us = took_us;
     pthread_mutex_unlock(&self->mutex);
     eventfd_write(self->conf.wake_fd, 1);
 }
@@ -66,8 +89,11 @@ run(void *context)
     int64_t purge_ms = om_clock_mono_ms() + SWEEP_MS;
     for (bool stop = false; !stop;) {
         struct batch *batch = wait_for_batch(self, purge_ms, &stop);
-        if (batch)
-            hand_back(self, batch, store_commit(self->conf.store, batch));
+        if (batch) {
+            int64_t took_us;
+            enum om_rc rc = commit(self, batch, &took_us);
+            hand_back(self, batch, rc, took_us);
+        }
         if (!stop && om_clock_mono_ms() >= purge_ms) {
             store_purge(self->conf.store, om_clock_wall_ms(), self->conf.retention_ms);
             return_memory();
@@ -139,7 +165,25 @@ committer_take(struct committer *self, enum om_rc *rc)
     struct batch *batch = self->done;
     self->done = NULL;
     *rc = self->rc;
+    if (batch)
+        note_time(self, self->took_us);
     pthread_mutex_unlock(&self->mutex);
     self->out = !batch;
     return batch;
+}
+
+bool
+committer_is_quick(const struct committer *self, const struct batch *batch)
+{
+    return batch->count <= QUICK_CHANGES && self->mean_us <= QUICK_US &&
+           store_has_room(self->conf.store);
+}
+
+enum om_rc
+committer_commit(struct committer *self, struct batch *batch)
+{
+    int64_t took_us;
+    enum om_rc rc = commit(self, batch, &took_us);
+    note_time(self, took_us);
+    return rc;
 }

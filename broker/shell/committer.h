@@ -1,7 +1,9 @@
-// committer.h - the thread that commits: one batch at a time.
+// committer.h - commits, one batch at a time: a thread, or the caller when that is
+// quicker.
 //
 // The I/O thread gives a batch and takes it back; `wake_fd`, an eventfd, is written when
-// one is done. No other thread commits.
+// one is done. A small batch on a quick disk is done sooner than a thread is woken and
+// heard of, so the I/O thread commits it itself.
 #pragma once
 #include "store.h"
 
@@ -23,6 +25,13 @@ void committer_stop(struct committer **self_p);
 bool committer_is_free(const struct committer *self);
 
 void committer_give(struct committer *self, struct batch *batch);
+
+// Would committing the batch here cost less than waking the thread? Only if no batch is
+// out.
+bool committer_is_quick(const struct committer *self, const struct batch *batch);
+
+// Commit the batch here. The results of store_commit().
+OM_MUST_CHECK enum om_rc committer_commit(struct committer *self, struct batch *batch);
 
 // The batch that is done, with its result; NULL if none is.
 struct batch *committer_take(struct committer *self, enum om_rc *rc);

@@ -326,6 +326,15 @@ is_full(const struct applier *self)
     return self->waiting_bytes > self->conf.backlog_bytes;
 }
 
+bool
+applier_has_room(struct applier *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool room = !is_full(self);
+    pthread_mutex_unlock(&self->mutex);
+    return room;
+}
+
 enum om_rc
 applier_make_room(struct applier *self, int64_t *applied, struct om_uuid *greatest_id)
 {

@@ -39,6 +39,8 @@ void applier_stop(struct applier **self_p);
 
 // ---- the committing thread
 
+bool applier_has_room(struct applier *self);
+
 // Wait until there is room for one more record. Says how far the tables are, and what the
 // greatest id in them is. Else the results of store_commit().
 OM_MUST_CHECK enum om_rc applier_make_room(struct applier *self, int64_t *applied,

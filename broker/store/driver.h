@@ -9,6 +9,7 @@ struct store_driver {
     void (*close)(struct store *self);
     enum om_rc (*load)(struct store *self, const struct store_loader *loader);
     enum om_rc (*commit)(struct store *self, struct batch *batch);
+    bool (*has_room)(const struct store *self);
     void (*read)(struct store *self, struct read *read);
     void (*purge)(struct store *self, int64_t now_ms, int64_t retention_ms);
     enum om_rc (*settle)(struct store *self);

@@ -288,6 +288,12 @@ answer_early(struct journal_store *self, struct read *read)
     return false;
 }
 
+static bool
+journal_store_has_room(const struct store *store)
+{
+    return applier_has_room(((const struct journal_store *)store)->applier);
+}
+
 static void
 journal_store_read(struct store *store, struct read *read)
 {
@@ -319,7 +325,14 @@ journal_store_disk_free(const struct store *store)
 }
 
 const struct store_driver store_journal = {
-    "sqlite:",           open_default,         journal_store_close,
-    journal_store_load,  journal_store_commit, journal_store_read,
-    journal_store_purge, journal_store_settle, journal_store_disk_free,
+    .scheme = "sqlite:",
+    .open = open_default,
+    .close = journal_store_close,
+    .load = journal_store_load,
+    .commit = journal_store_commit,
+    .has_room = journal_store_has_room,
+    .read = journal_store_read,
+    .purge = journal_store_purge,
+    .settle = journal_store_settle,
+    .disk_free = journal_store_disk_free,
 };

@@ -63,6 +63,12 @@ store_commit(struct store *self, struct batch *batch)
     return self->driver->commit(self, batch);
 }
 
+bool
+store_has_room(const struct store *self)
+{
+    return self->driver->has_room(self);
+}
+
 void
 store_read(struct store *self, struct read *read)
 {

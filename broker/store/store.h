@@ -50,6 +50,10 @@ OM_MUST_CHECK enum om_rc store_load(struct store *self,
 //   OM_EINTERNAL unknown: the caller must exit and recover
 OM_MUST_CHECK enum om_rc store_commit(struct store *self, struct batch *batch);
 
+// Would a commit begin at once? Else it waits for what goes on in the background. The
+// thread that commits.
+bool store_has_room(const struct store *self);
+
 // Answer a read; sets read->rc. Reading thread.
 void store_read(struct store *self, struct read *read);
 
