@@ -442,6 +442,13 @@ answer_away(struct core *self, const struct query *query,
         answer_about(self, query, stored);
         return;
     }
+    if (query->kind == QUERY_RETRY && stored->reopened) {
+        // Only what is durable is away, so this says again what was said before.
+        struct out *submitted =
+            out_about(self, &query->asker, WIRE_SUBMITTED, &stored->id);
+        out_push(self, &submitted);
+        return;
+    }
     if (query->kind == QUERY_RETRY) {
         refuse(self, &query->asker, OM_ECONFLICT, "the task has not failed");
         return;
