@@ -1,10 +1,14 @@
 #include "ops.h"
 
+REC_DEFINE(rate_limit_item, RATE_LIMIT_ITEM);
 REC_DEFINE(key_item, KEY_ITEM);
 REC_DEFINE(key_change_item, KEY_CHANGE_ITEM);
 REC_DEFINE(file_item, FILE_ITEM);
 REC_DEFINE(model_item, MODEL_ITEM);
 REC_DEFINE(usage_item, USAGE_ITEM);
+REC_DEFINE(plan_quota, PLAN_QUOTA);
+REC_DEFINE(plan_item, PLAN_ITEM);
+REC_DEFINE(quota_item, QUOTA_ITEM);
 REC_DEFINE(audit_event, AUDIT_EVENT);
 REC_DEFINE(audit_item, AUDIT_ITEM);
 REC_DEFINE(schedule_item, SCHEDULE_ITEM);

@@ -12,12 +12,34 @@
 // clang-format off
 #define KEY_RESOLVE_REQUEST(F, M)                                                         \
     F(M, BIN, hash, REQUIRED, 32, 32, NULL, "SHA-256 of the key as it was sent")
+
+// What stands on a key, and on the user, the team and the tenant it belongs to.
+#define RATE_LIMIT_ITEM(F, M)                                                             \
+    F(M, STR, scope,    REQUIRED, 1, 16, NULL, "key, user, team or tenant")               \
+    F(M, STR, subject,  REQUIRED, 1, 64, NULL, "id of what it stands on")                 \
+    F(M, I64, requests, OPTIONAL, 0, 1e9, NULL, "requests in any minute")                 \
+    F(M, I64, tokens,   OPTIONAL, 0, 1e12, NULL, "tokens in any minute")                  \
+    F(M, I64, concurrent, OPTIONAL, 0, 1e6, NULL, "requests at a time")
+REC_DECLARE(rate_limit_item, RATE_LIMIT_ITEM);
+
+// The tenant of a test key is its tenant's sandbox, a tenant of its own.
 #define KEY_RESOLVE_REPLY(F, M)                                                           \
     F(M, STR,  id,         REQUIRED, 1, 48, NULL, "key id")                               \
     F(M, STR,  tenant,     REQUIRED, 1, 48, NULL, "tenant id")                            \
     F(M, STR,  name,       REQUIRED, 0, 128, NULL, "what its owner calls it")             \
-    F(M, STRS, scopes,     REQUIRED, 0, 32, NULL, "what it may do")                       \
-    F(M, I64,  expires_ms, OPTIONAL, 0, 9e15, NULL, "when it ends, ms since 1970")
+    F(M, STRS, scopes,     REQUIRED, 0, 64, NULL, "what it may do")                       \
+    F(M, I64,  expires_ms, OPTIONAL, 0, 9e15, NULL, "when it ends, ms since 1970")        \
+    F(M, STR,  user,       OPTIONAL, 1, 48, NULL, "the user it acts for")                 \
+    F(M, BOOL, sandbox,    OPTIONAL, 0, 1, NULL, "it is a test key")                      \
+    F(M, STR,  state,      OPTIONAL, 1, 16, NULL, "of the tenant: active if absent, past_due, suspended or closed") \
+    F(M, STR,  plan,       OPTIONAL, 1, 32, NULL, "the tenant's plan; free if absent")    \
+    F(M, BOOL, prepaid,    OPTIONAL, 0, 1, NULL, "the tenant pays before it uses")        \
+    F(M, STRS, cidrs,      OPTIONAL, 0, 32, NULL, "networks it may be used from; any if absent") \
+    F(M, STRS, models,     OPTIONAL, 0, 64, NULL, "models it may use; any if absent")     \
+    F(M, RECS, limits,     OPTIONAL, 0, 8, &rate_limit_item_rec, "beside those of the plan") \
+    F(M, STRS, origins,    OPTIONAL, 0, 32, NULL, "web origins that may use the tenant's keys") \
+    F(M, STR,  version,    OPTIONAL, 1, 16, NULL, "the Omni-Version it was made for")     \
+    F(M, I64,  clock_ms,   OPTIONAL, -9e15, 9e15, NULL, "what the sandbox's clock is ahead")
 
 #define KEY_ITEM(F, M)                                                                    \
     F(M, STR,  id,         REQUIRED, 1, 48, NULL, "key id")                               \
@@ -39,7 +61,8 @@ REC_DECLARE(key_item, KEY_ITEM);
 
 #define KEY_CHANGE_ITEM(F, M)                                                             \
     F(M, I64, seq,  REQUIRED, 1, 9e15, NULL, "place in the feed")                         \
-    F(M, BIN, hash, REQUIRED, 32, 32, NULL, "hash of a key that changed")
+    F(M, BIN, hash, REQUIRED, 32, 32, NULL, "hash of a key that changed; zeros for all of a tenant's") \
+    F(M, STR, tenant, OPTIONAL, 1, 48, NULL, "the tenant that changed, or one of whose users did")
 REC_DECLARE(key_change_item, KEY_CHANGE_ITEM);
 #define KEY_CHANGES_REQUEST(F, M)                                                         \
     F(M, I64, since, REQUIRED, 0, 9e15, NULL, "the last seq the caller has applied")
@@ -51,6 +74,8 @@ REC_DECLARE(key_change_item, KEY_CHANGE_ITEM);
 
 #define EMPTY_REQUEST(F, M)                                                               \
     F(M, I64, unused, INTERNAL, 0, 0, NULL, "nothing is asked for")
+#define EMPTY_REPLY(F, M)                                                                 \
+    F(M, I64, unused, INTERNAL, 0, 0, NULL, "nothing is said")
 #define ID_REQUEST(F, M)                                                                  \
     F(M, STR, id, REQUIRED, 1, 48, NULL, "id of the object")
 #define LIST_REQUEST(F, M)                                                                \
@@ -163,6 +188,62 @@ REC_DECLARE(usage_item, USAGE_ITEM);
     F(M, STR, group_by, OPTIONAL, 5, 5, NULL, "meter")
 #define USAGE_PAGE(F, M) PAGE_REPLY(F, M, &usage_item_rec)
 
+// A limit of a plan on what is used in a window of time.
+#define PLAN_QUOTA(F, M)                                                                  \
+    F(M, STR, policy, REQUIRED, 1, 32, NULL, "name of a quota (quota.h)")                 \
+    F(M, I64, limit,  REQUIRED, 0, 9e15, NULL, "in the base unit of its meter")
+REC_DECLARE(plan_quota, PLAN_QUOTA);
+#define PLAN_ITEM(F, M)                                                                   \
+    F(M, STR,  code,       REQUIRED, 1, 32, NULL, "free, pro, enterprise, ...")           \
+    F(M, STR,  object,     REQUIRED, 1, 32, NULL, "always plan")                          \
+    F(M, STR,  name,       REQUIRED, 1, 64, NULL, "for people")                           \
+    F(M, I64,  requests,   OPTIONAL, 0, 1e9, NULL, "requests in any minute; absent: no limit") \
+    F(M, I64,  tokens,     OPTIONAL, 0, 1e12, NULL, "tokens in any minute; absent: no limit") \
+    F(M, I64,  concurrent, OPTIONAL, 0, 1e6, NULL, "requests at a time; absent: no limit") \
+    F(M, RECS, quotas,     REQUIRED, 0, 32, &plan_quota_rec, "a quota that is absent is not limited")
+REC_DECLARE(plan_item, PLAN_ITEM);
+#define PLAN_CHANGES_REQUEST(F, M)                                                        \
+    F(M, I64, since, REQUIRED, 0, 9e15, NULL, "the version the caller has; 0 for none")
+#define PLAN_CHANGES_REPLY(F, M)                                                          \
+    F(M, I64,  version, REQUIRED, 0, 9e15, NULL, "of the plans")                          \
+    F(M, RECS, data,    OPTIONAL, 0, 256, &plan_item_rec, "all plans, if they changed")
+#define PLAN_PAGE(F, M) PAGE_REPLY(F, M, &plan_item_rec)
+
+// A block of a quota that an edge spends by itself. The call's id is the lease's: asking
+// again gives the same.
+#define QUOTA_LEASE_REQUEST(F, M)                                                         \
+    F(M, STR, policy, REQUIRED, 1, 32, NULL, "name of a quota (quota.h)")                 \
+    F(M, STR, plan,   REQUIRED, 1, 32, NULL, "the tenant's plan")                         \
+    F(M, I64, amount, REQUIRED, 1, 9e15, NULL, "how much is wanted")                      \
+    F(M, I64, least,  REQUIRED, 1, 9e15, NULL, "less than this is of no use")
+#define QUOTA_LEASE_REPLY(F, M)                                                           \
+    F(M, STR, lease,      REQUIRED, 0, 64, NULL, "its name; empty if nothing was granted") \
+    F(M, I64, granted,    REQUIRED, 0, 9e15, NULL, "0: the quota is used up")             \
+    F(M, I64, expires_ms, REQUIRED, 0, 9e15, NULL, "what was not used by then is given back, ms since 1970") \
+    F(M, I64, limit,      OPTIONAL, 0, 9e15, NULL, "of the window; absent: no limit")     \
+    F(M, I64, remaining,  REQUIRED, 0, 9e15, NULL, "beside what was granted")             \
+    F(M, I64, resets_ms,  REQUIRED, 0, 9e15, NULL, "when the window ends, ms since 1970; 0: never")
+#define QUOTA_SETTLE_REQUEST(F, M)                                                        \
+    F(M, STR, lease, REQUIRED, 1, 64, NULL, "as it was granted")                          \
+    F(M, I64, used,  REQUIRED, 0, 9e15, NULL, "of it; the rest is given back")
+#define QUOTA_ITEM(F, M)                                                                  \
+    F(M, STR, policy,    REQUIRED, 1, 32, NULL, "name of the quota")                      \
+    F(M, STR, object,    REQUIRED, 1, 32, NULL, "always quota")                           \
+    F(M, STR, meter,     REQUIRED, 1, 64, NULL, "what it counts")                         \
+    F(M, STR, window,    REQUIRED, 1, 16, NULL, "month, day, or none: what is there now") \
+    F(M, I64, limit,     OPTIONAL, 0, 9e15, NULL, "absent: no limit")                     \
+    F(M, I64, used,      REQUIRED, 0, 9e15, NULL, "metered in the window")                \
+    F(M, I64, leased,    REQUIRED, 0, 9e15, NULL, "given out in blocks, and not settled")  \
+    F(M, I64, resets_ms, OPTIONAL, 0, 9e15, NULL, "when the window ends, ms since 1970")  \
+    F(M, BOOL, overridden, OPTIONAL, 0, 1, NULL, "the limit is the tenant's own, not its plan's")
+REC_DECLARE(quota_item, QUOTA_ITEM);
+#define QUOTA_LIST_REQUEST(F, M)                                                          \
+    F(M, STR, plan, INTERNAL, 1, 32, NULL, "the tenant's plan")
+#define QUOTA_PAGE(F, M) PAGE_REPLY(F, M, &quota_item_rec)
+#define QUOTA_SET_REQUEST(F, M)                                                           \
+    F(M, STR, policy, REQUIRED, 1, 32, NULL, "name of the quota")                         \
+    F(M, I64, limit,  OPTIONAL, 0, 9e15, NULL, "the tenant's own; absent: as its plan says")
+
 // ---- compliance
 
 // Body of an event of topic "audit".
@@ -245,6 +326,18 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST) | ROLE_BIT(SCHEDULER), "train a model on a CSV file")              \
     X(usage_query,     BILLING,    CALL, USAGE_QUERY_REQUEST,     USAGE_PAGE,             \
       ROLE_BIT(INGEST), "what was used, by meter")                                        \
+    X(plan_changes,    BILLING,    CALL, PLAN_CHANGES_REQUEST,    PLAN_CHANGES_REPLY,     \
+      ROLE_BIT(INGEST), "the plans, if they changed")                                     \
+    X(plan_list,       BILLING,    CALL, LIST_REQUEST,            PLAN_PAGE,              \
+      ROLE_BIT(INGEST), "the plans")                                                      \
+    X(quota_lease,     BILLING,    CALL, QUOTA_LEASE_REQUEST,     QUOTA_LEASE_REPLY,      \
+      ROLE_BIT(INGEST), "take a block of a quota, to spend")                              \
+    X(quota_settle,    BILLING,    CALL, QUOTA_SETTLE_REQUEST,    EMPTY_REPLY,            \
+      ROLE_BIT(INGEST), "say what was used of a block, and give back the rest")           \
+    X(quota_list,      BILLING,    CALL, QUOTA_LIST_REQUEST,      QUOTA_PAGE,             \
+      ROLE_BIT(INGEST), "the tenant's quotas, and what is used")                          \
+    X(quota_set,       BILLING,    CALL, QUOTA_SET_REQUEST,       QUOTA_ITEM,             \
+      ROLE_BIT(INGEST), "give a tenant a limit of its own")                               \
     X(audit_list,      COMPLIANCE, CALL, LIST_REQUEST,            AUDIT_PAGE,             \
       ROLE_BIT(INGEST), "the tenant's audit log")                                         \
     X(audit_verify,    COMPLIANCE, CALL, EMPTY_REQUEST,           AUDIT_VERIFY_REPLY,     \
