@@ -173,13 +173,13 @@ want_batch_answered(struct actor *self, int members, struct om_str payload)
 }
 
 static void
-on_step(struct actor *self, struct want *want)
+on_step(struct actor *self, struct want *want, bool said_late)
 {
     struct sim *sim = self->sim;
     if (want->step + 1 < STEPS && want->actions[want->step + 1]) {
         want->step++;
         want->next_ms = sim->mono_ms + sim_random(sim, 20000);
-    } else if (sim->calm && sim->mono_ms > sim->calm_ms + SIM_LATE_MS) {
+    } else if (said_late) {
         want->phase = FINISHED;
     } else {
         want->next_ms = sim->calm_ms + SIM_LATE_MS + 1;
@@ -200,9 +200,8 @@ wanted(struct actor *self, const struct wire_msg *msg, int *which)
     if (!at || sscanf(at, ".%d.%d.%d", &place, &phase, which) < 2 || place >= ITEMS)
         return NULL;
     struct want *want = &client->wants[place];
-    bool same =
-        (int)want->phase == phase && (want->kind != WANT_SETTING || want->step == *which);
-    return same ? want : NULL;
+    bool of_step = want->kind != WANT_SETTING || want->step == *which % STEPS;
+    return (int)want->phase == phase && of_step ? want : NULL;
 }
 
 // What the broker says of something the client wants.
@@ -226,7 +225,7 @@ answered(struct actor *self, const struct wire_msg *msg, struct om_str payload)
         want->phase = FINISHED;
         break;
     case WIRE_QUEUES:
-        on_step(self, want);
+        on_step(self, want, which >= STEPS);
         break;
     case WIRE_CHUNK:
         want->seen = msg->seq > want->seen ? msg->seq : want->seen;

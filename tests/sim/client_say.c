@@ -175,6 +175,13 @@ say_of_job(struct actor *self, struct want *want, struct wire_msg *msg)
 
 // The last step of a setting is taken again when all is calm: a message of before, which
 // came late, may have undone it.
+static int64_t
+step_said(const struct sim *sim, const struct want *want)
+{
+    bool late = sim->calm && sim->mono_ms > sim->calm_ms + SIM_LATE_MS;
+    return want->step + (late ? STEPS : 0);
+}
+
 static void
 say_setting(struct actor *self, struct want *want, struct wire_msg *msg)
 {
@@ -217,12 +224,12 @@ want_say(struct actor *self, struct want *want, int place)
     if (want->kind == WANT_JOB && want->phase == OPEN &&
         self->sim->mono_ms >= want->cancel_ms)
         want->phase = CANCELLING;
-    // The id names the thing, the phase and the step, so that an answer finds what it
-    // answers; each WATCH is another, and a batch names its jobs.
+    // The id names the thing, the phase and the step, said late or not, so that an answer
+    // finds what it answers; each WATCH is another, and a batch names its jobs.
     char id[64];
     int64_t which = 0;
     if (want->kind == WANT_SETTING)
-        which = want->step;
+        which = step_said(self->sim, want);
     else if (want->phase == OPEN)
         which = want->watches;
     else if (want->batch)
