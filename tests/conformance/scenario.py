@@ -29,6 +29,7 @@ class Scenario:
         self._steps: list[dict[str, Any]] = spec["steps"]
         self._reference = reference
         self._tokens: dict[str, bytes] = {}
+        self._ids: dict[str, Any] = {}  # of the last message of each type
 
     def play(self, command: str) -> None:
         """Raises Broken with the step the worker did not pass."""
@@ -82,6 +83,7 @@ class Scenario:
                 continue
             wrong = self._compare(message, step)
             if wrong is None:
+                self._ids[message.name] = message.fields.get("id")
                 return
             last = f"the last {message.name} has {wrong}"
             if not step.get("until"):
@@ -101,6 +103,8 @@ class Scenario:
                 fields[key] = [self._token(job) for job in fields[key]]
         if "job" in step:
             fields["tok"] = self._token(step["job"])
+        if "answers" in step:
+            fields["id"] = self._ids[step["answers"]]
         if step["send"] == "JOB":
             fields = {"q": _QUEUE, "att": 1, "ls": 30000, **fields}
         elif step["send"] == "CALL":

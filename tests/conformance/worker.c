@@ -79,6 +79,23 @@ stream(struct om_job *job)
 }
 
 static void
+parents(struct om_job *job)
+{
+    struct rec_iter iter = rec_iter(job->msg->depends_on);
+    for (struct om_str id; rec_next_str(&iter, &id);) {
+        struct om_parent parent;
+        job->rc = om_job_parent(job, om_arena_strdup(job->arena, id), &parent);
+        if (job->rc != OM_OK)
+            return;
+        const char *state = state_info(parent.state)->name;
+        om_buf_put(&job->result, state, strlen(state));
+        om_buf_put(&job->result, " ", 1);
+        om_buf_put(&job->result, parent.result.data, parent.result.size);
+        om_buf_put(&job->result, "\n", 1);
+    }
+}
+
+static void
 handle(void *context, struct om_job *job)
 {
     (void)context;
@@ -88,7 +105,7 @@ handle(void *context, struct om_job *job)
     } kinds[] = {
         { "echo", echo },     { "wait", wait_for_cancel }, { "slow", slow },
         { "fail", fail },     { "retry", retry },          { "big", big },
-        { "stream", stream },
+        { "stream", stream }, { "parents", parents },
     };
     for (size_t i = 0; i < OM_COUNT(kinds); i++)
         if (om_str_eq(job->msg->kind, om_str(kinds[i].kind))) {

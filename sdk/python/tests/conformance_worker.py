@@ -51,6 +51,12 @@ def big(job, payload):
     return bytes(wire.PAYLOAD_MAX + 1)
 
 
+@worker.task("parents", queue=QUEUE)
+def parents(job, payload):
+    return b"".join(b"%s %s\n" % (parent.state.encode(), parent.result)
+                    for parent in job.parents())
+
+
 @worker.task("stream", queue=QUEUE)
 def stream(job, payload):
     for part in ("one", "two", "three"):
