@@ -65,7 +65,8 @@ pid_t child_exec(const char *const *arguments, const char *const *environment);
 // Ask it to end, and wait; it is killed after 10 s.
 void child_stop(pid_t child);
 
-// A folder of its own under `parent`, removed with all it holds.
+// A folder of its own under `parent`, removed with all it holds: by folder_remove(), or,
+// however this process ends, when its children have ended too.
 void folder_make(const char *parent, char *out, size_t size);
 void folder_remove(const char *folder);
 

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -78,14 +79,6 @@ child_stop(pid_t child)
     }
 }
 
-void
-folder_make(const char *parent, char *out, size_t size)
-{
-    snprintf(out, size, "%s/omni-bench-XXXXXX", parent);
-    if (!mkdtemp(out))
-        bench_die("cannot make a folder in %s: %s", parent, strerror(errno));
-}
-
 static int
 remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
 {
@@ -97,6 +90,38 @@ void
 folder_remove(const char *folder)
 {
     nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+// All children hold the other end of `pipe_fd`, which is not closed on exec: it is at its
+// end when nobody is left who could write into the folder.
+static _Noreturn void
+outlive(int pipe_fd, const char *folder)
+{
+    char byte;
+    setsid(); // an interrupt is for the bench
+    dup2(pipe_fd, STDIN_FILENO);
+    close_range(STDIN_FILENO + 1, UINT_MAX, 0); // also the end that the children hold
+    while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR)
+        continue;
+    folder_remove(folder);
+    _exit(0);
+}
+
+void
+folder_make(const char *parent, char *out, size_t size)
+{
+    snprintf(out, size, "%s/omni-bench-XXXXXX", parent);
+    if (!mkdtemp(out))
+        bench_die("cannot make a folder in %s: %s", parent, strerror(errno));
+    int ends[2];
+    pid_t remover = pipe(ends) == 0 ? fork() : -1;
+    if (remover == 0)
+        outlive(ends[0], out);
+    if (remover < 0) {
+        folder_remove(out);
+        bench_die("cannot fork");
+    }
+    close(ends[0]);
 }
 
 void
