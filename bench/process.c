@@ -55,6 +55,8 @@ child_fork(void (*body)(void *context), void *context)
 pid_t
 child_exec(const char *const *arguments, const char *const *environment)
 {
+    if (access(arguments[0], X_OK) != 0)
+        bench_die("cannot run %s: %s", arguments[0], strerror(errno));
     pid_t child = fork_child();
     if (child > 0)
         return child;

@@ -63,7 +63,7 @@ confirmed(struct peer_run *run)
 static int
 client_fd(const struct peer_run *run)
 {
-    return ((const struct lines *)run->client)->fd;
+    return ((const struct lines *)run->client)->stream.fd;
 }
 
 static void

@@ -1,61 +1,24 @@
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "bench.h"
-#include "clock.h"
 #include "lines.h"
 
-enum { OPEN_MS = 10000, LINE_MAX_BYTES = 1024 };
-
-static int
-try_connect(const char *path, int port)
-{
-    struct sockaddr_un local = { .sun_family = AF_UNIX };
-    struct sockaddr_in remote = { .sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    const void *address = path ? (const void *)&local : &remote;
-    socklen_t size = path ? sizeof(local) : sizeof(remote);
-    if (path)
-        snprintf(local.sun_path, sizeof(local.sun_path), "%s", path);
-    int fd = socket(path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, address, size) != 0) {
-        close(fd);
-        return -1;
-    }
-    int on = 1;
-    if (!path)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    return fd;
-}
+enum { LINE_MAX_BYTES = 1024 };
 
 void
 lines_open(struct lines *self, const char *path, int port,
            int64_t (*body)(struct om_str line))
 {
-    *self = (struct lines){ .body = body };
-    int64_t end_ms = om_clock_mono_ms() + OPEN_MS;
-    while ((self->fd = try_connect(path, port)) < 0) {
-        if (om_clock_mono_ms() > end_ms)
-            bench_die("the server does not listen");
-        usleep(5000);
-    }
+    self->body = body;
+    stream_open(&self->stream, path, port);
 }
 
 void
 lines_close(struct lines *self)
 {
-    close(self->fd);
-    om_buf_finish(&self->in);
-    om_buf_finish(&self->out);
+    stream_close(&self->stream);
 }
 
 void
@@ -68,90 +31,54 @@ lines_add(struct lines *self, const char *format, ...)
     va_end(args);
     if (size >= LINE_MAX_BYTES)
         bench_die("a command is too long");
-    om_buf_put(&self->out, text, (size_t)size);
+    om_buf_put(&self->stream.out, text, (size_t)size);
 }
 
 void
 lines_add_bytes(struct lines *self, const void *data, size_t size)
 {
-    om_buf_put(&self->out, data, size);
-}
-
-// Read once; false when nothing has come and `flags` say not to wait.
-static bool
-receive(struct lines *self, int flags)
-{
-    char chunk[65536];
-    ssize_t size = recv(self->fd, chunk, sizeof(chunk), flags);
-    if (size == 0)
-        bench_die("the server has closed the connection");
-    if (size < 0)
-        return false;
-    size_t left = self->in.size - self->read;
-    if (self->read) {
-        memmove(self->in.data, self->in.data + self->read, left);
-        self->in.size = left;
-        self->read = 0;
-    }
-    om_buf_put(&self->in, chunk, (size_t)size);
-    return true;
+    om_buf_put(&self->stream.out, data, size);
 }
 
 void
 lines_flush(struct lines *self)
 {
-    for (size_t done = 0; done < self->out.size;) {
-        ssize_t sent = send(self->fd, self->out.data + done, self->out.size - done,
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno != EAGAIN)
-            bench_die("the server has closed the connection");
-        if (sent > 0) {
-            done += (size_t)sent;
-            continue;
-        }
-        // A server that waits until its answers are read takes no more commands.
-        struct pollfd polled = { self->fd, POLLIN | POLLOUT, 0 };
-        poll(&polled, 1, -1);
-        if (polled.revents & POLLIN)
-            receive(self, MSG_DONTWAIT);
-    }
-    om_buf_reset(&self->out);
+    stream_flush(&self->stream);
 }
 
 static bool
 parse(struct lines *self, struct line *out)
 {
-    const char *begin = self->in.data + self->read;
-    size_t left = self->in.size - self->read;
-    const char *end = left ? memchr(begin, '\n', left) : NULL;
-    if (!end || end == begin)
+    struct om_str left = stream_left(&self->stream);
+    const char *end = left.size ? memchr(left.data, '\n', left.size) : NULL;
+    if (!end || end == left.data)
         return false;
-    size_t size = (size_t)(end - begin) + 1;
-    *out = (struct line){ .text = { begin, size - 2 } };
+    size_t size = (size_t)(end - left.data) + 1;
+    *out = (struct line){ .text = { left.data, size - 2 } };
     int64_t body = self->body(out->text);
     if (body >= 0) {
-        out->body = (struct om_str){ begin + size, (size_t)body };
+        out->body = (struct om_str){ left.data + size, (size_t)body };
         size += (size_t)body + 2;
     }
-    if (left < size)
+    if (left.size < size)
         return false;
-    self->read += size;
+    self->stream.read += size;
     return true;
 }
 
 bool
 lines_poll(struct lines *self, struct line *out)
 {
-    return parse(self, out) || (receive(self, MSG_DONTWAIT) && parse(self, out));
+    return parse(self, out) || (stream_poll(&self->stream) && parse(self, out));
 }
 
 struct line
 lines_next(struct lines *self)
 {
     struct line line;
-    lines_flush(self);
+    stream_flush(&self->stream);
     while (!parse(self, &line))
-        receive(self, 0);
+        stream_wait(&self->stream);
     return line;
 }
 

@@ -1,15 +1,12 @@
 // lines.h - a connection of a protocol of text lines, some of which have a body behind
 // them, as beanstalkd's and NATS's do.
 #pragma once
-#include "pack.h"
+#include "stream.h"
 
 struct lines {
-    int fd;
+    struct stream stream;
     // The size of the body that follows a line, without the CR LF behind it; -1: none.
     int64_t (*body)(struct om_str line);
-    struct om_buf out; // what is not sent yet
-    struct om_buf in;
-    size_t read; // of `in`
 };
 
 // Borrowed until the next one is asked for.
@@ -17,8 +14,7 @@ struct line {
     struct om_str text, body;
 };
 
-// Connect to a Unix socket, or to a port of this machine if `path` is NULL, trying for
-// 10 s; exits on failure, as everything here does.
+// Connect as stream_open() does.
 void lines_open(struct lines *self, const char *path, int port,
                 int64_t (*body)(struct om_str line));
 void lines_close(struct lines *self);

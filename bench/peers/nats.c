@@ -114,7 +114,7 @@ confirmed(struct peer_run *run)
 static int
 client_fd(const struct peer_run *run)
 {
-    return ((const struct lines *)run->client)->fd;
+    return ((const struct lines *)run->client)->stream.fd;
 }
 
 // "MSG deliver 1 $JS.ACK.… SIZE": acknowledge it, with the job's number in the subject

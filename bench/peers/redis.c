@@ -32,7 +32,7 @@ enum { READ_WORDS = 11 };
 // each, as jobs do that end by themselves, or with one for all. `read`, which asks for
 // the next entries, goes out with the acknowledgements, so that no round trip is lost.
 static void
-handle_entries(struct peer_run *run, struct resp *redis, int64_t count,
+handle_entries(struct peer_run *run, struct stream *redis, int64_t count,
                const struct om_str read[READ_WORDS])
 {
     char ids[SLOTS_MAX][32];
@@ -51,7 +51,7 @@ handle_entries(struct peer_run *run, struct resp *redis, int64_t count,
             resp_add(redis, 3 + (size_t)each, words);
     }
     resp_add(redis, READ_WORDS, read);
-    resp_flush(redis);
+    stream_flush(redis);
     for (int64_t i = 0; i < count; i += each) {
         if (resp_next(redis).number != each)
             bench_die("redis acknowledged another number of jobs");
@@ -63,9 +63,9 @@ handle_entries(struct peer_run *run, struct resp *redis, int64_t count,
 static void
 consume(struct peer_run *run)
 {
-    struct resp redis;
+    struct stream redis;
     char name[32], count[32];
-    resp_open(&redis, run->socket);
+    stream_open(&redis, run->socket, 0);
     snprintf(name, sizeof(name), "c%d", (int)getpid());
     snprintf(count, sizeof(count), "%lld", (long long)run->slots);
     const struct om_str words[READ_WORDS] = {
@@ -74,11 +74,11 @@ consume(struct peer_run *run)
         OM_LIT("STREAMS"),    OM_LIT("jobs"),  OM_LIT(">"),
     };
     resp_add(&redis, READ_WORDS, words);
-    resp_flush(&redis);
+    stream_flush(&redis);
     for (;;) {
         if (resp_next(&redis).number < 0) { // nothing within BLOCK
             resp_add(&redis, READ_WORDS, words);
-            resp_flush(&redis);
+            stream_flush(&redis);
             continue;
         }
         resp_next(&redis); // *2: stream and entries
@@ -92,22 +92,22 @@ consume(struct peer_run *run)
 static void
 open_client(struct peer_run *run)
 {
-    static struct resp client;
+    static struct stream client;
     run->client = &client;
-    resp_open(&client, run->socket);
+    stream_open(&client, run->socket, 0);
     const struct om_str words[] = {
         OM_LIT("XGROUP"), OM_LIT("CREATE"), OM_LIT("jobs"),
         OM_LIT("g"),      OM_LIT("$"),      OM_LIT("MKSTREAM")
     };
     resp_add(&client, OM_COUNT(words), words);
-    resp_flush(&client);
+    stream_flush(&client);
     resp_next(&client);
 }
 
 static void
 close_client(struct peer_run *run)
 {
-    resp_close(run->client);
+    stream_close(run->client);
 }
 
 static void
@@ -126,7 +126,7 @@ confirmed(struct peer_run *run)
 {
     int64_t count = 0;
     struct resp_token token;
-    resp_flush(run->client);
+    stream_flush(run->client);
     for (; resp_poll(run->client, &token); count++)
         if (token.type == '-')
             bench_die("redis says %.*s", (int)token.text.size, token.text.data);
@@ -136,7 +136,7 @@ confirmed(struct peer_run *run)
 static int
 client_fd(const struct peer_run *run)
 {
-    return ((const struct resp *)run->client)->fd;
+    return ((const struct stream *)run->client)->fd;
 }
 
 int

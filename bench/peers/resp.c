@@ -1,37 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "bench.h"
-#include "clock.h"
 #include "resp.h"
-
-enum { OPEN_MS = 10000 };
-
-void
-resp_open(struct resp *self, const char *path)
-{
-    *self = (struct resp){ 0 };
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    int64_t end_ms = om_clock_mono_ms() + OPEN_MS;
-    self->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    while (connect(self->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        if (om_clock_mono_ms() > end_ms)
-            bench_die("nobody listens at %s", path);
-        usleep(5000);
-    }
-}
-
-void
-resp_close(struct resp *self)
-{
-    close(self->fd);
-    om_buf_finish(&self->in);
-    om_buf_finish(&self->out);
-}
 
 static void
 put_size(struct om_buf *buf, char type, size_t size)
@@ -42,7 +13,7 @@ put_size(struct om_buf *buf, char type, size_t size)
 }
 
 void
-resp_add(struct resp *self, size_t count, const struct om_str words[])
+resp_add(struct stream *self, size_t count, const struct om_str words[])
 {
     put_size(&self->out, '*', count);
     for (size_t i = 0; i < count; i++) {
@@ -52,46 +23,13 @@ resp_add(struct resp *self, size_t count, const struct om_str words[])
     }
 }
 
-void
-resp_flush(struct resp *self)
-{
-    for (size_t done = 0; done < self->out.size;) {
-        ssize_t sent =
-            send(self->fd, self->out.data + done, self->out.size - done, MSG_NOSIGNAL);
-        if (sent <= 0)
-            bench_die("redis has closed the connection");
-        done += (size_t)sent;
-    }
-    om_buf_reset(&self->out);
-}
-
-// Read once; false when nothing has come and `flags` say not to wait.
-static bool
-receive(struct resp *self, int flags)
-{
-    char chunk[65536];
-    ssize_t size = recv(self->fd, chunk, sizeof(chunk), flags);
-    if (size == 0)
-        bench_die("redis has closed the connection");
-    if (size < 0)
-        return false;
-    size_t left = self->in.size - self->read;
-    if (self->read) {
-        memmove(self->in.data, self->in.data + self->read, left);
-        self->in.size = left;
-        self->read = 0;
-    }
-    om_buf_put(&self->in, chunk, (size_t)size);
-    return true;
-}
-
 // The next token of what was received.
 static bool
-parse(struct resp *self, struct resp_token *out)
+parse(struct stream *self, struct resp_token *out)
 {
-    const char *begin = self->in.data + self->read;
-    size_t left = self->in.size - self->read;
-    const char *line_end = left ? memchr(begin, '\n', left) : NULL;
+    struct om_str left = stream_left(self);
+    const char *begin = left.data;
+    const char *line_end = left.size ? memchr(begin, '\n', left.size) : NULL;
     if (!line_end)
         return false;
     size_t line = (size_t)(line_end - begin) + 1;
@@ -102,7 +40,7 @@ parse(struct resp *self, struct resp_token *out)
         out->number = strtoll(begin + 1, NULL, 10);
     if (*begin == '$' && out->number >= 0) {
         size_t size = (size_t)out->number;
-        if (left < line + size + 2)
+        if (left.size < line + size + 2)
             return false;
         out->text = (struct om_str){ begin + line, size };
         line += size + 2;
@@ -112,17 +50,17 @@ parse(struct resp *self, struct resp_token *out)
 }
 
 bool
-resp_poll(struct resp *self, struct resp_token *out)
+resp_poll(struct stream *self, struct resp_token *out)
 {
-    return parse(self, out) || (receive(self, MSG_DONTWAIT) && parse(self, out));
+    return parse(self, out) || (stream_poll(self) && parse(self, out));
 }
 
 struct resp_token
-resp_next(struct resp *self)
+resp_next(struct stream *self)
 {
     struct resp_token token;
     while (!parse(self, &token))
-        receive(self, 0);
+        stream_wait(self);
     if (token.type == '-')
         bench_die("redis says %.*s", (int)token.text.size, token.text.data);
     return token;

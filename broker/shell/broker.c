@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "committer.h"
 #include "id.h"
+#include "loader.h"
 #include "log.h"
 #include "reader.h"
 #include "sockets.h"
@@ -82,48 +83,6 @@ open_store(struct broker *self)
     return refuse(rc == OM_ECONFLICT ? EX_CONFIG : EX_IOERR, reason);
 }
 
-static void
-on_task_seq(void *context, int64_t seq)
-{
-    core_load_task_seq(context, seq);
-}
-
-static void
-on_shard(void *context, uint8_t shard, int64_t seq)
-{
-    core_load_shard(context, shard, seq);
-}
-
-static void
-on_cursor(void *context, unsigned subscription, uint8_t shard, int64_t seq)
-{
-    core_load_cursor(context, subscription, shard, seq);
-}
-
-static void
-on_setting(void *context, const struct change_setting *setting)
-{
-    core_load_setting(context, setting);
-}
-
-static void
-on_start(void *context, const struct change_start *start)
-{
-    core_load_start(context, start);
-}
-
-static enum om_rc
-on_task(void *context, const struct stored_task *task)
-{
-    return core_load_task(context, task);
-}
-
-static enum om_rc
-on_waiting(void *context, const struct stored_waiting *waiting)
-{
-    return core_load_waiting(context, waiting);
-}
-
 static int
 load_core(struct broker *self)
 {
@@ -135,14 +94,7 @@ load_core(struct broker *self)
     self->core = core_create(&conf);
     if (!self->core)
         return refuse(EX_OSERR, "no memory");
-    struct store_loader loader = { .context = self->core,
-                                   .task_seq = on_task_seq,
-                                   .shard = on_shard,
-                                   .cursor = on_cursor,
-                                   .setting = on_setting,
-                                   .start = on_start,
-                                   .task = on_task,
-                                   .waiting = on_waiting };
+    struct store_loader loader = core_loader(self->core);
     enum om_rc rc = store_load(self->store, &loader);
     return rc == OM_OK ? EX_OK : refuse(EX_IOERR, "the stored tasks cannot be read");
 }

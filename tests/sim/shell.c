@@ -1,6 +1,7 @@
 // The simulated broker: what broker/shell and the program around the core do.
 #include "shell.h"
 #include "judge.h"
+#include "loader.h"
 
 static void
 hash_batch(const struct batch *batch, uint8_t out[32])
@@ -79,58 +80,9 @@ shell_pump(struct sim *self)
 }
 
 static void
-on_task_seq(void *context, int64_t seq)
-{
-    core_load_task_seq(context, seq);
-}
-
-static void
-on_shard(void *context, uint8_t shard, int64_t seq)
-{
-    core_load_shard(context, shard, seq);
-}
-
-static void
-on_cursor(void *context, unsigned subscription, uint8_t shard, int64_t seq)
-{
-    core_load_cursor(context, subscription, shard, seq);
-}
-
-static void
-on_setting(void *context, const struct change_setting *setting)
-{
-    core_load_setting(context, setting);
-}
-
-static void
-on_start(void *context, const struct change_start *start)
-{
-    core_load_start(context, start);
-}
-
-static enum om_rc
-on_task(void *context, const struct stored_task *task)
-{
-    return core_load_task(context, task);
-}
-
-static enum om_rc
-on_waiting(void *context, const struct stored_waiting *waiting)
-{
-    return core_load_waiting(context, waiting);
-}
-
-static void
 load_core(struct sim *self)
 {
-    const struct store_loader loader = { .context = self->core,
-                                         .task_seq = on_task_seq,
-                                         .shard = on_shard,
-                                         .cursor = on_cursor,
-                                         .setting = on_setting,
-                                         .start = on_start,
-                                         .task = on_task,
-                                         .waiting = on_waiting };
+    const struct store_loader loader = core_loader(self->core);
     if (sim_chance(self, 0.5))
         disk_purge(self->disk, sim_now(self).wall_ms);
     if (disk_load(self->disk, &loader) != OM_OK)
