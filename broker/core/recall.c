@@ -310,6 +310,7 @@ spill_loaded(struct core *self, const struct load *load, const struct read *read
     if (!flow->is_hungry)
         flow_unblock(self, flow, BLOCK_LOAD);
     flow_update(flow);
+    queue_touch(self, flow->turn->share->queue); // others waited for what it would bring
     flow_unref(self, &flow);
 }
 

@@ -42,6 +42,14 @@ on_silence(struct core *self, struct timer *timer)
     timer_set(&self->mono, timer, next_ms, on_silence);
 }
 
+static void
+touch_queues(struct core *self, struct session *session)
+{
+    struct credit *credit;
+    DL_FOREACH2(session->credits, credit, session_next)
+    queue_touch(self, credit->queue);
+}
+
 void
 session_heard(struct core *self, struct session *session)
 {
@@ -52,9 +60,17 @@ session_heard(struct core *self, struct session *session)
         return;
     timer_set(&self->mono, &session->timer, self->now.mono_ms + self->conf.silent_ms,
               on_silence);
-    struct credit *credit;
-    DL_FOREACH2(session->credits, credit, session_next)
-    queue_touch(self, credit->queue);
+    touch_queues(self, session);
+}
+
+void
+session_excuse(struct core *self, struct session *session, int64_t ms)
+{
+    bool was_live = session_live(self, session);
+    int64_t heard_ms = session->heard_ms + ms;
+    session->heard_ms = heard_ms < self->now.mono_ms ? heard_ms : self->now.mono_ms;
+    if (!was_live && session_live(self, session))
+        touch_queues(self, session);
 }
 
 void

@@ -38,6 +38,9 @@ bool session_live(const struct core *self, const struct session *session);
 // A message came: it is alive.
 void session_heard(struct core *self, struct session *session);
 
+// So much of its silence was the broker's own.
+void session_excuse(struct core *self, struct session *session, int64_t ms);
+
 // Identity has answered who the session's key belongs to. `rc` OM_OK: to `tenant`, as a
 // worker, and a pending session opens; else it is closed.
 void session_key_resolved(struct core *self, struct session *session, enum om_rc rc,

@@ -36,7 +36,7 @@ stall_notice(struct core *self)
     for (struct node *node = self->nodes; node; node = node->hh.next)
         extend(self, node->orphans, late_ms);
     for (struct session *session = self->sessions; session; session = session->hh.next) {
-        session->heard_ms = least(session->heard_ms + late_ms, self->now.mono_ms);
+        session_excuse(self, session, late_ms);
         extend(self, session->leases, late_ms);
     }
 }

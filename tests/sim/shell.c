@@ -1,6 +1,7 @@
 // The simulated broker: what broker/shell and the program around the core do.
 #include "shell.h"
 #include "judge.h"
+#include "judge_wake.h"
 #include "loader.h"
 
 static void
@@ -77,6 +78,7 @@ shell_pump(struct sim *self)
         self->tick_at_ms = self->mono_ms + delay_ms;
         sim_later(self, SIM_BROKER_TICK, delay_ms, 0, self->broker_generation);
     }
+    judge_wakes(self);
 }
 
 static void

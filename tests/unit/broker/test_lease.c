@@ -102,6 +102,22 @@ Test(lease, is_not_lost_because_the_broker_stood_still)
     bench_finish(&bench);
 }
 
+Test(lease, is_given_for_what_came_before_the_broker_noticed_that_it_stood_still)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    bench.now.mono_ms += 60 * 1000;
+    bench.now.wall_ms += 60 * 1000;
+    bench_submitted(&bench, "omni.inference");
+    bench_expect_nothing(&bench); // its worker seems to be silent
+    core_tick(bench.core, bench.now);
+    bench_expect(&bench, BENCH_WORKER, WIRE_JOB);
+    bench_finish(&bench);
+}
+
 Test(lease, lives_no_longer_for_a_pause_in_which_its_worker_spoke)
 {
     struct bench bench;

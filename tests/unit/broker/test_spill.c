@@ -70,7 +70,7 @@ commit(struct shelf *self)
 }
 
 static void
-submit(struct shelf *self, int64_t due_ms, int64_t expires_ms)
+submit_at(struct shelf *self, int64_t priority, int64_t due_ms, int64_t expires_ms)
 {
     struct om_uuid id = bench_task(&self->bench, 1);
     struct wire_msg msg = { 0 };
@@ -79,12 +79,19 @@ submit(struct shelf *self, int64_t due_ms, int64_t expires_ms)
     WIRE_SET(&msg, tenant, BENCH_TENANT);
     WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
     WIRE_SET(&msg, kind, OM_LIT("test"));
+    WIRE_SET(&msg, priority, priority);
     if (due_ms)
         WIRE_SET(&msg, due_ms, self->bench.now.wall_ms + due_ms);
     if (expires_ms)
         WIRE_SET(&msg, expires_ms, self->bench.now.wall_ms + expires_ms);
     bench_send(&self->bench, BENCH_CLIENT, &bench_local, WIRE_SUBMIT, &msg, NULL);
     commit(self);
+}
+
+static void
+submit(struct shelf *self, int64_t due_ms, int64_t expires_ms)
+{
+    submit_at(self, 5, due_ms, expires_ms);
 }
 
 static void
@@ -167,6 +174,20 @@ Test(spill, asks_again_when_jobs_could_not_be_read)
     bench_pass(&shelf.bench, 2000);
     bench_drop(&shelf.bench);
     cr_expect_eq(next_job(&shelf), 2);
+    close_shelf(&shelf);
+}
+
+Test(spill, lets_jobs_of_less_priority_start_when_others_cannot_be_read)
+{
+    struct shelf shelf;
+    open_shelf(&shelf);
+    for (int i = 0; i < 3; i++)
+        submit(&shelf, 0, 0);
+    submit_at(&shelf, 9, 0, 0);
+    bench_credit(&shelf.bench, BENCH_WORKER, "omni.inference", 3);
+    bench_drop(&shelf.bench); // the third is being read
+    cr_expect_eq(answer(&shelf, OM_EDB), 1);
+    cr_expect_eq(next_job(&shelf), 3);
     close_shelf(&shelf);
 }
 
