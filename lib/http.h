@@ -29,12 +29,15 @@ struct om_http_hooks {
     // A refusal, before or after on_head: fill in the body and fields. May be NULL.
     void (*on_refuse)(void *context, const struct om_http_request *request,
                       const char *reason, struct om_http_response *response);
+    // A stream whose om_http_write() gave false has room again. May be NULL.
+    void (*on_room)(void *context, struct om_http_request *request);
 };
 
 struct om_http_conf {
     int listen_fd;          // of om_http_listen; the loop takes it
     size_t connections_max; // 0: 10,000
     size_t out_max;         // unsent bytes that stop the reading; 0: 256 KiB
+    size_t stream_max;      // unsent bytes at which a stream is full; 0: 64 KiB
     int64_t head_ms;        // a head must be here after; 0: 10 s
     int64_t idle_ms;        // between requests; 0: 75 s
     int64_t body_ms;        // in each such time at least body_min bytes; 0: 5 s
@@ -71,6 +74,27 @@ void om_http_loop_stop(struct om_http_loop *loop);
 // Answer a request. False when it is over already.
 bool om_http_respond(struct om_http_loop *loop, uint64_t handle,
                      const struct om_http_response *response);
+
+// Answer a request whose on_request was called with a body of a length nobody knows:
+// chunks, or for HTTP/1.0 all until the close. A body of `response` is its first piece.
+// The handle stays valid until om_http_end, om_http_abandon or on_gone; the strings of
+// the request do not. False: it is over already.
+bool om_http_begin(struct om_http_loop *loop, uint64_t handle,
+                   const struct om_http_response *response);
+
+// Send the next piece of a stream. True: it was taken, whatever its size. False: nothing
+// was, because the client is slow, and on_room will be called; or the request is over. So
+// a stream holds stream_max bytes and one piece at most, and a client that takes nothing
+// for write_ms is closed.
+OM_MUST_CHECK bool om_http_write(struct om_http_loop *loop, uint64_t handle,
+                                 struct om_str bytes);
+
+// The stream is complete; what waits is still sent, and the connection goes on. To end it
+// as incomplete, abandon it.
+void om_http_end(struct om_http_loop *loop, uint64_t handle);
+
+// Unsent bytes of an answer.
+size_t om_http_unsent(struct om_http_loop *loop, uint64_t handle);
 
 // Close the connection of a request without an answer; on_gone is not called.
 void om_http_abandon(struct om_http_loop *loop, uint64_t handle);

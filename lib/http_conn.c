@@ -1,14 +1,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "http_conn.h"
-#include "http_reply.h"
-
-enum {
-    DROP_MAX = 256 * 1024,   // a body nobody wants is read this far to keep a connection
-    BUFFER_KEPT = 16 * 1024, // a larger buffer is not kept between requests
-    PIECE_MAX = 16 * 1024,   // of a source, read at a time
-};
+#include "http_out.h"
 
 // ---- what connections share
 
@@ -19,6 +12,7 @@ om_http_env_init(struct om_http_env *env, const struct om_http_conf *conf)
     struct om_http_conf *c = &env->conf;
     c->connections_max = c->connections_max ? c->connections_max : 10000;
     c->out_max = c->out_max ? c->out_max : 256 * 1024;
+    c->stream_max = c->stream_max ? c->stream_max : 64 * 1024;
     c->head_ms = c->head_ms ? c->head_ms : 10000;
     c->idle_ms = c->idle_ms ? c->idle_ms : 75000;
     c->body_ms = c->body_ms ? c->body_ms : 5000;
@@ -36,6 +30,8 @@ om_http_env_finish(struct om_http_env *env)
         free(env->blocks);
         env->blocks = next;
     }
+    while (env->spare_count > 0)
+        om_buf_finish(&env->spares[--env->spare_count]);
 }
 
 void
@@ -97,17 +93,8 @@ om_http_conn_init(struct om_http_conn *conn, struct om_http_env *env, const char
     conn->request.remote = remote;
 }
 
-static void
-close_source(struct om_http_conn *conn)
-{
-    if (conn->source.close)
-        conn->source.close(conn->source.context);
-    conn->source = (struct om_http_source){ 0 };
-    conn->source_left = 0;
-}
-
-static void
-tell_gone(struct om_http_conn *conn)
+void
+om_http_conn_tell_gone(struct om_http_conn *conn)
 {
     if (!conn->seen)
         return;
@@ -120,11 +107,10 @@ tell_gone(struct om_http_conn *conn)
 void
 om_http_conn_finish(struct om_http_conn *conn)
 {
-    tell_gone(conn);
-    close_source(conn);
+    om_http_conn_tell_gone(conn);
+    om_http_out_drop(conn);
     give_block(conn);
     om_buf_finish(&conn->body);
-    om_buf_finish(&conn->out);
 }
 
 // ---- input
@@ -151,117 +137,15 @@ om_http_conn_received(struct om_http_conn *conn, size_t size)
     conn->end += size;
 }
 
-// ---- output
+// ---- the end
 
-static bool
-is_pending(const struct om_http_conn *conn)
-{
-    return conn->out_sent < conn->out.size;
-}
-
-static void
-begin_output(struct om_http_conn *conn)
-{
-    if (!is_pending(conn))
-        conn->out_since_ms = conn->env->now_ms;
-}
-
-struct om_str
-om_http_conn_pending(const struct om_http_conn *conn)
-{
-    if (!is_pending(conn))
-        return (struct om_str){ 0 };
-    return (struct om_str){ conn->out.data + conn->out_sent,
-                            conn->out.size - conn->out_sent };
-}
-
-static void
-drop_output(struct om_http_conn *conn)
-{
-    close_source(conn);
-    om_buf_finish(&conn->out);
-    conn->out_sent = 0;
-}
-
-static void
-end_connection(struct om_http_conn *conn, bool linger)
+void
+om_http_conn_close(struct om_http_conn *conn, bool linger)
 {
     conn->state = OM_HTTP_STATE_CLOSING;
     conn->lingering = linger;
     conn->since_ms = conn->env->now_ms;
     conn->at = conn->end = 0;
-}
-
-// Put the next piece of the source into `out`. A source that ends early leaves a response
-// shorter than it said: only closing the connection tells the client so.
-static void
-refill(struct om_http_conn *conn)
-{
-    char piece[PIECE_MAX];
-    size_t want = conn->source_left < PIECE_MAX ? (size_t)conn->source_left : PIECE_MAX;
-    size_t got = 0;
-    if (conn->source.read(conn->source.context, piece, want, &got) && got > 0)
-        om_buf_put(&conn->out, piece, got);
-    if (got == 0 || conn->out.failed) {
-        drop_output(conn);
-        tell_gone(conn);
-        end_connection(conn, false);
-        return;
-    }
-    conn->source_left -= (int64_t)got;
-    if (conn->source_left == 0)
-        close_source(conn);
-}
-
-void
-om_http_conn_sent(struct om_http_conn *conn, size_t size)
-{
-    conn->out_since_ms = conn->env->now_ms;
-    conn->out_sent += size;
-    if (conn->out_sent < conn->out.size)
-        return;
-    conn->out_sent = 0;
-    if (conn->out.capacity > 2 * BUFFER_KEPT)
-        om_buf_finish(&conn->out);
-    else
-        om_buf_reset(&conn->out);
-    if (conn->source_left > 0)
-        refill(conn);
-}
-
-bool
-om_http_conn_all_sent(const struct om_http_conn *conn)
-{
-    return conn->state == OM_HTTP_STATE_CLOSING && !is_pending(conn);
-}
-
-bool
-om_http_conn_done(const struct om_http_conn *conn)
-{
-    return om_http_conn_all_sent(conn) && (!conn->lingering || conn->eof);
-}
-
-static void
-write_response(struct om_http_conn *conn, const struct om_http_response *response,
-               bool keep_alive)
-{
-    begin_output(conn);
-    om_http_reply_head(&conn->out, response, conn->env->date, conn->request.minor_version,
-                       keep_alive);
-    bool wanted =
-        om_http_reply_has_body(response->status) && conn->request.method != OM_HTTP_HEAD;
-    if (response->source.read) {
-        conn->source = response->source;
-        conn->source_left = wanted ? response->source_bytes : 0;
-        if (conn->source_left <= 0)
-            close_source(conn);
-    } else if (wanted) {
-        om_buf_put(&conn->out, response->body.data, response->body.size);
-    }
-    if (conn->out.failed) { // half a response must not be taken for a whole one
-        drop_output(conn);
-        conn->close_after = true;
-    }
 }
 
 // Answer with an error of our own and end the connection: after a message that cannot be
@@ -271,7 +155,7 @@ refuse(struct om_http_conn *conn, int status, const char *reason)
 {
     const struct om_http_conf *conf = &conn->env->conf;
     bool answered = conn->answered;
-    tell_gone(conn);
+    om_http_conn_tell_gone(conn);
     if (!answered) {
         struct om_http_response response = { .status = status,
                                              .content_type = OM_LIT("text/plain"),
@@ -279,34 +163,20 @@ refuse(struct om_http_conn *conn, int status, const char *reason)
                                              .close = true };
         if (conf->hooks->on_refuse)
             conf->hooks->on_refuse(conf->context, &conn->request, reason, &response);
-        write_response(conn, &response, false);
+        om_http_out_response(conn, &response, false);
     }
-    end_connection(conn, true);
+    om_http_conn_close(conn, true);
 }
 
 void
-om_http_conn_respond(struct om_http_conn *conn, const struct om_http_response *response)
+om_http_conn_shed(struct om_http_conn *conn)
 {
-    const struct om_http_request *request = &conn->request;
-    bool keep_alive = request->keep_alive && !response->close && !conn->env->draining;
-    if (conn->state == OM_HTTP_STATE_BODY) {
-        // The rest of the body is read and dropped only if that is cheap. A client that
-        // was not told to continue may or may not send it.
-        uint64_t left = (uint64_t)request->content_length - conn->body_bytes;
-        if (request->expects_continue || request->content_length < 0 || left > DROP_MAX)
-            keep_alive = false;
-    }
-    conn->seen = false;
-    conn->answered = true;
-    conn->close_after = !keep_alive;
-    write_response(conn, response, keep_alive);
-}
-
-void
-om_http_conn_abandon(struct om_http_conn *conn)
-{
-    conn->seen = false;
-    end_connection(conn, false);
+    struct om_http_request *request = &conn->request;
+    request->path = request->body = (struct om_str){ 0 };
+    request->segment_count = request->query_count = request->field_count = 0;
+    om_buf_finish(&conn->body);
+    if (conn->at == conn->end)
+        give_block(conn);
 }
 
 // ---- the machine: each step returns true if there may be another one
@@ -317,7 +187,7 @@ begin_request(struct om_http_conn *conn)
     struct om_http_request *request = &conn->request;
     memset(&conn->scan, 0, sizeof(conn->scan));
     conn->seen = true;
-    conn->answered = conn->paused = false;
+    conn->answered = conn->paused = conn->refused = false;
     conn->body_bytes = conn->window_bytes = 0;
     request->body = (struct om_str){ 0 };
     request->body_limit = OM_HTTP_BODY_MAX;
@@ -333,14 +203,12 @@ static bool
 end_request(struct om_http_conn *conn)
 {
     conn->request.handle += UINT64_C(1) << OM_HTTP_SLOT_BITS;
-    if (conn->body.capacity > BUFFER_KEPT)
-        om_buf_finish(&conn->body);
-    else
-        om_buf_reset(&conn->body);
+    om_buf_finish(&conn->body);
     if (conn->close_after) {
         // Closing a socket with unread bytes would reset it, and the answer might be
         // lost.
-        end_connection(conn, conn->state == OM_HTTP_STATE_BODY || conn->at < conn->end);
+        om_http_conn_close(conn,
+                           conn->state == OM_HTTP_STATE_BODY || conn->at < conn->end);
         return false;
     }
     conn->state = OM_HTTP_STATE_HEAD;
@@ -367,8 +235,8 @@ static bool
 no_more_input(struct om_http_conn *conn)
 {
     if (conn->eof) {
-        tell_gone(conn);
-        end_connection(conn, false);
+        om_http_conn_tell_gone(conn);
+        om_http_conn_close(conn, false);
     }
     return false;
 }
@@ -395,7 +263,7 @@ step_head(struct om_http_conn *conn)
     if (!conn->block || conn->end == 0) {
         give_block(conn);
         if (conn->env->draining)
-            end_connection(conn, false);
+            om_http_conn_close(conn, false);
         return no_more_input(conn);
     }
 
@@ -465,7 +333,6 @@ is_whole(const struct om_http_conn *conn)
 static bool
 wants_body(struct om_http_conn *conn)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct om_http_request *request = &conn->request;
     if (conn->answered)
         return true;
@@ -476,10 +343,8 @@ wants_body(struct om_http_conn *conn)
     }
     if (conn->paused)
         return false;
-    if (request->expects_continue && conn->at == conn->end) {
-        begin_output(conn);
-        om_buf_put(&conn->out, go_on, sizeof(go_on) - 1);
-    }
+    if (request->expects_continue && conn->at == conn->end)
+        om_http_out_put(conn, OM_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
     request->expects_continue = false;
     return true;
 }
@@ -520,6 +385,22 @@ step_body(struct om_http_conn *conn)
 }
 
 static bool
+step_parked(struct om_http_conn *conn)
+{
+    const struct om_http_conf *conf = &conn->env->conf;
+    if (conn->stream && conn->at == conn->end)
+        give_block(conn);
+    if (conn->eof)
+        return no_more_input(conn);
+    if (!om_http_out_has_room(conn))
+        return false;
+    conn->refused = false;
+    if (conf->hooks->on_room)
+        conf->hooks->on_room(conf->context, &conn->request);
+    return true;
+}
+
+static bool
 step(struct om_http_conn *conn)
 {
     switch (conn->state) {
@@ -528,7 +409,7 @@ step(struct om_http_conn *conn)
     case OM_HTTP_STATE_BODY:
         return step_body(conn);
     case OM_HTTP_STATE_PARKED:
-        return conn->answered ? end_request(conn) : no_more_input(conn);
+        return conn->answered ? end_request(conn) : step_parked(conn);
     case OM_HTTP_STATE_CLOSING:
         conn->at = conn->end = 0;
         return false;
@@ -549,7 +430,7 @@ int64_t
 om_http_conn_deadline(const struct om_http_conn *conn)
 {
     const struct om_http_conf *conf = &conn->env->conf;
-    if (is_pending(conn))
+    if (om_http_out_waits(conn))
         return conn->out_since_ms + conf->write_ms;
     switch (conn->state) {
     case OM_HTTP_STATE_HEAD:
@@ -568,7 +449,7 @@ om_http_conn_deadline(const struct om_http_conn *conn)
 bool
 om_http_conn_expire(struct om_http_conn *conn)
 {
-    if (is_pending(conn) || conn->state == OM_HTTP_STATE_CLOSING)
+    if (om_http_out_waits(conn) || conn->state == OM_HTTP_STATE_CLOSING)
         return false;
     if (conn->state == OM_HTTP_STATE_HEAD) {
         if (conn->end == 0)

@@ -14,6 +14,7 @@ enum {
     // A head, then a window for the bytes behind it, in one piece.
     OM_HTTP_INPUT_MAX = 48 * 1024,
     OM_HTTP_BLOCKS_KEPT = 64,
+    OM_HTTP_SPARES = 64,
     // A handle is a slot of the loop's table in its low bits, and a count in the others.
     OM_HTTP_SLOT_BITS = 24,
 };
@@ -34,6 +35,8 @@ struct om_http_env {
     bool draining; // every answer closes its connection
     struct om_http_block *blocks;
     size_t block_count;
+    struct om_buf spares[OM_HTTP_SPARES]; // buffers to send from
+    size_t spare_count;
 };
 
 enum om_http_state {
@@ -41,6 +44,14 @@ enum om_http_state {
     OM_HTTP_STATE_BODY,    // the head was taken
     OM_HTTP_STATE_PARKED,  // complete, and to be answered
     OM_HTTP_STATE_CLOSING, // send `out`, then close; what comes in is dropped
+};
+
+// How the body of a response is written that has no length.
+enum om_http_stream {
+    OM_HTTP_STREAM_NONE,
+    OM_HTTP_STREAM_CHUNKED,
+    OM_HTTP_STREAM_PLAIN, // to HTTP/1.0: closing is its end
+    OM_HTTP_STREAM_MUTE,  // not at all: the answer to HEAD
 };
 
 struct om_http_conn {
@@ -67,6 +78,8 @@ struct om_http_conn {
     size_t out_sent;
     struct om_http_source source; // sent behind `out`, piece by piece
     int64_t source_left;
+    enum om_http_stream stream;
+    bool refused;         // the writer was told to wait for room
     int64_t out_since_ms; // last progress in sending
 };
 
@@ -94,6 +107,12 @@ void om_http_conn_run(struct om_http_conn *conn);
 void om_http_conn_respond(struct om_http_conn *conn,
                           const struct om_http_response *response);
 void om_http_conn_abandon(struct om_http_conn *conn);
+
+// Begin a streamed answer to a parked request; see om_http_begin().
+void om_http_conn_begin(struct om_http_conn *conn,
+                        const struct om_http_response *response);
+bool om_http_conn_write(struct om_http_conn *conn, struct om_str bytes);
+void om_http_conn_end(struct om_http_conn *conn);
 
 // Bytes to send now, and how many of them went.
 struct om_str om_http_conn_pending(const struct om_http_conn *conn);

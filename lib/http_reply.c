@@ -76,18 +76,19 @@ put_field(struct om_buf *buf, struct om_str name, struct om_str value)
 
 void
 om_http_reply_head(struct om_buf *buf, const struct om_http_response *response,
-                   const char *date, int minor_version, bool keep_alive)
+                   const char *date, int minor_version, int64_t length, bool keep_alive)
 {
     char line[160];
-    int64_t length =
-        response->source.read ? response->source_bytes : (int64_t)response->body.size;
     int size = snprintf(line, sizeof(line), "HTTP/1.1 %03d %s\r\ndate: %s\r\n",
                         response->status, reason_of(response->status), date);
     om_buf_put(buf, line, (size_t)size);
-    if (om_http_reply_has_body(response->status)) {
+    if (om_http_reply_has_body(response->status) && length >= 0) {
         size =
             snprintf(line, sizeof(line), "content-length: %lld\r\n", (long long)length);
         om_buf_put(buf, line, (size_t)size);
+    } else if (om_http_reply_has_body(response->status) &&
+               length == OM_HTTP_LENGTH_CHUNKED) {
+        put(buf, OM_LIT("transfer-encoding: chunked\r\n"));
     }
     if (response->content_type.data)
         put_field(buf, OM_LIT("content-type"), response->content_type);

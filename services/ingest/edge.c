@@ -349,7 +349,7 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
             size_t why_size)
 {
     static const struct om_http_hooks hooks = { on_head, on_body, on_request, on_gone,
-                                                on_refuse };
+                                                on_refuse, NULL };
     struct edge *self = calloc(1, sizeof(*self));
     snprintf(why, why_size, "no memory or descriptors for a thread");
     if (!self) {

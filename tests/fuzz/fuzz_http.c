@@ -12,6 +12,7 @@ struct peer {
     struct om_http_conn conn;
     uint8_t behaviour;
     bool open; // between on_head and the answer, or on_gone
+    bool streaming;
     volatile size_t sink;
 };
 
@@ -31,6 +32,30 @@ answer(struct peer *peer)
     peer->open = false;
     struct om_http_response response = { .status = 200, .body = OM_LIT("ok") };
     om_http_conn_respond(&peer->conn, &response);
+}
+
+// A piece more than the connection holds back.
+static void
+stream(struct peer *peer)
+{
+    static const char piece[100];
+    struct om_http_response response = { .status = 200, .body = OM_LIT("ok") };
+    om_http_conn_begin(&peer->conn, &response);
+    peer->streaming = true;
+    for (int i = 0; i < 4; i++)
+        if (!om_http_conn_write(&peer->conn, (struct om_str){ piece, sizeof(piece) }))
+            return;
+}
+
+static void
+end(struct peer *peer)
+{
+    PROMISE(peer->open);
+    peer->open = peer->streaming = false;
+    if (peer->behaviour & 32)
+        om_http_conn_abandon(&peer->conn);
+    else
+        om_http_conn_end(&peer->conn);
 }
 
 static void
@@ -72,8 +97,21 @@ on_request(void *context, struct om_http_request *request)
     struct peer *peer = context;
     PROMISE(request->body.size <= 1000);
     touch(peer, request->body);
-    if ((peer->behaviour & 12) != 12)
+    if ((peer->behaviour & 12) == 12)
+        return;
+    if (peer->behaviour & 16)
+        stream(peer);
+    else
         answer(peer);
+}
+
+static void
+on_room(void *context, struct om_http_request *request)
+{
+    struct peer *peer = context;
+    (void)request;
+    PROMISE(peer->streaming);
+    PROMISE(om_http_conn_write(&peer->conn, OM_LIT("more")));
 }
 
 static void
@@ -82,7 +120,7 @@ on_gone(void *context, struct om_http_request *request)
     struct peer *peer = context;
     (void)request;
     PROMISE(peer->open);
-    peer->open = false;
+    peer->open = peer->streaming = false;
 }
 
 static void
@@ -100,7 +138,9 @@ run(struct peer *peer)
 static void
 turn(struct peer *peer)
 {
-    if (peer->conn.state == OM_HTTP_STATE_PARKED && peer->open)
+    if (peer->streaming)
+        end(peer);
+    else if (peer->conn.state == OM_HTTP_STATE_PARKED && peer->open)
         answer(peer);
     peer->conn.paused = false;
     run(peer);
@@ -110,12 +150,12 @@ turn(struct peer *peer)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct om_http_hooks hooks = { on_head, on_body, on_request, on_gone,
-                                                NULL };
+    static const struct om_http_hooks hooks = { on_head, on_body, on_request,
+                                                on_gone, NULL,    on_room };
     if (size < 2)
         return 0;
     struct peer peer = { .behaviour = data[0] };
-    struct om_http_conf conf = { .hooks = &hooks, .context = &peer };
+    struct om_http_conf conf = { .hooks = &hooks, .context = &peer, .stream_max = 200 };
     om_http_env_init(&peer.env, &conf);
     om_http_env_clock(&peer.env, 1, 1);
     om_http_conn_init(&peer.conn, &peer.env, "", 1);

@@ -13,7 +13,7 @@ struct peer {
     struct om_http_response fixed; // used instead, if it has a status
     bool park, stream_all, answer_head, pause, answer_body;
     size_t limit;
-    int heads, requests, gone;
+    int heads, requests, gone, rooms;
 };
 
 static void
@@ -70,7 +70,15 @@ on_gone(void *context, struct om_http_request *request)
     ((struct peer *)context)->gone++;
 }
 
-static const struct om_http_hooks hooks = { on_head, on_body, on_request, on_gone, NULL };
+static void
+on_room(void *context, struct om_http_request *request)
+{
+    (void)request;
+    ((struct peer *)context)->rooms++;
+}
+
+static const struct om_http_hooks hooks = { on_head, on_body, on_request,
+                                            on_gone, NULL,    on_room };
 
 static void
 peer_init(struct peer *peer)
@@ -774,6 +782,30 @@ Test(http_conn, sends_a_source_piece_by_piece_and_closes_it)
     }
 }
 
+// A client that asks on and on, and always leaves some bytes unread for a while.
+Test(http_conn, holds_no_more_memory_however_long_a_slow_client_asks)
+{
+    struct peer peer;
+    peer_init(&peer);
+    char *big = calloc(1, 50000);
+    peer.fixed = (struct om_http_response){ .status = 200, .body = { big, 50000 } };
+    static const char get[] = "GET / HTTP/1.1\r\n" HOST "\r\n";
+    for (int i = 0; i < 1000; i++) {
+        char *at;
+        size_t room;
+        cr_assert(om_http_conn_window(&peer.conn, &at, &room));
+        memcpy(at, get, sizeof(get) - 1);
+        om_http_conn_received(&peer.conn, sizeof(get) - 1);
+        om_http_conn_run(&peer.conn);
+        while (om_http_conn_pending(&peer.conn).size > 60000)
+            om_http_conn_sent(&peer.conn, 1000);
+    }
+    cr_expect_eq(peer.requests, 1000);
+    cr_expect_lt(peer.conn.out.capacity, 400000, "%zu", peer.conn.out.capacity);
+    free(big);
+    peer_finish(&peer);
+}
+
 Test(http_conn, gives_its_memory_back_between_requests)
 {
     struct peer peer;
@@ -781,6 +813,8 @@ Test(http_conn, gives_its_memory_back_between_requests)
     for (int i = 0; i < 100; i++)
         feed_text(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     cr_expect_null(peer.conn.block);
+    cr_expect_null(peer.conn.out.data);
     cr_expect_eq(peer.env.block_count, 1);
+    cr_expect_eq(peer.env.spare_count, 1);
     peer_finish(&peer);
 }

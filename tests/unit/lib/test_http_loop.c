@@ -15,11 +15,11 @@
 
 #include "http.h"
 
-enum { WAIT_S = 20, BIG = 8 << 20 };
+enum { WAIT_S = 20, BIG = 8 << 20, PIECE = 32 << 10 };
 
 // A server in a thread of its own. "/park" waits for server_wake() with its answer,
-// "/hold" with its body, "/big" is 8 MiB, "/count" says how many connections there are,
-// anything else is answered with its path.
+// "/hold" with its body, "/big" is 8 MiB, "/stream" is as much in pieces, "/count" says
+// how many connections there are, anything else is answered with its path.
 struct server {
     struct om_http_loop *loop;
     pthread_t thread;
@@ -27,6 +27,7 @@ struct server {
     uint64_t parked, stale; // handles: to be answered, and of who left
     uint64_t held;          // of the request whose body waits; 0: none
     char *big;
+    size_t poured, unsent_max; // of the stream
     sem_t parked_sem, gone_sem;
     atomic_int late_answers;
 };
@@ -50,6 +51,27 @@ on_head(void *context, struct om_http_request *request)
     sem_post(&server->parked_sem);
 }
 
+// Write as much of the stream as its client takes.
+static void
+pour(struct server *server, uint64_t handle)
+{
+    while (server->poured < BIG) {
+        if (!om_http_write(server->loop, handle, (struct om_str){ server->big, PIECE }))
+            return;
+        server->poured += PIECE;
+        size_t unsent = om_http_unsent(server->loop, handle);
+        if (unsent > server->unsent_max)
+            server->unsent_max = unsent;
+    }
+    om_http_end(server->loop, handle);
+}
+
+static void
+on_room(void *context, struct om_http_request *request)
+{
+    pour(context, request->handle);
+}
+
 static void
 on_request(void *context, struct om_http_request *request)
 {
@@ -59,6 +81,13 @@ on_request(void *context, struct om_http_request *request)
     if (om_str_eq(request->path, OM_LIT("/park"))) {
         server->parked = request->handle;
         sem_post(&server->parked_sem);
+        return;
+    }
+    if (om_str_eq(request->path, OM_LIT("/stream"))) {
+        response.body = (struct om_str){ 0 };
+        cr_assert(om_http_begin(server->loop, request->handle, &response));
+        server->poured = 0;
+        pour(server, request->handle);
         return;
     }
     if (om_str_eq(request->path, OM_LIT("/big")))
@@ -108,8 +137,8 @@ run(void *context)
 static void
 server_start(struct server *server, struct om_http_conf conf)
 {
-    static const struct om_http_hooks hooks = { on_head, NULL, on_request, on_gone,
-                                                NULL };
+    static const struct om_http_hooks hooks = { on_head, NULL, on_request,
+                                                on_gone, NULL, on_room };
     memset(server, 0, sizeof(*server));
     server->big = calloc(1, BIG);
     sem_init(&server->parked_sem, 0, 0);
@@ -333,6 +362,43 @@ Test(http_loop, closes_a_client_that_never_reads)
     send_get(fd, "/big");
     wait_for_count(&server, "2");
     wait_for_count(&server, "1");
+    close(fd);
+    server_stop(&server);
+}
+
+Test(http_loop, streams_to_a_slow_reader_without_holding_more_than_it_said)
+{
+    struct server server;
+    server_start(&server, (struct om_http_conf){ .stream_max = 100000 });
+    int fd = connect_to(&server);
+    send_get(fd, "/stream");
+    static const char last[] = "\r\n0\r\n\r\n";
+    enum { TAIL = sizeof(last) - 1 };
+    char piece[TAIL + 1000] = ""; // the end of what came before, then what comes
+    size_t total = 0;
+    while (memcmp(piece, last, TAIL) != 0) {
+        ssize_t got = recv(fd, piece + TAIL, sizeof(piece) - TAIL, 0);
+        cr_assert_gt(got, 0);
+        total += (size_t)got;
+        memmove(piece, piece + got, TAIL);
+    }
+    cr_expect_gt(total, BIG);
+    cr_expect_lt(server.unsent_max, 100000 + PIECE + 200);
+    send_get(fd, "/next");
+    cr_expect(strstr(receive(fd, "/next"), "200 OK"));
+    close(fd);
+    server_stop(&server);
+}
+
+Test(http_loop, closes_a_client_that_never_reads_its_stream)
+{
+    struct server server;
+    server_start(&server, (struct om_http_conf){ .write_ms = 50 });
+    int fd = connect_to(&server);
+    send_get(fd, "/stream");
+    wait_for(&server.gone_sem);
+    wait_for_count(&server, "1");
+    cr_expect_lt(server.poured, BIG);
     close(fd);
     server_stop(&server);
 }
