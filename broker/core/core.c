@@ -88,6 +88,7 @@ core_conf_default(void)
         .id_memory_ms = 24 * 3600 * 1000,
         .max_calls = 10 * 1000,
         .payload_cache_bytes = 32 * 1024 * 1024,
+        .max_tail_bytes = 4 * 1024 * 1024,
         .max_pending_bytes = 64 * 1024 * 1024,
         .window_flow = 1024,
         .window_total = 16 * 1024,

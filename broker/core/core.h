@@ -51,6 +51,7 @@ struct core_conf {
     int64_t id_memory_ms;       // an older id that the store does not know is refused
     size_t max_calls;           // waiting calls in all; CALL beyond it: OM_EUNAVAILABLE
     size_t payload_cache_bytes; // payloads of waiting jobs kept in memory
+    size_t max_tail_bytes;      // of a subscription's newest events, kept in memory
     size_t max_pending_bytes;   // payloads of submits on their way to the disk
     size_t window_flow;         // ready jobs of a flow in memory
     size_t window_total;        // of all flows; and jobs in memory that wait for a time

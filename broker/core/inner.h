@@ -137,6 +137,7 @@ struct core {
 
     int64_t shards[OM_SHARD_COUNT]; // the newest event of each
     struct run *runs;               // run_at()
+    size_t tail_bytes[SUBSCRIPTION_COUNT];
     size_t watch_count, query_count;
 
     struct timers mono, wall;

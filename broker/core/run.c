@@ -6,6 +6,7 @@
 #include "queue.h"
 #include "run.h"
 #include "session.h"
+#include "tail.h"
 
 enum { STRIKES_MAX = 9, STRIKES_FAIL = 3, STRIKES_LOST = 1 };
 
@@ -130,6 +131,7 @@ run_cursor_durable(struct core *self, struct group *group, struct change *change
 {
     struct run *run = group->run;
     run->cursor = change->cursor.seq;
+    tail_forget(self, run, run->cursor);
     run->moved_ms = self->now.mono_ms;
     run->strikes = 0;
     run->limit =
@@ -233,6 +235,11 @@ run_hand_out(struct core *self, struct queue_state *queue, struct credit *credit
     struct om_uuid about = { .bytes[14] = (uint8_t)run->subscription,
                              .bytes[15] = run->shard };
     lease_grant(self, &run->lease, credit, &about, 1 + run->strikes);
+    if (tail_take(self, run)) {
+        lease_ready(self, &run->lease, 0);
+        return true;
+    }
+    tail_begin(run, run->newest);
     run->lease.waiting = WAIT_PAYLOAD;
     run->state = RUN_READING;
     run->asked = run->newest;
@@ -287,8 +294,11 @@ run_event_durable(struct core *self, const struct change_event *event)
         if (!om_str_eq(event->topic, om_str(subscriptions[i].topic)))
             continue;
         struct run *run = run_at(self, i, event->shard);
-        if (run->newest <= run->cursor)
+        if (run->newest <= run->cursor) {
             run->moved_ms = self->now.mono_ms;
+            tail_begin(run, run->cursor);
+        }
+        tail_add(self, run, event);
         run->newest = event->seq;
         if (run->state == RUN_IDLE || run->state == RUN_GATHERING)
             gather(self, run);
@@ -355,6 +365,7 @@ run_destroy_all(struct core *self)
             timer_stop(&self->mono, &run->backoff);
             timer_stop(&self->mono, &run->lease.timer);
             payload_unref(&run->payload);
+            tail_forget(self, run, INT64_MAX);
         }
     free(self->runs);
 }

@@ -18,6 +18,13 @@ enum run_state {
     RUN_GATHERING, // for more events, so that a run has many
 };
 
+// The newest events of a run's topic and shard, in memory; see tail.h.
+struct tail {
+    bool open;     // what comes is kept
+    int64_t after; // all events behind this one are there, up to the last of the list
+    struct tail_event *first, *last; // by their numbers
+};
+
 // What a subscriber has of a shard's events, and the run it is being sent.
 struct run {
     unsigned subscription;
@@ -33,6 +40,7 @@ struct run {
     int64_t moved_ms; // mono: when the cursor moved last, or had to begin to
     uint64_t dead;    // events set aside since the broker's start
     struct payload *payload;
+    struct tail tail;
     struct lease lease;
     struct timer backoff;
     struct run *prev, *next; // in the queue's list

@@ -5,7 +5,8 @@
 #include "window.h"
 
 enum {
-    WINDOW_CHANGES = 16000, // so many are not kept waiting for more
+    WINDOW_CHANGES = 50000, // so many are not kept waiting for more
+    YOUNG_MS = 50,          // records are left for a while: their events may get applied
     RETRY_MS = 250,         // after a failure
     WAIT_MS = 10 * 1000,    // longest wait of another thread
 };
@@ -15,6 +16,7 @@ struct applier {
     struct journal *journal;
     struct journal_store_conf conf;
     struct window *window;
+    struct event_cursors window_cursors; // as they were when it was begun
     pthread_t thread;
 
     pthread_mutex_t mutex; // for what follows
@@ -25,6 +27,7 @@ struct applier {
     int64_t due_ms; // when the first of them is to be applied
     int64_t given, applied;
     struct om_uuid greatest_id;
+    struct event_cursors cursors;
     int64_t wanted; // somebody waits until this record is applied
     int64_t retry_ms;
     enum om_rc failure; // of the last try
@@ -69,9 +72,11 @@ struct replay {
 static enum om_rc
 replay_apply(struct replay *self)
 {
+    // Which events were applied is not known before the last record is read.
+    static const struct event_cursors none;
     enum om_rc rc = OM_OK;
     if (self->records)
-        rc = window_apply(self->window, self->tables, self->number);
+        rc = window_apply(self->window, self->tables, &none, self->number);
     window_reset(self->window);
     while (self->records) {
         struct record *record = self->records;
@@ -148,10 +153,12 @@ is_due(const struct applier *self, int64_t now_ms)
            self->waiting_bytes >= self->conf.window_bytes;
 }
 
-// Put what waits into the window, as much as is to be applied together. The records stay:
-// the committing thread frees none that is not applied.
+// Put what waits up to the record `last` into the window, but not what was given after
+// `until_ms` behind the first, and only as much as is to be applied together. The records
+// stay: the committing thread frees none that is not applied.
 static enum om_rc
-gather(struct applier *self, const struct record *last, const struct record **end)
+gather(struct applier *self, const struct record *last, int64_t until_ms,
+       const struct record **end)
 {
     enum om_rc rc = OM_OK;
     size_t bytes = 0;
@@ -162,7 +169,8 @@ gather(struct applier *self, const struct record *last, const struct record **en
                                                        record->body_bytes });
         bytes += record->body_bytes;
         *end = record;
-        if (record == last || bytes >= self->conf.window_bytes)
+        if (record == last || bytes >= self->conf.window_bytes ||
+            record->waiting->given_ms > until_ms)
             break;
     }
     return rc;
@@ -179,8 +187,20 @@ publish(struct applier *self, const struct record *end)
     }
     if (!self->waiting)
         self->last = NULL;
-    self->due_ms = mono_ms() + self->conf.window_ms;
+    else
+        self->due_ms = self->waiting->given_ms + self->conf.window_ms;
     self->greatest_id = self->tables->greatest_id;
+}
+
+// The time of the last record that is to be applied now.
+static int64_t
+ripe_until(const struct applier *self)
+{
+    int64_t until_ms = mono_ms() - YOUNG_MS;
+    bool hurry = self->wanted > self->applied || self->stop ||
+                 self->waiting->given_ms > until_ms ||
+                 self->waiting_bytes > self->conf.backlog_bytes / 2;
+    return hurry ? INT64_MAX : until_ms;
 }
 
 // Apply a window. The mutex is held, and not while it writes.
@@ -188,10 +208,12 @@ static enum om_rc
 apply(struct applier *self)
 {
     const struct record *last = self->last, *end = NULL;
+    int64_t until_ms = ripe_until(self);
+    self->window_cursors = self->cursors;
     pthread_mutex_unlock(&self->mutex);
-    enum om_rc rc = gather(self, last, &end);
+    enum om_rc rc = gather(self, last, until_ms, &end);
     if (rc == OM_OK)
-        rc = window_apply(self->window, self->tables, end->number);
+        rc = window_apply(self->window, self->tables, &self->window_cursors, end->number);
     pthread_mutex_lock(&self->mutex);
     if (rc == OM_OK)
         publish(self, end);
@@ -369,8 +391,19 @@ applier_hold_purge(struct applier *self, int64_t number)
 }
 
 void
+applier_note_cursor(struct applier *self, const struct change_cursor *cursor)
+{
+    pthread_mutex_lock(&self->mutex);
+    int64_t *seq = &self->cursors.seqs[cursor->subscription][cursor->shard];
+    if (*seq < cursor->seq)
+        *seq = cursor->seq;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+void
 applier_give(struct applier *self, struct record *record)
 {
+    record->given_ms = mono_ms();
     pthread_mutex_lock(&self->mutex);
     bool first = !self->waiting;
     if (first)
@@ -379,7 +412,7 @@ applier_give(struct applier *self, struct record *record)
         self->last->waiting = record;
     self->last = record;
     if (first)
-        self->due_ms = mono_ms() + self->conf.window_ms;
+        self->due_ms = record->given_ms + self->conf.window_ms;
     self->given = record->number;
     bool much = self->waiting_changes >= WINDOW_CHANGES ||
                 self->waiting_bytes >= self->conf.window_bytes;

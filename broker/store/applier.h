@@ -19,7 +19,8 @@ struct record {
     int64_t number;
     size_t memory; // bytes it takes
     size_t body_bytes;
-    size_t changes;
+    int64_t given_ms;
+    size_t changes, cursors;
     size_t filled;                        // changes of the batch that were gone through
     bool reopens;                         // tasks that had ended
     _Alignas(JOURNAL_ALIGN) char bytes[]; // as journal_append() takes them
@@ -48,6 +49,10 @@ OM_MUST_CHECK enum om_rc applier_make_room(struct applier *self, int64_t *applie
 
 // Record `number` will open an ended task again: until it is applied, purge none.
 void applier_hold_purge(struct applier *self, int64_t number);
+
+// A subscriber has applied a shard's events up to here, durably: those that are not in
+// the tables need not come there.
+void applier_note_cursor(struct applier *self, const struct change_cursor *cursor);
 
 // Have a durable record applied.
 void applier_give(struct applier *self, struct record *record);

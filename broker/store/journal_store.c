@@ -28,7 +28,7 @@ const struct journal_store_conf journal_store_default = {
     .segment_bytes = 4 << 20,
     .window_bytes = 8 << 20,
     .backlog_bytes = 64 << 20,
-    .window_ms = 100,
+    .window_ms = 150,
     .log_pages = 4000,
 };
 
@@ -169,6 +169,7 @@ put_change(struct journal_store *self, const struct change *change, struct recor
     char *end = journal_put_change(at, change);
     record->body_bytes = (size_t)(end - body);
     record->changes++;
+    record->cursors += change->kind == CHANGE_CURSOR;
     record->reopens |= change->kind == CHANGE_REOPEN;
     struct om_str bytes = { at, (size_t)(end - at) };
     return duplicates_note(&self->duplicates, change, record->number, bytes) ? OM_OK
@@ -230,6 +231,14 @@ take_back(struct journal_store *self, const struct batch *batch, struct record *
     free(record);
 }
 
+static void
+note_cursors(struct journal_store *self, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->changes[i].kind == CHANGE_CURSOR)
+            applier_note_cursor(self->applier, &batch->changes[i].cursor);
+}
+
 static enum om_rc
 journal_store_commit(struct store *store, struct batch *batch)
 {
@@ -260,6 +269,8 @@ journal_store_commit(struct store *store, struct batch *batch)
     self->number = record->number;
     *self->end = record;
     self->end = &record->kept;
+    if (record->cursors > 0)
+        note_cursors(self, batch);
     applier_give(self->applier, record);
     return OM_OK;
 }

@@ -109,8 +109,9 @@ OM_MUST_CHECK enum om_rc sqlite_end(struct sqlite_store *self, int code);
 
 // Within a transaction. Tasks, events and most results are added all at once:
 // sqlite_run() of a WRITER_ADD_ statement adds those of `rows`; the keys and the
-// retention of a task are added here, and its row among the open ones. Each gives a
-// SQLITE_ code, SQLITE_DONE for success.
+// retention of a task are added here, and its row among the open ones; _shard() keeps the
+// number of the newest event that has no row. Each gives a SQLITE_ code, SQLITE_DONE for
+// success.
 int sqlite_write_names(struct sqlite_store *self, const struct change_task *task);
 int sqlite_write_open(struct sqlite_store *self, const struct change_task *task,
                       bool marked);
@@ -119,6 +120,7 @@ int sqlite_write_result(struct sqlite_store *self, const struct change_result *r
 int sqlite_write_cursor(struct sqlite_store *self, const struct change_cursor *cursor);
 int sqlite_write_setting(struct sqlite_store *self, const struct change_setting *set);
 int sqlite_write_start(struct sqlite_store *self, const struct change_start *start);
+int sqlite_write_shard(struct sqlite_store *self, int64_t shard, int64_t seq);
 int sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chunk);
 
 // A statement whose only parameter is a task's seq, or a number.

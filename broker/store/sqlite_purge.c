@@ -184,10 +184,7 @@ drop_events(struct sqlite_store *self, struct om_str topic, int64_t last)
     enum om_rc rc = sqlite_begin(self);
     if (rc != OM_OK)
         return rc;
-    sqlite3_stmt *keep = self->writes[WRITER_KEEP_SHARD_SEQ];
-    sqlite3_bind_int64(keep, 1, self->sweep.shard);
-    sqlite3_bind_int64(keep, 2, last);
-    int code = sqlite_run(keep);
+    int code = sqlite_write_shard(self, self->sweep.shard, last);
     if (code == SQLITE_DONE) {
         sqlite3_stmt *drop = self->writes[WRITER_DROP_EVENTS];
         sqlite3_bind_int64(drop, 1, self->sweep.shard);

@@ -214,8 +214,8 @@ seek(struct cursor *self)
 {
     const struct table *table = (const struct table *)self->base.pVtab;
     const struct sqlite_rows *rows = table->rows;
-    while (self->at < rows->count &&
-           journal_kind(rows->rows[self->at].change) != table->kind->kind)
+    while (self->at < rows->count && (rows->rows[self->at].kind != table->kind->kind ||
+                                      rows->rows[self->at].left_out))
         self->at++;
     if (self->at == rows->count)
         return SQLITE_OK;

@@ -9,6 +9,8 @@
 struct sqlite_row {
     struct om_str change;
     int64_t seq;
+    enum change_kind kind;
+    bool left_out; // of the tables
 };
 
 // What the tables have now.

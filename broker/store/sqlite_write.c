@@ -193,6 +193,15 @@ sqlite_write_start(struct sqlite_store *self, const struct change_start *start)
 }
 
 int
+sqlite_write_shard(struct sqlite_store *self, int64_t shard, int64_t seq)
+{
+    sqlite3_stmt *stmt = self->writes[WRITER_KEEP_SHARD_SEQ];
+    sqlite3_bind_int64(stmt, 1, shard);
+    sqlite3_bind_int64(stmt, 2, seq);
+    return sqlite_run(stmt);
+}
+
+int
 sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chunk)
 {
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_CHUNK];

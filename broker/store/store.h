@@ -58,7 +58,8 @@ bool store_has_room(const struct store *self);
 void store_read(struct store *self, struct read *read);
 
 // Begin to remove, in the background, ended tasks, and events their subscriber has
-// applied, older than the retention. Events of a topic without a subscriber stay,
+// applied, older than the retention; what is applied early may never have come into the
+// tables. Events of a topic without a subscriber stay,
 // and so do, for 24 h after its end, the names of a task: its id and its idem_key.
 // Committing thread.
 void store_purge(struct store *self, int64_t now_ms, int64_t retention_ms);

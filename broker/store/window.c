@@ -18,6 +18,8 @@ struct window {
     size_t fate_mask;
     bool reopens; // results are to be added and removed in their order
     struct om_uuid greatest_id;
+    const struct event_cursors *cursors;
+    int64_t left_out[OM_SHARD_COUNT]; // the last event that was
 };
 
 struct window *
@@ -72,7 +74,8 @@ window_add(struct window *self, struct om_str body)
     while (journal_next(&body, &change)) {
         if (!grow(self))
             return OM_EDB;
-        self->rows[self->count++] = (struct sqlite_row){ .change = change };
+        self->rows[self->count++] =
+            (struct sqlite_row){ .change = change, .kind = journal_kind(change) };
     }
     return body.size == 0 ? OM_OK : OM_EPROTO;
 }
@@ -118,12 +121,36 @@ foresee_reopening(struct window *self, int64_t seq)
     self->reopens = true;
 }
 
+// Has everybody applied the event who is to? One without a subscriber waits for one.
+static bool
+is_applied(const struct window *self, const struct change_event *event)
+{
+    bool subscribed = false;
+    for (size_t i = 0; i < SUBSCRIPTION_COUNT; i++) {
+        if (!om_str_eq(event->topic, om_str(subscriptions[i].topic)))
+            continue;
+        if (event->seq > self->cursors->seqs[i][event->shard])
+            return false;
+        subscribed = true;
+    }
+    return subscribed;
+}
+
+static bool
+foresee_event(struct window *self, const struct change_event *event)
+{
+    if (!is_applied(self, event))
+        return false;
+    self->left_out[event->shard] = event->seq; // they rise
+    return true;
+}
+
 static enum om_rc
 foresee_row(struct window *self, struct sqlite_row *row)
 {
-    enum change_kind kind = journal_kind(row->change);
+    enum change_kind kind = row->kind;
     if (kind != CHANGE_TASK && kind != CHANGE_MARK && kind != CHANGE_RESULT &&
-        kind != CHANGE_REOPEN)
+        kind != CHANGE_REOPEN && kind != CHANGE_EVENT)
         return OM_OK;
     struct journal_change decoded;
     if (journal_decode(row->change, &decoded) != OM_OK)
@@ -138,6 +165,8 @@ foresee_row(struct window *self, struct sqlite_row *row)
     } else if (kind == CHANGE_MARK) {
         row->seq = change->mark.task_seq;
         fate_of(self, row->seq)->marked = true;
+    } else if (kind == CHANGE_EVENT) {
+        row->left_out = foresee_event(self, &change->event);
     } else {
         row->seq = change->reopen_seq;
         foresee_reopening(self, row->seq);
@@ -149,6 +178,7 @@ static enum om_rc
 foresee(struct window *self)
 {
     self->reopens = false;
+    memset(self->left_out, 0, sizeof(self->left_out));
     if (self->count > 0)
         memset(self->fates, 0, (self->fate_mask + 1) * sizeof(*self->fates));
     enum om_rc rc = OM_OK;
@@ -164,7 +194,7 @@ static bool
 is_done(struct window *self, const struct sqlite_row *row)
 {
     const struct fate *fate;
-    switch (journal_kind(row->change)) {
+    switch (row->kind) {
     case CHANGE_TASK:
         fate = fate_of(self, row->seq);
         return fate->ended && !fate->named;
@@ -259,9 +289,22 @@ settle(struct window *self, struct sqlite_store *tables)
     return code;
 }
 
-enum om_rc
-window_apply(struct window *self, struct sqlite_store *tables, int64_t number)
+// An event without a row keeps its number from being used again.
+static int
+keep_numbers(const struct window *self, struct sqlite_store *tables)
 {
+    int code = SQLITE_DONE;
+    for (int shard = 0; shard < OM_SHARD_COUNT && code == SQLITE_DONE; shard++)
+        if (self->left_out[shard])
+            code = sqlite_write_shard(tables, shard, self->left_out[shard]);
+    return code;
+}
+
+enum om_rc
+window_apply(struct window *self, struct sqlite_store *tables,
+             const struct event_cursors *cursors, int64_t number)
+{
+    self->cursors = cursors;
     self->greatest_id = tables->greatest_id;
     enum om_rc rc = foresee(self);
     if (rc == OM_OK)
@@ -271,6 +314,8 @@ window_apply(struct window *self, struct sqlite_store *tables, int64_t number)
     int code = write_rows(self, tables);
     if (code == SQLITE_DONE)
         code = settle(self, tables);
+    if (code == SQLITE_DONE)
+        code = keep_numbers(self, tables);
     if (code == SQLITE_DONE)
         code = sqlite_write_seq(tables, WRITER_SET_APPLIED, number);
     rc = sqlite_end(tables, code);

@@ -1,11 +1,17 @@
 // window.h - records of the journal that are applied to the tables together.
 //
 // What a task went through between its start and its end leaves no trace if both are in
-// one window: no marks, no row among the open tasks. One thread.
+// one window: no marks, no row among the open tasks. An event that all its subscribers
+// have applied before it is written leaves only its number. One thread.
 #pragma once
 #include "sqlite.h"
 
 struct window;
+
+// How far subscribers are, durably.
+struct event_cursors {
+    int64_t seqs[SUBSCRIPTION_COUNT][OM_SHARD_COUNT];
+};
 
 // NULL when there is no memory.
 struct window *window_create(void);
@@ -17,8 +23,9 @@ void window_destroy(struct window **self_p);
 OM_MUST_CHECK enum om_rc window_add(struct window *self, struct om_str body);
 
 // Write all of it in one transaction, which also sets the number of the last record. The
-// results of sqlite_end().
+// cursors may be of later records. The results of sqlite_end().
 OM_MUST_CHECK enum om_rc window_apply(struct window *self, struct sqlite_store *tables,
+                                      const struct event_cursors *cursors,
                                       int64_t number);
 
 void window_reset(struct window *self);

@@ -55,6 +55,8 @@ draw_conf(struct sim *self)
         conf->max_chunks = sim_random(self, 8);
     if (sim_chance(self, 0.2))
         conf->max_calls = 1 + (size_t)sim_random(self, 8);
+    if (sim_chance(self, 0.5))
+        conf->max_tail_bytes = (size_t)sim_random(self, 2000);
 }
 
 static void

@@ -264,3 +264,61 @@ Test(backlog, a_database_of_the_first_schema_is_brought_over)
     fixture_load(&fx, &loaded);
     cr_expect_eq(loaded.count, 3);
 }
+
+// ---- applied events
+
+static void
+move_cursor(uint8_t shard, int64_t seq)
+{
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    batch_cursor(batch, SUBSCRIPTION_BILLING_EVENTS, shard, seq);
+    cr_assert_eq(store_commit(fx.store, batch), OM_OK);
+}
+
+Test(backlog, events_applied_before_they_are_written_leave_only_their_numbers)
+{
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    for (int64_t seq = 1; seq <= 90; seq++)
+        batch_event(batch, 3, seq, seq % 3 ? seq % 3 == 1 ? "usage" : "audit" : "dead");
+    batch_event(batch, 4, 1, "usage");
+    cr_assert_eq(store_commit(fx.store, batch), OM_OK);
+    move_cursor(3, 61);
+    cr_assert_eq(store_settle(fx.store), OM_OK);
+
+    static const struct {
+        uint8_t shard;
+        const char *topic;
+        size_t count;
+    } left[] = {
+        { 3, "usage", 9 }, { 3, "audit", 30 }, { 3, "dead", 30 }, { 4, "usage", 1 }
+    };
+    for (size_t i = 0; i < OM_COUNT(left); i++) {
+        OM_AUTO(read_destroy)
+        struct read *read = read_events(&fx, left[i].shard, left[i].topic, 0, 512);
+        cr_expect_eq(read->rc, OM_OK);
+        cr_expect_eq(read->count, left[i].count, "%s: %zu", left[i].topic, read->count);
+    }
+    OM_AUTO(read_destroy) struct read *next = read_events(&fx, 3, "usage", 61, 1);
+    cr_expect_eq(next->last_seq, 64);
+}
+
+Test(backlog, a_shard_all_of_whose_events_were_left_out_keeps_its_number)
+{
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    for (int64_t seq = 1; seq <= 7; seq++)
+        batch_event(batch, 3, seq, "usage");
+    cr_assert_eq(store_commit(fx.store, batch), OM_OK);
+    move_cursor(3, 7);
+    fixture_reopen(&fx);
+    cr_expect_eq(query("SELECT count(*) FROM event"), 0);
+    fixture_load(&fx, &loaded);
+    cr_expect_eq(loaded.shards[3], 7);
+    cr_expect_eq(loaded.cursors[SUBSCRIPTION_BILLING_EVENTS][3], 7);
+    OM_AUTO(batch_destroy) struct batch *again = batch_create();
+    batch_event(again, 3, 7, "usage");
+    cr_expect_eq(store_commit(fx.store, again), OM_EDB, "a number was used twice");
+    again->changes[0].event.seq = 8;
+    cr_assert_eq(store_commit(fx.store, again), OM_OK);
+    OM_AUTO(read_destroy) struct read *read = read_events(&fx, 3, "usage", 7, 512);
+    cr_expect_eq(read->count, 1);
+}

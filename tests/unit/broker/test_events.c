@@ -170,6 +170,7 @@ Test(events, wait_a_little_for_others_so_that_a_run_has_many)
 {
     struct bench bench;
     struct core_conf conf = core_conf_default();
+    conf.max_tail_bytes = 0;
     bench_init_conf(&bench, &conf);
     bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
     bench_hello(&bench, BENCH_WORKER, "billing", "b1");
@@ -189,6 +190,7 @@ Test(events, do_not_wait_when_there_is_a_whole_run_of_them)
 {
     struct bench bench;
     struct core_conf conf = core_conf_default();
+    conf.max_tail_bytes = 0;
     bench_init_conf(&bench, &conf);
     bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
     bench_hello(&bench, BENCH_WORKER, "billing", "b1");
@@ -323,5 +325,133 @@ Test(events, that_are_not_applied_are_counted_as_lag)
     lag = core_lag(bench.core, SUBSCRIPTION_BILLING_EVENTS);
     cr_expect_eq(lag.events, 0);
     cr_expect_eq(lag.stuck_ms, 0);
+    bench_finish(&bench);
+}
+
+// ---- events in memory
+
+static void
+open_tailed(struct bench *bench, size_t max_tail_bytes)
+{
+    struct core_conf conf = bench_conf();
+    conf.max_tail_bytes = max_tail_bytes;
+    bench_init_conf(bench, &conf);
+    bench_hello(bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(bench, BENCH_WORKER, "billing", "b1");
+}
+
+// The run the subscriber was sent has these events, and nothing was read for it.
+static void
+expect_run(struct bench *bench, int64_t first, int64_t last, char token[WIRE_TOKEN_BYTES])
+{
+    cr_expect_null(core_next_read(bench->core), "a run was read that is in memory");
+    bench_take_job(bench, BENCH_WORKER, token);
+    cr_expect_eq(bench->msg.seq, last);
+    struct rec_iter iter = rec_iter(payload_bytes(bench->sent.payload));
+    cr_assert_eq(iter.left, (size_t)(last - first + 1));
+    struct wire_logged logged;
+    struct om_str bytes;
+    for (int64_t seq = first; rec_next_rec(&iter, &wire_logged_rec, &logged, &bytes);
+         seq++) {
+        cr_expect_eq(logged.seq, seq);
+        cr_expect(om_str_eq(logged.topic, OM_LIT("usage")));
+        cr_expect(om_str_eq(logged.id, OM_LIT("e")));
+        cr_expect(om_str_eq(logged.tenant, BENCH_TENANT));
+        cr_expect(om_str_eq(logged.body, OM_LIT("b")));
+        cr_expect_eq(logged.at, 1);
+    }
+    cr_expect_eq(iter.left, 0);
+}
+
+static void
+apply_run(struct bench *bench, const char token[WIRE_TOKEN_BYTES])
+{
+    bench_say(bench, BENCH_WORKER, WIRE_DONE, token);
+    cr_assert(bench_commit(bench, OM_OK));
+    bench_find(bench, BENCH_WORKER, WIRE_DONE_ACK);
+}
+
+Test(events, that_are_still_in_memory_are_not_read)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    open_tailed(&bench, 4096);
+    publish(&bench, 2); // before anybody asks for them
+    bench_credit(&bench, BENCH_WORKER, "omni.billing.events", 9);
+    expect_run(&bench, 1, 2, token);
+    publish(&bench, 3);
+    publish(&bench, 1);
+    apply_run(&bench, token);
+    expect_run(&bench, 3, 6, token);
+    apply_run(&bench, token);
+    publish(&bench, 1);
+    expect_run(&bench, 7, 7, token);
+    bench_finish(&bench);
+}
+
+Test(events, in_memory_that_fail_are_sent_again_by_halves)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    open_tailed(&bench, 4096);
+    bench_credit(&bench, BENCH_WORKER, "omni.billing.events", 9);
+    publish(&bench, 1);
+    expect_run(&bench, 1, 1, token);
+    publish(&bench, 4);
+    apply_run(&bench, token);
+    expect_run(&bench, 2, 5, token);
+    bench_say(&bench, BENCH_WORKER, WIRE_FAIL, token);
+    bench_expect(&bench, BENCH_WORKER, WIRE_DONE_ACK);
+    bench_pass(&bench, 2000);
+    expect_run(&bench, 2, 3, token);
+    apply_run(&bench, token);
+    expect_run(&bench, 4, 5, token);
+    bench_finish(&bench);
+}
+
+Test(events, that_find_no_room_in_memory_are_read_and_later_ones_are_not)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    open_tailed(&bench, 300);
+    publish(&bench, 5); // three have room
+    bench_credit(&bench, BENCH_WORKER, "omni.billing.events", 9);
+    bench_take_job(&bench, BENCH_WORKER, token);
+    int64_t kept = bench.msg.seq;
+    cr_assert(kept >= 1 && kept < 5, "%lld events were kept", (long long)kept);
+    publish(&bench, 1);
+    apply_run(&bench, token);
+    answer_run(&bench, (size_t)(6 - kept), 6); // also what came when there was room
+    bench_take_job(&bench, BENCH_WORKER, token);
+    cr_expect_eq(bench.msg.seq, 6);
+    publish(&bench, 1);
+    apply_run(&bench, token);
+    expect_run(&bench, 7, 7, token);
+    bench_finish(&bench);
+}
+
+Test(events, behind_a_late_subscriber_are_read_until_those_in_memory_come)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    struct core_conf conf = bench_conf();
+    conf.max_tail_bytes = 4096;
+    bench = (struct bench){ .now = { 1000, 1000000 } };
+    bench.core = core_create(&conf);
+    core_load_shard(bench.core, 1, 20);
+    core_load_cursor(bench.core, SUBSCRIPTION_BILLING_EVENTS, 1, 12);
+    core_serve(bench.core, bench.now);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    publish(&bench, 1);
+    bench_hello(&bench, BENCH_WORKER, "billing", "b1");
+    bench_credit(&bench, BENCH_WORKER, "omni.billing.events", 9);
+    answer_run(&bench, 4, 16);
+    bench_take_job(&bench, BENCH_WORKER, token);
+    publish(&bench, 2);
+    apply_run(&bench, token);
+    answer_run(&bench, 5, 21);
+    bench_take_job(&bench, BENCH_WORKER, token);
+    apply_run(&bench, token);
+    expect_run(&bench, 22, 23, token);
     bench_finish(&bench);
 }
