@@ -206,8 +206,16 @@ REC_DECLARE(plan_item, PLAN_ITEM);
     F(M, I64, since, REQUIRED, 0, 9e15, NULL, "the version the caller has; 0 for none")
 #define PLAN_CHANGES_REPLY(F, M)                                                          \
     F(M, I64,  version, REQUIRED, 0, 9e15, NULL, "of the plans")                          \
-    F(M, RECS, data,    OPTIONAL, 0, 256, &plan_item_rec, "all plans, if they changed")
+    F(M, RECS, data,    OPTIONAL, 0, 256, &plan_item_rec, "all plans, if they changed")   \
+    F(M, STRS, tenants, OPTIONAL, 0, 256, NULL, "whose own quotas changed; with data and without this: perhaps any tenant's")
 #define PLAN_PAGE(F, M) PAGE_REPLY(F, M, &plan_item_rec)
+#define PLAN_SET_REQUEST(F, M)                                                            \
+    F(M, STR,  code,       INTERNAL, 1, 32, NULL, "[a-z][a-z0-9_-]*")                     \
+    F(M, STR,  name,       REQUIRED, 1, 64, NULL, "for people")                           \
+    F(M, I64,  requests,   OPTIONAL, 0, 1e9, NULL, "requests in any minute; absent: no limit") \
+    F(M, I64,  tokens,     OPTIONAL, 0, 1e12, NULL, "tokens in any minute; absent: no limit") \
+    F(M, I64,  concurrent, OPTIONAL, 0, 1e6, NULL, "requests at a time; absent: no limit") \
+    F(M, RECS, quotas,     OPTIONAL, 0, 32, &plan_quota_rec, "a quota that is absent is not limited")
 
 // A block of a quota that an edge spends by itself. The call's id is the lease's: asking
 // again gives the same.
@@ -222,10 +230,12 @@ REC_DECLARE(plan_item, PLAN_ITEM);
     F(M, I64, expires_ms, REQUIRED, 0, 9e15, NULL, "what was not used by then is given back, ms since 1970") \
     F(M, I64, limit,      OPTIONAL, 0, 9e15, NULL, "of the window; absent: no limit")     \
     F(M, I64, remaining,  REQUIRED, 0, 9e15, NULL, "beside what was granted")             \
+    F(M, I64, leased,     OPTIONAL, 0, 9e15, NULL, "in all blocks: some of it may come back") \
     F(M, I64, resets_ms,  REQUIRED, 0, 9e15, NULL, "when the window ends, ms since 1970; 0: never")
 #define QUOTA_SETTLE_REQUEST(F, M)                                                        \
     F(M, STR, lease, REQUIRED, 1, 64, NULL, "as it was granted")                          \
-    F(M, I64, used,  REQUIRED, 0, 9e15, NULL, "of it; the rest is given back")
+    F(M, I64, used,  REQUIRED, 0, 9e15, NULL, "of it; the rest is given back")            \
+    F(M, STR, object, OPTIONAL, 1, 48, NULL, "the task or file whose usage event is to come: all of the block is out until then")
 #define QUOTA_ITEM(F, M)                                                                  \
     F(M, STR, policy,    REQUIRED, 1, 32, NULL, "name of the quota")                      \
     F(M, STR, object,    REQUIRED, 1, 32, NULL, "always quota")                           \
@@ -238,10 +248,10 @@ REC_DECLARE(plan_item, PLAN_ITEM);
     F(M, BOOL, overridden, OPTIONAL, 0, 1, NULL, "the limit is the tenant's own, not its plan's")
 REC_DECLARE(quota_item, QUOTA_ITEM);
 #define QUOTA_LIST_REQUEST(F, M)                                                          \
-    F(M, STR, plan, INTERNAL, 1, 32, NULL, "the tenant's plan")
+    F(M, STR, plan, INTERNAL, 1, 32, NULL, "the tenant's plan; absent: as it was seen last")
 #define QUOTA_PAGE(F, M) PAGE_REPLY(F, M, &quota_item_rec)
 #define QUOTA_SET_REQUEST(F, M)                                                           \
-    F(M, STR, policy, REQUIRED, 1, 32, NULL, "name of the quota")                         \
+    F(M, STR, policy, INTERNAL, 1, 32, NULL, "name of the quota")                         \
     F(M, I64, limit,  OPTIONAL, 0, 9e15, NULL, "the tenant's own; absent: as its plan says")
 
 // ---- compliance
@@ -330,6 +340,8 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST), "the plans, if they changed")                                     \
     X(plan_list,       BILLING,    CALL, LIST_REQUEST,            PLAN_PAGE,              \
       ROLE_BIT(INGEST), "the plans")                                                      \
+    X(plan_set,        BILLING,    CALL, PLAN_SET_REQUEST,        PLAN_ITEM,              \
+      ROLE_BIT(INGEST), "make or change a plan")                                          \
     X(quota_lease,     BILLING,    CALL, QUOTA_LEASE_REQUEST,     QUOTA_LEASE_REPLY,      \
       ROLE_BIT(INGEST), "take a block of a quota, to spend")                              \
     X(quota_settle,    BILLING,    CALL, QUOTA_SETTLE_REQUEST,    EMPTY_REPLY,            \

@@ -33,6 +33,8 @@
       "too many jobs are waiting; try again later")                                       \
     X(OM_ERATE,       "rate_limited",      true,  429, "rate_limit_error",                \
       "too many requests; try again later")                                               \
+    X(OM_EQUOTA,      "quota_exceeded",    false, 429, "quota_error",                     \
+      "a quota is used up")                                                               \
     X(OM_EINTERNAL,   "internal_error",    false, 500, "api_error",                       \
       "something went wrong inside the platform")                                         \
     X(OM_EUNSUPPORTED,"unsupported",       false, 501, "api_error",                       \

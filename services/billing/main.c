@@ -18,9 +18,11 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     const struct om_service_conf *conf = context;
     (void)client;
     struct billing *self = calloc(1, sizeof(*self));
-    if (self &&
-        !om_db_open(conf->database, "billing", billing_schema, &self->db, why, why_size))
+    if (self && !om_db_open(conf->database, "billing", billing_schema, &self->db, why,
+                            why_size)) {
+        self->began_ms = billing_now(self);
         return self;
+    }
     free(self);
     return NULL;
 }
@@ -44,6 +46,7 @@ main(int argc, char **argv)
         .events_queue = QUEUE_BILLING_EVENTS,
         .start = start,
         .stop = stop,
+        .tick = billing_tick,
         .storage_error = storage_error,
     };
     return om_service_main(&billing, argc, argv);

@@ -7,12 +7,15 @@
 #include "base.h"
 
 // clang-format off
-//  name           unit     what it counts
+//  name                  unit     what it counts
 #define METER_LIST(X)                                                                     \
-    X(api_call,     "call",  "authenticated HTTP requests")                               \
-    X(ml_inference, "call",  "predictions")                                               \
-    X(custom_model, "model", "trainings that were completed")                             \
-    X(compute_ms,   "ms",    "time a worker spent on jobs")
+    X(api_call,              "call",  "authenticated HTTP requests")                      \
+    X(ml_inference,          "call",  "predictions")                                      \
+    X(custom_model,          "model", "trainings that were completed")                    \
+    X(custom_model_removed,  "model", "models that were deleted")                         \
+    X(storage_bytes,         "byte",  "files and models that were stored")                \
+    X(storage_bytes_removed, "byte",  "files and models that were deleted")               \
+    X(compute_ms,            "ms",    "time a worker spent on jobs")
 // clang-format on
 
 // The base unit of a meter; static text.

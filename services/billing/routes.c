@@ -48,8 +48,9 @@ add_meter(struct om_page *page, struct om_rows *rows)
     om_page_add(page, item.meter, &item);
 }
 
-static enum om_rc
-on_usage_query(void *context, struct om_call *call, const void *message, void *answer)
+enum om_rc
+billing_usage_query(void *context, struct om_call *call, const void *message,
+                    void *answer)
 {
     struct billing *self = context;
     const struct usage_query_request *request = message;
@@ -78,6 +79,13 @@ on_usage_query(void *context, struct om_call *call, const void *message, void *a
 }
 
 const struct om_route billing_routes[] = {
-    { OP_usage_query, on_usage_query },
+    { OP_usage_query, billing_usage_query },
+    { OP_plan_changes, billing_plan_changes },
+    { OP_plan_list, billing_plan_list },
+    { OP_plan_set, billing_plan_set },
+    { OP_quota_lease, billing_quota_lease },
+    { OP_quota_settle, billing_quota_settle },
+    { OP_quota_list, billing_quota_list },
+    { OP_quota_set, billing_quota_set },
     { 0 },
 };

@@ -1,6 +1,7 @@
 #include "usage.h"
 #include "period.h"
 #include "subscriber.h"
+#include "tally.h"
 
 OM_SQL(event_insert,
        "INSERT INTO usage_event (tenant, id, meter, at_ms, quantity, subject) "
@@ -30,7 +31,8 @@ apply_one(struct om_txn *txn, const struct wire_logged *event)
                     DB_I64(period_hour(event->at)), DB_I64(usage.quantity));
     if (!rc && om_db_changes(txn) == 0)
         return OM_EINVAL;
-    return rc;
+    tally_meter(txn, &tenant, event->id, usage.meter, usage.quantity, event->at);
+    return om_db_rc(txn);
 }
 
 enum om_rc

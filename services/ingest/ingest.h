@@ -26,7 +26,7 @@ struct ingest_conf {
 
 extern const struct om_setting ingest_settings[];
 
-enum { INGEST_ROUTES_MAX = 64, INGEST_THREADS_MAX = 64, STATUS_CLASSES = 6 };
+enum { INGEST_ROUTES_MAX = 160, INGEST_THREADS_MAX = 64, STATUS_CLASSES = 6 };
 
 // What all threads share.
 struct ingest {

@@ -98,6 +98,11 @@ void admin_queue_list(struct exchange *x);
 void admin_limit_list(struct exchange *x);
 void admin_tenant_set(struct exchange *x);
 
+void admin_plan_set(struct exchange *x);
+void quota_list(struct exchange *x);
+void admin_quota_get(struct exchange *x);
+void admin_quota_set(struct exchange *x);
+
 void transfer_get(struct exchange *x);
 void transfer_put_head(struct exchange *x);
 void transfer_put_body(struct exchange *x, struct om_str bytes);
