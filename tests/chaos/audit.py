@@ -80,7 +80,7 @@ def audit(history: History, harm: Harm) -> Verdict:
 def _check_submits(history: History, verdict: Verdict) -> None:
     for submit in history.submits.values():
         if submit.refused:
-            verdict.counts["refused"] += 1
+            verdict.counts[f"refused {submit.refused}"] += 1
         if not submit.acknowledged:
             continue
         verdict.counts["acknowledged"] += 1

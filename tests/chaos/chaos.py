@@ -28,6 +28,7 @@ from records import Tail
 _RECOVER_S = 15.0  # what is promised
 _PATIENCE_S = 60.0  # how long a run waits for it all the same
 _DRAIN_S = 120
+_FULL_FELT_S = 1.0  # a disk that is full for so long refuses submits
 _CALM_MAX_S = 1.0
 _SHOWN_MAX = 20
 _TOLD_EACH = 20  # rounds
@@ -99,7 +100,20 @@ class Run:
             self._progress.look()
         time.sleep(1)
         self._progress.look()
-        return audit(history, self._harm())
+        verdict = audit(history, self._harm())
+        self.broken += self._not_felt(verdict)
+        return verdict
+
+    def _not_felt(self, verdict: Verdict) -> list[str]:
+        """Faults of the disk that the broker did not notice were not injected."""
+        found = []
+        syncs = [fault for fault, _, _ in self._done if fault.kind == "eio"]
+        if syncs and not any(fault.fatal for fault in syncs):
+            found.append(f"none of {len(syncs)} failing syncs ended the broker")
+        if any(fault.kind == "full" and fault.seconds >= _FULL_FELT_S
+               for fault, _, _ in self._done) and not verdict.counts["refused storage_full"]:
+            found.append("the disk was full, and no submit was refused")
+        return found
 
     def _harm(self) -> Harm:
         programs = self._cluster.programs
@@ -135,6 +149,10 @@ class Run:
                   f"{times[len(times) // 2] / 1000:.1f} s, worst {ms / 1000:.1f} s "
                   f"({slowest}, after {worst.victim} for {worst.seconds:.1f} s); "
                   + ", ".join(f"{name} {count}" for name, count in victims.most_common()))
+        ended = sum(fault.fatal for fault, _, _ in self._done)
+        print(f"the broker ended of {ended} failing syncs; the slowest recovery of all took "
+              f"{max((ms for _, _, ms in self._done), default=0) / 1000:.1f} s of "
+              f"{_RECOVER_S:.0f} s")
 
 
 def _options() -> argparse.Namespace:

@@ -36,6 +36,7 @@ class Fault:
     begin_ms: int = 0
     end_ms: int = 0  # from when on all may work again
     pid: int = 0     # of the victim
+    fatal: bool = False  # the victim ended of it by itself
 
 
 def plan(seed: int, rounds: int, stop_max_s: float, disk: bool) -> Iterator[list[Fault]]:
@@ -121,17 +122,18 @@ def _fail_sync(victim: Program) -> None:
     victim.inject(*(f"enable name={name},failinfo={_EIO},onetime" for name in _SYNCS))
 
 
-def _end_fail_sync(victim: Program) -> None:
+def _end_fail_sync(victim: Program) -> bool:
     """A commit whose write or sync failed leaves unknown what is on disk: the broker has
     to end. Where it was no commit's, it may go on."""
     if victim.wait(_SYNC_WAIT_S):
         victim.start()
-    else:
-        victim.inject(*(f"disable name={name}" for name in _SYNCS))
+        return True
+    victim.inject(*(f"disable name={name}" for name in _SYNCS))
+    return False
 
 
-# How a fault begins, and how it ends.
-_DO: dict[str, tuple[Callable[[Program], None], Callable[[Program], None]]] = {
+# How a fault begins, and how it ends: True, the victim ended of it.
+_DO: dict[str, tuple[Callable[[Program], None], Callable[[Program], bool | None]]] = {
     "kill": (_kill, _start),
     "term": (_terminate, _await_end),
     "stop": (_stop, _continue),
@@ -151,7 +153,7 @@ def inflict(cluster: Cluster, faults: list[Fault]) -> list[str]:
     for fault in sorted(faults, key=lambda fault: fault.seconds):
         time.sleep(max(0.0, fault.begin_ms / 1000 + fault.seconds - now_ms() / 1000))
         try:
-            _DO[fault.kind][1](cluster.programs[fault.victim])
+            fault.fatal = bool(_DO[fault.kind][1](cluster.programs[fault.victim]))
         except Unexpected as error:
             wrong.append(f"{fault.kind}: {error}")
         fault.end_ms = now_ms()
