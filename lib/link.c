@@ -3,6 +3,7 @@
 #include <sys/un.h>
 #include <zmq.h>
 
+#include "bundle.h"
 #include "clock.h"
 #include "id.h"
 #include "link.h"
@@ -31,8 +32,13 @@ struct om_link {
     bool settled;
     char refusal[256];
 
-    zmq_msg_t header, payload; // of the frame given out last
-    struct wire_msg msg;
+    bool bundles;           // the broker understands them
+    struct bundle outgoing; // what was sent and is not with ZeroMQ yet
+
+    zmq_msg_t header, payload; // of the message received last
+    bool bundled;              // it is a bundle, of which these are left
+    struct bundle_iter incoming;
+    struct wire_msg msg; // of the frame given out last
     struct om_buf encoded;
 };
 
@@ -81,7 +87,7 @@ close_socket(struct om_link *self)
     if (self->monitor)
         zmq_close(self->monitor);
     self->socket = self->monitor = NULL;
-    self->connected = false;
+    self->connected = self->bundled = false;
 }
 
 // Make and connect the socket. A failure here is one of this process's own limits and is
@@ -133,6 +139,10 @@ om_link_create(const struct om_link_conf *conf, struct om_link **out, const char
     zmq_msg_init(&self->header);
     zmq_msg_init(&self->payload);
     self->context = zmq_ctx_new();
+    if (!bundle_init(&self->outgoing)) {
+        om_link_destroy(&self);
+        return OM_EINTERNAL;
+    }
 
     const size_t path_max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
     *why = NULL;
@@ -160,6 +170,7 @@ close_session(struct om_link *self)
     if (!self->open)
         return;
     self->open = false;
+    bundle_reset(&self->outgoing);
     if (self->conf.closed)
         self->conf.closed(self->conf.context);
 }
@@ -174,11 +185,13 @@ om_link_destroy(struct om_link **self_p)
     if (self->open) {
         struct wire_msg bye = { 0 };
         (void)!om_link_send(self, WIRE_BYE, &bye, (struct om_str){ 0 });
+        om_link_flush(self);
     }
     zmq_msg_close(&self->header);
     zmq_msg_close(&self->payload);
     close_socket(self);
     zmq_ctx_term(self->context);
+    bundle_finish(&self->outgoing);
     om_buf_finish(&self->encoded);
     free(self);
 }
@@ -231,28 +244,74 @@ send_frames(struct om_link *self, struct om_str header, struct om_str payload)
     return OM_OK;
 }
 
+// Hand ZeroMQ what waits; one message alone goes as it is.
 static enum om_rc
-send_message(struct om_link *self, enum wire_type type, const struct wire_msg *msg,
-             struct om_str payload)
+send_outgoing(struct om_link *self)
+{
+    struct bundle *bundle = &self->outgoing;
+    if (bundle->count == 0)
+        return OM_OK;
+    struct om_str header = bundle_header(), payload = om_buf_str(&bundle->bytes);
+    if (bundle->count == 1) {
+        struct bundle_iter iter = bundle_iter(payload);
+        bundle_next(&iter, &header, &payload);
+        if (payload.size == 0)
+            payload.data = NULL;
+    }
+    enum om_rc rc = send_frames(self, header, payload);
+    if (rc == OM_OK)
+        bundle_reset(bundle);
+    return rc;
+}
+
+void
+om_link_flush(struct om_link *self)
+{
+    (void)!send_outgoing(self); // what finds no room waits on
+}
+
+enum om_rc
+om_link_send_raw(struct om_link *self, struct om_str header, struct om_str payload)
+{
+    if (!self->open)
+        return OM_EUNAVAILABLE;
+    bool small = self->bundles && bundle_is_small(header, payload);
+    if (!small || !bundle_has_room(&self->outgoing, header, payload)) {
+        enum om_rc rc = send_outgoing(self);
+        if (rc != OM_OK)
+            return rc;
+    }
+    if (!small)
+        return send_frames(self, header, payload);
+    bundle_add(&self->outgoing, header, payload);
+    self->settled = false;
+    return OM_OK;
+}
+
+static enum om_rc
+encode(struct om_link *self, enum wire_type type, const struct wire_msg *msg)
 {
     om_buf_reset(&self->encoded);
     wire_encode(type, msg, &self->encoded);
-    if (self->encoded.failed)
-        return OM_EINTERNAL;
-    return send_frames(self, om_buf_str(&self->encoded), payload);
+    return self->encoded.failed ? OM_EINTERNAL : OM_OK;
 }
 
 enum om_rc
 om_link_send(struct om_link *self, enum wire_type type, const struct wire_msg *msg,
              struct om_str payload)
 {
-    return self->open ? send_message(self, type, msg, payload) : OM_EUNAVAILABLE;
+    if (!self->open)
+        return OM_EUNAVAILABLE;
+    enum om_rc rc = encode(self, type, msg);
+    return rc == OM_OK ? om_link_send_raw(self, om_buf_str(&self->encoded), payload) : rc;
 }
 
-enum om_rc
-om_link_send_raw(struct om_link *self, struct om_str header, struct om_str payload)
+// Send what needs no session, past what waits for one.
+static void
+send_outside(struct om_link *self, enum wire_type type, const struct wire_msg *msg)
 {
-    return self->open ? send_frames(self, header, payload) : OM_EUNAVAILABLE;
+    if (encode(self, type, msg) == OM_OK)
+        (void)!send_frames(self, om_buf_str(&self->encoded), (struct om_str){ 0 });
 }
 
 static void
@@ -262,12 +321,12 @@ say_hello(struct om_link *self)
     WIRE_SET(&hello, role, om_str(role_name(self->conf.role)));
     WIRE_SET(&hello, node, om_str(self->conf.node));
     WIRE_SET(&hello, incarnation, self->incarnation);
-    WIRE_SET(&hello, caps, CAPABILITY_ACK_LISTS);
+    WIRE_SET(&hello, caps, CAPABILITY_ACK_LISTS | CAPABILITY_BUNDLE);
     if (self->conf.credential)
         WIRE_SET(&hello, credential, om_str(self->conf.credential));
     if (self->conf.hello)
         self->conf.hello(self->conf.context, &hello);
-    (void)!send_message(self, WIRE_HELLO, &hello, (struct om_str){ 0 });
+    send_outside(self, WIRE_HELLO, &hello);
     self->hello_ms = om_clock_mono_ms();
 }
 
@@ -275,6 +334,7 @@ static void
 on_welcome(struct om_link *self)
 {
     self->heartbeat_ms = self->msg.heartbeat_ms;
+    self->bundles = self->msg.caps & CAPABILITY_BUNDLE;
     self->remake_wait_ms = 0;
     self->refusal[0] = '\0';
     if (self->open)
@@ -346,7 +406,7 @@ handle_own(struct om_link *self)
     case WIRE_PING:
         pong.has = self->msg.has & W(id);
         pong.id = self->msg.id;
-        (void)!send_message(self, WIRE_PONG, &pong, (struct om_str){ 0 });
+        send_outside(self, WIRE_PONG, &pong);
         return true;
     case WIRE_PONG:
         return true;
@@ -361,21 +421,37 @@ handle_own(struct om_link *self)
     }
 }
 
+// The next message that was received, alone or in a bundle. What was sent meanwhile goes
+// out before another is looked for, so that it waits for no more than a bundle.
+static bool
+next_message(struct om_link *self, struct om_str *header, struct om_str *payload)
+{
+    for (;;) {
+        if (self->bundled && bundle_next(&self->incoming, header, payload))
+            return true;
+        self->bundled = false;
+        om_link_flush(self);
+        if (!recv_frames(self))
+            return false;
+        *header =
+            (struct om_str){ zmq_msg_data(&self->header), zmq_msg_size(&self->header) };
+        *payload =
+            (struct om_str){ zmq_msg_data(&self->payload), zmq_msg_size(&self->payload) };
+        self->bundled = bundle_is(*header);
+        if (!self->bundled)
+            return true;
+        self->incoming = bundle_iter(*payload);
+    }
+}
+
 bool
 om_link_recv(struct om_link *self, struct om_frame *out)
 {
-    while (recv_frames(self)) {
-        struct om_str header = { zmq_msg_data(&self->header),
-                                 zmq_msg_size(&self->header) };
-        // A broker that speaks nonsense is met with silence; its messages have no answer.
-        if (wire_decode(header, &self->msg) != OM_OK || handle_own(self))
-            continue;
-        out->msg = &self->msg;
-        out->header = header;
-        out->payload =
-            (struct om_str){ zmq_msg_data(&self->payload), zmq_msg_size(&self->payload) };
-        return true;
-    }
+    out->msg = &self->msg;
+    // A broker that speaks nonsense is met with silence; its messages have no answer.
+    while (next_message(self, &out->header, &out->payload))
+        if (wire_decode(out->header, &self->msg) == OM_OK && !handle_own(self))
+            return true;
     return false;
 }
 
@@ -416,9 +492,11 @@ om_link_tick(struct om_link *self, int64_t now_ms)
         say_hello(self);
     if (self->open && now_ms >= self->sent_ms + self->heartbeat_ms) {
         struct wire_msg ping = { 0 };
-        if (om_link_send(self, WIRE_PING, &ping, (struct om_str){ 0 }) != OM_OK)
+        if (om_link_send(self, WIRE_PING, &ping, (struct om_str){ 0 }) != OM_OK ||
+            send_outgoing(self) != OM_OK)
             self->sent_ms = now_ms; // full pipe: try again a heartbeat later
     }
+    om_link_flush(self);
     if (!self->connected)
         return now_ms + HELLO_AGAIN_MS;
     return self->open ? self->sent_ms + self->heartbeat_ms

@@ -5,6 +5,10 @@
 // broker that is silent for three heartbeats is taken for dead: the socket is made anew,
 // with backoff. Nothing here blocks. One thread.
 //
+// Small messages wait for one another, to travel as one, until om_link_recv() has given
+// out all that came before them or om_link_tick() is called. A session that closes takes
+// what waits with it, as it does what is on its way.
+//
 // Over tcp:// the session is encrypted: the folder OMNI_KEYS names holds broker.pub and
 // this role's <role>.pub and <role>.key, as z85 text.
 #pragma once
@@ -57,12 +61,16 @@ int64_t om_link_heartbeat_ms(const struct om_link *self);
 const char *om_link_refusal(const struct om_link *self);
 
 // Send a message. OM_EUNAVAILABLE: there is no session or no room; nothing was sent.
+// Whoever does something longer before the next om_link_recv() calls om_link_flush().
 OM_MUST_CHECK enum om_rc om_link_send(struct om_link *self, enum wire_type type,
                                       const struct wire_msg *msg, struct om_str payload);
 
 // The same for a header that was encoded before.
 OM_MUST_CHECK enum om_rc om_link_send_raw(struct om_link *self, struct om_str header,
                                           struct om_str payload);
+
+// Have what was sent leave now. What finds no room waits on.
+void om_link_flush(struct om_link *self);
 
 // The next message that is not the link's own; false when there is none.
 bool om_link_recv(struct om_link *self, struct om_frame *out);

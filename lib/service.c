@@ -223,12 +223,14 @@ on_tick(void *context, int64_t now_ms)
         om_log(OM_INFO, "stopping");
         om_worker_stop(host->worker);
     }
-    int64_t due = om_client_process(host->client);
-    if (host->service->tick) {
-        int64_t own = host->service->tick(host->self, now_ms);
-        due = own < due ? own : due;
-    }
-    return due;
+    // What the service sends is to leave, and may be answered, before anybody sleeps.
+    int64_t due, own = INT64_MAX;
+    do {
+        due = om_client_process(host->client);
+        if (host->service->tick)
+            own = host->service->tick(host->self, now_ms);
+    } while (!om_link_is_settled(om_client_link(host->client)));
+    return own < due ? own : due;
 }
 
 // The queues the routes name, each once, and that of the events.

@@ -13,6 +13,8 @@ enum {
     CANCEL_BEFORE_END_MS = 1000,
     EXTRA_FDS = 4,
     ROUND_MS = 5,
+    QUICK_US = 100, // a handler that takes longer keeps no outcome waiting
+    QUICK_RUN = 16, // so many quick ones in a row: the next will be
 };
 
 // The leases this worker holds, for HELLO: the broker goes on with them.
@@ -261,6 +263,18 @@ idle_slot(struct om_worker *self)
     return NULL;
 }
 
+// Outcomes travel together as long as none waits for a handler that may take its time.
+static void
+handle_here(struct om_worker *self, struct work *work)
+{
+    if (self->quick < QUICK_RUN)
+        om_link_flush(self->link);
+    int64_t start_us = om_clock_mono_us();
+    self->conf.handle(self->conf.context, &work->job);
+    self->quick = om_clock_mono_us() - start_us < QUICK_US ? self->quick + 1 : 0;
+    finish(self, work);
+}
+
 // Start one waiting piece of work. False when there is none or nobody to handle it.
 static bool
 start_one(struct om_worker *self, int64_t now_ms)
@@ -284,8 +298,7 @@ start_one(struct om_worker *self, int64_t now_ms)
         self->busy++;
         slot_give(slot, work);
     } else {
-        self->conf.handle(self->conf.context, &work->job);
-        finish(self, work);
+        handle_here(self, work);
     }
     return true;
 }
@@ -400,6 +413,7 @@ work_once(struct om_worker *self)
     now_ms = om_clock_mono_ms();
     if (om_link_is_open(self->link) && now_ms >= worker_beat_due(self))
         worker_beat(self, now_ms);
+    om_link_flush(self->link);
     int64_t due = worker_tend(self, now_ms);
     if (self->conf.tick && now_ms >= self->tick_ms)
         self->tick_ms = self->conf.tick(self->conf.context, now_ms);

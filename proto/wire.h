@@ -3,7 +3,7 @@
 // A message is two frames, [header][payload]; the payload may be absent. The header is
 // one msgpack map with short string keys. Whatever the broker acts on is a header field;
 // the payload is a service's or a user's bytes, which the broker never parses and never
-// copies.
+// copies. Small messages to a peer that understands it may come as one BUNDLE: bundle.h.
 //
 // Compatibility: unknown header keys are ignored, unknown types are answered with ERROR
 // "unsupported", numbers and keys are never reused, and no field changes its meaning.
@@ -272,6 +272,9 @@ enum wire_from {
     X(7,  ERROR,      ANY,       W(code),                                                 \
       W(id) | W(text) | W(param) | W(retry_ms) | W(call) | W(task) | W(usage),            \
       "refuses a message, or ends a call without a result")                               \
+    X(8,  BUNDLE,     ANY,       0, 0,                                                    \
+      "several messages as one: the payload is binary after binary, the header and the "  \
+      "payload of each in turn; to who has said that it understands it")                  \
     X(16, SUBMIT,     CLIENT,    W(id) | W(task) | W(queue) | W(kind),                    \
       W(tenant) | WIRE_JOB_OPTIONS, "a durable job; the payload is the worker's")         \
     X(17, SUBMITTED,  TO_CLIENT, 0, W(id) | W(task) | W(duplicate) | W(param) | W(ids),   \
@@ -384,7 +387,8 @@ struct wire_info {
 // clang-format off
 //  bit name       doc
 #define CAPABILITY_LIST(X)                                                                \
-    X(0, ACK_LISTS, "SUBMITTED with ids, DONE_ACK with tokens")
+    X(0, ACK_LISTS, "SUBMITTED with ids, DONE_ACK with tokens")                           \
+    X(1, BUNDLE, "BUNDLE; in WELCOME: the broker does")
 // clang-format on
 
 #define CAPABILITY_ENUM(bit, name, doc) CAPABILITY_##name = 1 << (bit),

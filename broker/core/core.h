@@ -131,13 +131,15 @@ struct core_send {
     core_conn conn;
     struct om_str header;
     struct payload *payload; // NULL: none
+    bool more; // the next one goes there too, and the peer takes both in a BUNDLE
 };
 
 // Put what is to be sent together by connection: those of a connection stay in their
 // order. What is sent in one go wakes a connection's other end once.
 void core_group_sends(struct core *self);
 
-// The next message to send; false when there is none. Borrowed until the next call.
+// The next message to send; false when there is none. Borrowed until the next call. What
+// `more` says of the next one holds as long as core_group_sends() is not called.
 bool core_next_send(struct core *self, struct core_send *out);
 
 // The next read to do, or NULL. The caller gives it back with core_read_done().

@@ -149,6 +149,7 @@ struct core {
     size_t pending_count;
     size_t submit_bytes;                    // of submits that are not durable
     struct out *sends, **sends_end, *given; // given: borrowed by the caller
+    bool bundling;                          // its peer takes bundles, and gets one
     struct query *queries, *asked;          // to hand out; under way
     struct pool pool; // of tasks, messages and leases that have ended
     struct om_buf scratch, list;

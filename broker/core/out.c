@@ -1,5 +1,6 @@
 #include "out.h"
 #include "acks.h"
+#include "session.h"
 
 struct out *
 out_encode(struct core *self, core_conn conn, enum wire_type type,
@@ -105,6 +106,19 @@ core_group_sends(struct core *self)
         self->sends_end = &(*self->sends_end)->next;
 }
 
+// May the next message travel with the one given out?
+static bool
+next_goes_along(const struct core *self)
+{
+    core_conn conn = self->given->conn;
+    if (!self->sends || self->sends->conn != conn)
+        return false;
+    if (self->bundling)
+        return true;
+    const struct session *session = session_find(self, conn);
+    return session && session->caps & CAPABILITY_BUNDLE;
+}
+
 bool
 core_next_send(struct core *self, struct core_send *out)
 {
@@ -116,8 +130,10 @@ core_next_send(struct core *self, struct core_send *out)
     self->sends = self->given->next;
     if (!self->sends)
         self->sends_end = &self->sends;
+    self->bundling = next_goes_along(self);
     *out = (struct core_send){ self->given->conn,
                                { self->given->header, self->given->size },
-                               self->given->payload };
+                               self->given->payload,
+                               self->bundling };
     return true;
 }

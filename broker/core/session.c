@@ -118,6 +118,7 @@ welcome(struct core *self, const struct session *session)
     WIRE_SET(&msg, node, om_str(self->node));
     WIRE_SET(&msg, epoch, (int64_t)self->conf.epoch);
     WIRE_SET(&msg, heartbeat_ms, self->conf.heartbeat_ms);
+    WIRE_SET(&msg, caps, CAPABILITY_BUNDLE);
     if (session->hello.size)
         WIRE_SET(&msg, id, label_str(&session->hello));
     if (session->role == ROLE_TENANT) {

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "frame.h"
 #include "sockets.h"
 #include "zap.h"
@@ -29,12 +30,19 @@ struct sockets {
         int fd;
         bool curve;
         bool dry; // no message is there, and the descriptor will say when one is
+        struct received {
+            zmq_msg_t header, payload; // of the message received last
+            core_conn conn;
+            struct core_peer peer;
+            bool bundled; // it is a bundle, of which these are left
+            struct bundle_iter left;
+        } received;
     } sockets[SOCKETS_MAX];
     struct keys keys;
     struct zap *zap;
     struct frame_loans loans;
     struct pool *payloads;
-    zmq_msg_t header; // of the message received last
+    struct bundle outgoing; // to the peer of the message sent last
     uint64_t dropped;
 };
 
@@ -113,6 +121,8 @@ bind_endpoint(struct sockets *self, const char *endpoint, bool curve, char *why,
                       zmq_strerror(errno));
     struct socket *socket = &self->sockets[self->count++];
     *socket = (struct socket){ .router = router, .curve = curve };
+    zmq_msg_init(&socket->received.header);
+    zmq_msg_init(&socket->received.payload);
     size_t fd_size = sizeof(socket->fd);
     zmq_getsockopt(router, ZMQ_FD, &socket->fd, &fd_size);
     set_int(router, ZMQ_ROUTER_MANDATORY, 1);
@@ -194,9 +204,12 @@ sockets_open(const struct sockets_conf *conf, struct sockets **out, char *why,
     if (!self)
         return refuse(why, why_size, OM_EUNAVAILABLE, "no memory");
     self->payloads = conf->payloads;
-    zmq_msg_init(&self->header);
     self->context = zmq_ctx_new();
-    enum om_rc rc = open_list(self, conf->client, conf->keys, why, why_size);
+    enum om_rc rc = OM_OK;
+    if (!bundle_init(&self->outgoing))
+        rc = refuse(why, why_size, OM_EUNAVAILABLE, "no memory");
+    if (rc == OM_OK)
+        rc = open_list(self, conf->client, conf->keys, why, why_size);
     if (rc == OM_OK)
         rc = open_list(self, conf->work, conf->keys, why, why_size);
     if (rc != OM_OK)
@@ -212,13 +225,16 @@ sockets_close(struct sockets **self_p)
     *self_p = NULL;
     if (!self)
         return;
-    for (size_t i = 0; i < self->count; i++)
+    for (size_t i = 0; i < self->count; i++) {
+        zmq_msg_close(&self->sockets[i].received.header);
+        zmq_msg_close(&self->sockets[i].received.payload);
         zmq_close(self->sockets[i].router);
+    }
     zmq_ctx_shutdown(self->context);
     zap_join(&self->zap);
-    zmq_msg_close(&self->header);
     zmq_ctx_term(self->context);
     frame_collect(&self->loans);
+    bundle_finish(&self->outgoing);
     free(self);
 }
 
@@ -290,13 +306,13 @@ routing_id(core_conn conn, uint8_t out[ROUTING_ID])
 // Read one whole message. Returns the number of its frames behind the routing id; -1 when
 // there is no message. Of frames behind the payload only the number is kept.
 static int
-receive_frames(void *router, zmq_msg_t *id, zmq_msg_t *header, zmq_msg_t *payload)
+receive_frames(void *router, struct received *received, zmq_msg_t *id)
 {
     int frames = 0;
     if (zmq_msg_recv(id, router, ZMQ_DONTWAIT) < 0)
         return -1;
     for (zmq_msg_t *target = id; zmq_msg_more(target); frames++) {
-        target = frames == 0 ? header : frames == 1 ? payload : id;
+        target = frames == 0 ? &received->header : frames == 1 ? &received->payload : id;
         if (zmq_msg_recv(target, router, ZMQ_DONTWAIT) < 0)
             return -1;
     }
@@ -312,66 +328,141 @@ verified_peer(const struct socket *socket, zmq_msg_t *header)
     return (struct core_peer){ role == ROLE_NONE ? TRUST_NOTHING : TRUST_ROLE, role };
 }
 
+static struct om_str
+bytes_of(zmq_msg_t *msg)
+{
+    return (struct om_str){ zmq_msg_data(msg), zmq_msg_size(msg) };
+}
+
+enum outcome { TAKEN, DROPPED, NONE };
+
+// Receive a message. Of a bundle nothing is given out yet.
+static enum outcome
+take_whole(struct sockets *self, size_t index, struct sockets_message *out)
+{
+    struct socket *socket = &self->sockets[index];
+    struct received *received = &socket->received;
+    zmq_msg_t id;
+    zmq_msg_init(&id);
+    int frames = receive_frames(socket->router, received, &id);
+    received->conn = frames < 1 || frames > 2 ? 0 : conn_number(index, &id);
+    zmq_msg_close(&id);
+    socket->dry = frames < 0;
+    if (received->conn == 0)
+        return socket->dry ? NONE : DROPPED;
+    received->peer = verified_peer(socket, &received->header);
+    out->header = bytes_of(&received->header);
+    out->payload = NULL;
+    bool lost = false;
+    received->bundled = frames == 2 && bundle_is(out->header);
+    if (received->bundled)
+        received->left = bundle_iter(bytes_of(&received->payload));
+    else if (frames == 2)
+        out->payload = frame_take(self->payloads, &received->payload, &lost);
+    return lost ? DROPPED : TAKEN;
+}
+
+// The next message of the bundle that was received.
+static enum outcome
+take_bundled(struct sockets *self, struct received *received, struct sockets_message *out)
+{
+    struct om_str payload;
+    out->payload = NULL;
+    if (bundle_next(&received->left, &out->header, &payload)) {
+        if (payload.size == 0)
+            return TAKEN;
+        out->payload = payload_pooled(self->payloads, payload);
+        return out->payload ? TAKEN : DROPPED;
+    }
+    received->bundled = false;
+    return received->left.rest.size || received->left.count == 0 ? DROPPED : NONE;
+}
+
 bool
 sockets_receive(struct sockets *self, size_t index, struct sockets_message *out)
 {
     struct socket *socket = &self->sockets[index];
-    if (socket->dry)
-        return false;
-    zmq_msg_t id, payload;
-    zmq_msg_init(&id);
-    zmq_msg_init(&payload);
-    bool found = false;
-    int drops = 0;
-    for (; !found && drops < DROPS_MAX; drops += !found) {
-        int frames = receive_frames(socket->router, &id, &self->header, &payload);
-        socket->dry = frames < 0;
-        if (socket->dry)
-            break;
-        out->conn = frames > 2 ? 0 : conn_number(index, &id);
-        if (out->conn == 0 || frames < 1)
+    struct received *received = &socket->received;
+    for (int drops = 0; drops < DROPS_MAX && !socket->dry;) {
+        bool bundled = received->bundled;
+        enum outcome outcome =
+            bundled ? take_bundled(self, received, out) : take_whole(self, index, out);
+        drops += outcome == DROPPED;
+        self->dropped += outcome == DROPPED;
+        if (outcome != TAKEN || received->bundled != bundled)
             continue;
-        bool lost = false;
-        out->payload = frames == 2 ? frame_take(self->payloads, &payload, &lost) : NULL;
-        if (lost)
-            continue;
-        out->peer = verified_peer(socket, &self->header);
-        out->header =
-            (struct om_str){ zmq_msg_data(&self->header), zmq_msg_size(&self->header) };
-        found = true;
+        out->conn = received->conn;
+        out->peer = received->peer;
+        return true;
     }
-    self->dropped += (uint64_t)drops;
-    zmq_msg_close(&id);
-    zmq_msg_close(&payload);
-    return found;
+    return false;
 }
 
 // ---- sending
 
-enum om_rc
-sockets_send(struct sockets *self, const struct core_send *send)
+// Send one message; its payload is `body`, or the bytes of `bytes`.
+static enum om_rc
+send_frames(struct sockets *self, core_conn conn, struct om_str header,
+            struct payload *body, struct om_str bytes)
 {
-    size_t index = (size_t)(send->conn >> 32) - 1;
+    size_t index = (size_t)(conn >> 32) - 1;
     if (index >= self->count)
         return OM_EUNAVAILABLE;
     void *router = self->sockets[index].router;
-    bool body = send->payload && send->payload->bytes.size > 0;
     zmq_msg_t payload;
-    if (body && !frame_lend(&self->loans, send->payload, &payload))
+    if (body && !frame_lend(&self->loans, body, &payload))
         return OM_EUNAVAILABLE;
 
     // When ROUTER takes the first frame, it takes the others.
     uint8_t id[ROUTING_ID];
-    routing_id(send->conn, id);
+    routing_id(conn, id);
     self->sockets[index].dry = false;
     if (zmq_send(router, id, sizeof(id), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         if (body)
             zmq_msg_close(&payload);
         return OM_EUNAVAILABLE;
     }
-    zmq_send(router, send->header.data, send->header.size,
-             ZMQ_DONTWAIT | (body ? ZMQ_SNDMORE : 0));
+    bool more = body || bytes.size;
+    zmq_send(router, header.data, header.size, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
     if (body && zmq_msg_send(&payload, router, ZMQ_DONTWAIT) < 0)
         zmq_msg_close(&payload);
+    if (!body && more)
+        zmq_send(router, bytes.data, bytes.size, ZMQ_DONTWAIT);
     return OM_OK;
+}
+
+// Send what is kept; one message alone goes as it is.
+static enum om_rc
+send_outgoing(struct sockets *self, core_conn conn)
+{
+    struct bundle *bundle = &self->outgoing;
+    if (bundle->count == 0)
+        return OM_OK;
+    struct om_str header = bundle_header(), bytes = om_buf_str(&bundle->bytes);
+    struct bundle_iter iter = bundle_iter(bytes);
+    if (bundle->count == 1)
+        bundle_next(&iter, &header, &bytes);
+    enum om_rc rc = send_frames(self, conn, header, NULL, bytes);
+    bundle_reset(bundle);
+    return rc;
+}
+
+enum om_rc
+sockets_send(struct sockets *self, const struct core_send *send)
+{
+    struct om_str bytes = payload_bytes(send->payload);
+    struct payload *body = bytes.size ? send->payload : NULL;
+    bool along = send->more || self->outgoing.count > 0;
+    bool small = along && bundle_is_small(send->header, bytes);
+    enum om_rc rc = OM_OK;
+    if (!small || !bundle_has_room(&self->outgoing, send->header, bytes))
+        rc = send_outgoing(self, send->conn);
+    if (!small && rc == OM_OK)
+        rc = send_frames(self, send->conn, send->header, body, (struct om_str){ 0 });
+    if (small)
+        bundle_add(&self->outgoing, send->header, bytes);
+    if (send->more)
+        return rc;
+    enum om_rc last = send_outgoing(self, send->conn);
+    return rc == OM_OK ? last : rc;
 }

@@ -51,13 +51,16 @@ struct sockets_message {
 };
 
 // The next message of socket `index`; false when there is none, or none among the next
-// few hundred. A message of another shape than [header] or [header][payload] is dropped
-// and counted.
+// few hundred. Those of a BUNDLE are given out one by one. A message of another shape
+// than [header] or [header][payload] is dropped and counted, and so is what is left of a
+// bundle from where it is no bundle.
 bool sockets_receive(struct sockets *self, size_t index, struct sockets_message *out);
 
 uint64_t sockets_dropped(const struct sockets *self);
 
-// Send. OM_EUNAVAILABLE: the peer is gone or takes no more; nothing was sent.
+// Send; or, with `more`, keep a small message to send it with the next one, which is to
+// follow. OM_EUNAVAILABLE: the peer is gone or takes no more; nothing was sent, nor what
+// was kept.
 OM_MUST_CHECK enum om_rc sockets_send(struct sockets *self, const struct core_send *send);
 
 // Release payloads that have left. Called once a turn.

@@ -153,6 +153,9 @@ class Scenario:
         for key, wanted in step.get("has", {}).items():
             if message.fields.get(key) != wanted:
                 return f"{key} = {message.fields.get(key)!r}, not {wanted!r}"
+        for key, wanted in step.get("bits", {}).items():
+            if message.fields.get(key, 0) & wanted != wanted:
+                return f"{key} = {message.fields.get(key)!r}, without the bits {wanted}"
         for key in step.get("lacks", ()):
             if key in message.fields:
                 return f"{key} = {message.fields[key]!r}"

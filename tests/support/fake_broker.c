@@ -52,6 +52,8 @@ broker_welcome(struct fake_broker *self)
     WIRE_SET(&welcome, node, om_str("fake"));
     WIRE_SET(&welcome, epoch, 1);
     WIRE_SET(&welcome, heartbeat_ms, self->heartbeat_ms);
+    if (self->caps)
+        WIRE_SET(&welcome, caps, self->caps);
     broker_send(self, WIRE_WELCOME, &welcome, NULL);
 }
 
@@ -69,6 +71,7 @@ broker_recv(struct fake_broker *self, int64_t wait_ms)
     size_t more_size = sizeof(more);
     zmq_getsockopt(self->router, ZMQ_RCVMORE, &more, &more_size);
     int size = more ? zmq_recv(self->router, self->payload, sizeof(self->payload), 0) : 0;
+    cr_assert_leq((size_t)size, sizeof(self->payload));
     self->body = (struct om_str){ self->payload, (size_t)size };
     cr_assert_eq(wire_decode((struct om_str){ self->header, (size_t)header }, &self->msg),
                  OM_OK);

@@ -9,9 +9,10 @@ struct fake_broker {
     char dir[32], endpoint[64];
     void *context, *router;
     int64_t heartbeat_ms; // it asks for; set after broker_open(), or 2000
+    int64_t caps;         // it says it has; set after broker_open(), or none
     uint8_t peer[16];
     size_t peer_size;
-    char header[WIRE_HEADER_MAX], payload[4096];
+    char header[WIRE_HEADER_MAX], payload[64 * 1024];
     struct wire_msg msg; // received last
     struct om_str body;
 };

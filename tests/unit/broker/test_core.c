@@ -108,3 +108,38 @@ Test(core, groups_what_it_sends_by_connection_and_keeps_the_order_in_each)
     bench_expect(&bench, BENCH_CLIENT, WIRE_PONG); // it goes on behind the last
     bench_finish(&bench);
 }
+
+Test(core, says_what_goes_on_to_a_peer_that_takes_bundles)
+{
+    struct bench bench;
+    bench_init(&bench);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, role, OM_LIT("inference"));
+    WIRE_SET(&msg, node, OM_LIT("w1"));
+    WIRE_SET(&msg, incarnation, 1);
+    WIRE_SET(&msg, caps, CAPABILITY_BUNDLE);
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_HELLO, &msg, NULL);
+    cr_expect(bench_expect(&bench, BENCH_WORKER, WIRE_WELCOME)->caps & CAPABILITY_BUNDLE);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    for (int i = 0; i < 3; i++) {
+        bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_PING, &msg, NULL);
+        bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_PING, &msg, NULL);
+        bench_send(&bench, BENCH_OTHER, &bench_local, WIRE_PING, &msg, NULL);
+    }
+    core_group_sends(bench.core);
+    static const struct {
+        core_conn conn;
+        enum wire_type type;
+        bool more[3];
+    } rows[] = {
+        { BENCH_CLIENT, WIRE_PONG, { false, false, false } },
+        { BENCH_WORKER, WIRE_PONG, { true, true, false } },
+        { BENCH_OTHER, WIRE_RESET, { false, false, false } }, // it has no session
+    };
+    for (size_t i = 0; i < OM_COUNT(rows); i++)
+        for (size_t j = 0; j < OM_COUNT(rows[i].more); j++) {
+            bench_expect(&bench, rows[i].conn, rows[i].type);
+            cr_expect_eq(bench.sent.more, rows[i].more[j], "row %zu, message %zu", i, j);
+        }
+    bench_finish(&bench);
+}

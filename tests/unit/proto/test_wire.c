@@ -88,7 +88,7 @@ Test(wire, another_version_or_number_is_unsupported)
         { WIRE_VERSION + 1, WIRE_PING, OM_EUNSUPPORTED },
         { 255, WIRE_PING, OM_EUNSUPPORTED },
         { WIRE_VERSION, 255, OM_EUNSUPPORTED },
-        { WIRE_VERSION, 8, OM_EUNSUPPORTED },
+        { WIRE_VERSION, 9, OM_EUNSUPPORTED },
         { 0, WIRE_PING, OM_EPROTO },
         { 256, WIRE_PING, OM_EPROTO },
         { WIRE_VERSION, 0, OM_EPROTO },
@@ -145,7 +145,7 @@ Test(wire, numbers_and_keys_are_unique)
         for (size_t j = 0; j < i; j++)
             cr_expect_str_neq(wire_msg_rec.fields[i].key.data,
                               wire_msg_rec.fields[j].key.data);
-    static const int64_t none[] = { -1, 0, 8, 255, 256, INT64_MAX, INT64_MIN };
+    static const int64_t none[] = { -1, 0, 9, 255, 256, INT64_MAX, INT64_MIN };
     for (size_t i = 0; i < OM_COUNT(none); i++)
         cr_expect_null(wire_find(none[i]));
 }
