@@ -218,6 +218,13 @@ on_gone(void *context, struct om_http_request *request)
     exchange_gone(request->user);
 }
 
+static void
+on_room(void *context, struct om_http_request *request)
+{
+    (void)context;
+    stream_room(request->user);
+}
+
 // Refused before there was an exchange, or instead of one.
 static void
 on_refuse(void *context, const struct om_http_request *request, const char *reason,
@@ -300,6 +307,7 @@ on_tick(void *context)
         stop_waiting(self);
     if (self->ticks++ % 2 == 0)
         ask_feed(self);
+    streams_tick(self);
     report_flush(&self->report);
     set_timer(self, &self->tick_timer, om_clock_mono_ms() + TICK_MS);
 }
@@ -348,8 +356,8 @@ struct edge *
 edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
             size_t why_size)
 {
-    static const struct om_http_hooks hooks = { on_head, on_body, on_request, on_gone,
-                                                on_refuse, NULL };
+    static const struct om_http_hooks hooks = { on_head, on_body,   on_request,
+                                                on_gone, on_refuse, on_room };
     struct edge *self = calloc(1, sizeof(*self));
     snprintf(why, why_size, "no memory or descriptors for a thread");
     if (!self) {
@@ -435,6 +443,7 @@ edge_destroy(struct edge **self_p)
     om_client_destroy(&self->client);
     keys_finish(&self->keys);
     om_buf_finish(&self->out);
+    om_buf_finish(&self->frame);
     om_buf_finish(&self->refusal);
     while (self->idle) {
         struct exchange *next = self->idle->next;

@@ -56,6 +56,8 @@ exchange_abandon(struct exchange *x)
         om_client_forget(edge->client, x->pending);
     if (x->upload)
         om_blob_abort(&x->upload->writer);
+    if (x->stream)
+        stream_forget(x);
     om_arena_reset(&x->arena);
     DL_DELETE(edge->busy, x);
     LL_PREPEND(edge->idle, x);
@@ -324,8 +326,9 @@ log_reply(const struct exchange *x, int status)
     om_log_context(NULL, NULL);
 }
 
-void
-exchange_reply(struct exchange *x, struct om_http_response *response)
+// Add the fields that every response has, and take note of it.
+static void
+note_reply(struct exchange *x, struct om_http_response *response)
 {
     struct edge *edge = x->edge;
     om_http_response_field(response, "x-request-id", om_str(x->id_text));
@@ -336,6 +339,20 @@ exchange_reply(struct exchange *x, struct om_http_response *response)
                               memory_order_relaxed);
     audit(x, response->status);
     log_reply(x, response->status);
+}
+
+void
+exchange_begin_reply(struct exchange *x, struct om_http_response *response)
+{
+    note_reply(x, response);
+    om_http_begin(x->edge->loop, x->handle, response);
+}
+
+void
+exchange_reply(struct exchange *x, struct om_http_response *response)
+{
+    struct edge *edge = x->edge;
+    note_reply(x, response);
     om_http_respond(edge->loop, x->handle, response);
     om_buf_reset(&edge->out);
     exchange_abandon(x);
@@ -369,6 +386,11 @@ fail(struct exchange *x, int status, const struct error_text *error,
     struct om_http_response response = { .status = status };
     om_buf_reset(&x->edge->out);
     error_write(&x->edge->out, error, x->id_text);
+    if (x->stream) {
+        stream_fail(x, om_buf_str(&x->edge->out));
+        om_buf_reset(&x->edge->out);
+        return;
+    }
     om_http_response_field(&response, "retry-after", om_str(retry_after));
     if (status == 405)
         om_http_response_field(&response, "allow", om_str(x->resource));

@@ -37,6 +37,7 @@ struct exchange {
     struct om_str idem_key; // of the request, once job_has_key() found it; in the arena
     void *record;           // what the request says, of route_request()
     struct upload *upload;
+    struct stream *stream;   // the answer, if it has begun and goes on
     char resource[128];      // to what, in the audit log
     struct om_str ip, agent; // in the arena
     int64_t started_us;
@@ -94,10 +95,15 @@ void exchange_reply_record(struct exchange *x, const struct rec *type,
 // The response with what was written to edge->out, which is JSON.
 void exchange_reply_json(struct exchange *x, struct om_http_response *response);
 
+// Begin a response whose body is written as it comes (stream.h). It is counted, audited
+// and logged now, and the exchange goes on.
+void exchange_begin_reply(struct exchange *x, struct om_http_response *response);
+
 // A response of one's own; x-request-id is added, audit and counters are kept.
 void exchange_reply(struct exchange *x, struct om_http_response *response);
 
-// An error: its status, type and code are rc's. `param` may be NULL.
+// An error: its status, type and code are rc's. `param` may be NULL. In a stream it is
+// the last event.
 void exchange_fail(struct exchange *x, enum om_rc rc, const char *param,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -23,6 +23,8 @@ const struct om_setting ingest_settings[] = {
       "event loops" },
     { "OMNI_DRAIN_MS", CONF_INT, AT(drain_ms), "450", 0, 600000,
       "when stopping: how long requests may be finished, and reports sent" },
+    { "OMNI_STREAMS_MAX", CONF_INT, AT(streams_max), "100", 1, 100000,
+      "open streams of events of a tenant, in this process" },
     { 0 },
 };
 
@@ -34,6 +36,7 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
         snprintf(self->node, sizeof(self->node), "%s", conf->node);
     else
         snprintf(self->node, sizeof(self->node), "ingest-%d", (int)getpid());
+    pthread_mutex_init(&self->streams.lock, NULL);
     enum om_rc rc = om_secret_create(conf->secret_file, why, why_size);
     if (rc != OM_OK && rc != OM_EDUP)
         return false;
@@ -49,4 +52,5 @@ ingest_close(struct ingest *self)
 {
     om_blob_store_destroy(&self->blobs);
     om_buf_finish(&self->openapi);
+    pthread_mutex_destroy(&self->streams.lock);
 }

@@ -11,6 +11,7 @@
 #include "http.h"
 #include "keys.h"
 #include "report.h"
+#include "stream.h"
 #include "timers.h"
 
 struct ingest_conf {
@@ -22,6 +23,7 @@ struct ingest_conf {
     const char *secret_file; // OMNI_SECRET_FILE
     int64_t threads;         // OMNI_INGEST_THREADS
     int64_t drain_ms;        // OMNI_DRAIN_MS
+    int64_t streams_max;     // OMNI_STREAMS_MAX
 };
 
 extern const struct om_setting ingest_settings[];
@@ -35,6 +37,7 @@ struct ingest {
     struct om_blob_store *blobs;
     struct om_secret secret;
     struct om_buf openapi;
+    struct stream_counts streams;
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
     atomic_int_fast64_t answered_ms[INGEST_THREADS_MAX];
@@ -65,8 +68,10 @@ struct edge {
     char refused_id[OM_TYPEID_MAX];
     struct exchange *idle; // exchanges to use again
     struct exchange *busy; // exchanges in use
+    struct stream *streams;
     atomic_bool stopping;
-    struct om_buf out; // the body of the response being made; empty between two
+    struct om_buf out;   // the body of the response being made; empty between two
+    struct om_buf frame; // the event being made
     // The body of a refusal: the loop sends it after on_refuse() returned, so nobody is
     // there to empty `out` again.
     struct om_buf refusal;

@@ -241,7 +241,10 @@ put_operation(struct om_buf *out, const struct route *route)
     if (route_reply(route)) {
         om_json_put(out, ",\"content\":{\"application/json\":{\"schema\":");
         put_reference(out, route_reply(route));
-        om_json_put(out, "}}");
+        om_json_put(out,
+                    route->flags & ROUTE_EVENTS
+                        ? "},\"text/event-stream\":{\"schema\":{\"type\":\"string\"}}}"
+                        : "}}");
     }
     om_json_put(out, "},\"default\":{\"description\":\"an error\",\"content\":{"
                      "\"application/json\":{\"schema\":{\"$ref\":"

@@ -20,6 +20,8 @@ enum {
     ROUTE_PRIVILEGED = 2,
     // Fields come from the body; else from the query.
     ROUTE_BODY = 4,
+    // It answers with a stream of events (stream.h) too, to who asks for one.
+    ROUTE_EVENTS = 8,
 };
 
 enum { ROUTE_PARAMS_MAX = 3 };

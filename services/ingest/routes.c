@@ -65,9 +65,10 @@ const struct route routes[] = {
       .request = &task_query_rec, .reply = &task_item_rec, .on_request = task_get,
       .doc = "One task; with wait, once it has ended or the time is over"),
     R(GET, "/api/v1/tasks/{id}/events", TASKS_READ, OP_NONE, 200, .param = "id",
-      .request = &event_query_rec, .reply = &event_page_rec, .on_request = task_events,
+      .flags = ROUTE_EVENTS, .request = &event_query_rec, .reply = &event_page_rec,
+      .on_request = task_events,
       .doc = "A task's changes and partial results after a number; with wait, as soon as "
-             "there is one"),
+             "there is one; as text/event-stream, as they happen"),
     R(POST, "/api/v1/tasks/retry", TASKS_WRITE, OP_NONE, 202,
       .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &retry_request_rec,
       .reply = &retry_reply_rec, .on_request = task_retry_many, .body_max = SMALL,

@@ -1,7 +1,7 @@
 // echo_worker ENDPOINT KEY QUEUE - a tenant's own worker: it answers a job with the job's
 // payload, with the results of all it depends on when the kind is "parents", fails when
-// it is "fail", sends three partial results first when it is "stream", and runs until it
-// is told to stop when it is "wait".
+// it is "fail", sends three partial results first when it is "stream" and 900 large ones
+// when it is "flood", and runs until it is told to stop when it is "wait".
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -53,6 +53,13 @@ handle(void *context, struct om_job *job)
         om_job_chunk(job, "application/json", OM_LIT("{\"loss\": 0.5}"));
         om_job_chunk(job, "text/plain", OM_LIT("a line"));
         om_job_chunk(job, NULL, (struct om_str){ "\xff\x00", 2 });
+    }
+    if (om_str_eq(job->msg->kind, OM_LIT("flood"))) {
+        char text[1001];
+        for (int i = 0; i < 900; i++) {
+            snprintf(text, sizeof(text), "%-1000d", i);
+            om_job_chunk(job, "text/plain", om_str(text));
+        }
     }
     if (om_str_eq(job->msg->kind, OM_LIT("wait"))) {
         while (!om_job_cancelled(job))
