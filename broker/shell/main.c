@@ -19,7 +19,7 @@ static const struct om_setting settings[] = {
     { "OMNI_NODE", CONF_STR, AT(node), "broker", 0, 0,
       "name of this process in logs and listings" },
     { "OMNI_RETENTION_HOURS", CONF_INT, AT(retention_hours), "24", 1, 8760,
-      "how long ended jobs and applied events are kept" },
+      "how long ended jobs are kept; applied events at most so long" },
     { 0 },
 };
 
