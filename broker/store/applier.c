@@ -33,7 +33,8 @@ struct applier {
     enum om_rc failure; // of the last try
     bool broken;        // nothing can be applied any more
     bool stop;
-    bool idle; // the thread waits
+    bool idle;      // the thread waits
+    bool extending; // the journal may need more segments
 
     bool sweeping; // there is something to purge
     bool purging;  // now
@@ -229,11 +230,22 @@ static void
 tidy_up(struct applier *self)
 {
     pthread_mutex_unlock(&self->mutex);
+    sqlite_write_behind(self->tables);
     sqlite_checkpoint(self->tables, false);
     journal_release(self->journal, self->tables->synced);
-    journal_maintain(self->journal);
+    bool made = journal_maintain(self->journal);
     pthread_mutex_lock(&self->mutex);
+    self->extending = made;
     self->broken = self->broken || self->tables->broken;
+}
+
+static void
+make_segment(struct applier *self)
+{
+    pthread_mutex_unlock(&self->mutex);
+    bool made = journal_maintain(self->journal);
+    pthread_mutex_lock(&self->mutex);
+    self->extending = made;
 }
 
 static bool
@@ -283,6 +295,8 @@ run(void *context)
         } else if (may_purge(self)) {
             purge(self);
             tidy_up(self);
+        } else if (self->extending) {
+            make_segment(self);
         } else {
             rest(self, now_ms);
         }

@@ -7,7 +7,10 @@
 #include "driver.h"
 #include "journal_list.h"
 
-enum { SPARE_MAX = 8 }; // kept; more are removed
+enum {
+    SPARE_MIN = 4,  // ready in advance: making one takes as long as many commits
+    SPARE_MAX = 24, // kept, as a checkpoint releases many at once; more are removed
+};
 
 // ---- opening
 
@@ -221,17 +224,24 @@ journal_release(struct journal *self, int64_t number)
     }
 }
 
-void
+// Is there so much to append that the next segments will be needed soon?
+static bool
+is_busy(const struct journal *self)
+{
+    return self->full.first || (self->active && self->tail > self->active->bytes / 16);
+}
+
+bool
 journal_maintain(struct journal *self)
 {
     pthread_mutex_lock(&self->mutex);
-    bool soon = !self->active || self->tail > self->active->bytes / 2;
-    bool needed = soon && !self->spare.first;
+    bool needed = is_busy(self) && self->spare.count < SPARE_MIN;
     pthread_mutex_unlock(&self->mutex);
     struct segment *segment;
     if (!needed || create(self, self->conf.segment_bytes, &segment) != OM_OK)
-        return; // the appending thread will try, and say why
+        return false; // the appending thread will try, and say why
     pthread_mutex_lock(&self->mutex);
     segments_push(&self->spare, segment);
     pthread_mutex_unlock(&self->mutex);
+    return true;
 }

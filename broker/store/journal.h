@@ -62,5 +62,6 @@ OM_MUST_CHECK enum om_rc journal_append(struct journal *self, int64_t number,
 // Records up to `number` are no longer needed. Maintaining thread.
 void journal_release(struct journal *self, int64_t number);
 
-// Have a segment ready before the appending thread needs it. Maintaining thread.
-void journal_maintain(struct journal *self);
+// Make a segment before the appending thread needs it. True if one was made: then more
+// may be needed. Maintaining thread.
+bool journal_maintain(struct journal *self);

@@ -144,6 +144,15 @@ migrate(sqlite3 *db, const char *path)
     return OM_OK;
 }
 
+// SQLite's locks are not on the log, so another descriptor of it is no harm.
+static void
+open_log(struct sqlite_store *self, const char *path)
+{
+    char log_path[4200];
+    snprintf(log_path, sizeof(log_path), "%s-wal", path);
+    self->log_fd = open(log_path, O_RDONLY | O_CLOEXEC);
+}
+
 static enum om_rc
 bump_epoch(struct sqlite_store *self, const char *path)
 {
@@ -256,6 +265,8 @@ sqlite_close(struct sqlite_store **self_p)
     disconnect(self->reader, self->reads, READER_COUNT);
     disconnect(self->writer, self->writes, WRITER_COUNT);
     pthread_mutex_destroy(&self->reading);
+    if (self->log_fd >= 0)
+        close(self->log_fd);
     if (self->lock_fd >= 0)
         close(self->lock_fd);
     free(self->directory);
@@ -269,7 +280,7 @@ sqlite_open(const char *path, const char *vfs, const struct journal_io *io,
     struct sqlite_store *self = calloc(1, sizeof(*self));
     if (!self)
         return store_refuse(OM_EDB, "no memory");
-    self->lock_fd = -1;
+    self->lock_fd = self->log_fd = -1;
     self->sweep.shard = -1;
     pthread_mutex_init(&self->reading, NULL);
 
@@ -296,6 +307,7 @@ sqlite_open(const char *path, const char *vfs, const struct journal_io *io,
         sqlite_close(&self);
         return rc;
     }
+    open_log(self, path);
     *out = self;
     return OM_OK;
 }

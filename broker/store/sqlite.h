@@ -55,6 +55,7 @@ struct sqlite_store {
     uint64_t marks;             // written since the start
     int log_pages;              // checkpoint when the log has grown to this
     int wal_frames, checkpoint_at;
+    int log_fd; // of the log, to have it written early; -1: not possible
     struct sqlite_sweep sweep;
 
     // The committing thread's.
@@ -126,6 +127,10 @@ int sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chu
 // A statement whose only parameter is a task's seq, or a number.
 int sqlite_write_seq(struct sqlite_store *self, enum sqlite_writer statement,
                      int64_t seq);
+
+// Begin to write to the disk what is in the log, so that a checkpoint need not write all
+// of it at once, while commits wait for the same disk.
+void sqlite_write_behind(struct sqlite_store *self);
 
 // Checkpoint, if the log has grown enough or `now`. Afterwards `synced` says how much of
 // what was applied is on the disk.

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include "sqlite.h"
 
 enum { MUCH = 10 }; // times the usual log: then a checkpoint no reader is in the way of
@@ -215,6 +217,13 @@ sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chunk)
 }
 
 // ---- the log
+
+void
+sqlite_write_behind(struct sqlite_store *self)
+{
+    if (self->log_fd >= 0)
+        sync_file_range(self->log_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
 
 void
 sqlite_checkpoint(struct sqlite_store *self, bool now)
