@@ -119,7 +119,7 @@ enum {
 // A worker as WORKERS shows it.
 #define WIRE_WORKER_FIELDS(F, M)                                                          \
     F(M, STR, node,        REQUIRED, 1, 64, NULL, "name of the process")                  \
-    F(M, I64, incarnation, REQUIRED, 0, 9e15, NULL, "differs at each start of a node")    \
+    F(M, I64, incarnation, REQUIRED, 0, 9e15, NULL, "rises with each start of a node")    \
     F(M, STR, role,        REQUIRED, 1, 32, NULL, "a platform role, or tenant")           \
     F(M, STR, tenant,      OPTIONAL, 1, 48, NULL, "whose worker it is")                   \
     F(M, BOOL, connected,  REQUIRED, 0, 1, NULL, "false: its leases wait for it")         \
@@ -163,7 +163,7 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
       "message id, made by the sender; an answer carries the id of what it answers")      \
     F(M, STR,  role,        "role", 1, 32, NULL, "role the peer asks for")                \
     F(M, STR,  node,        "node", 1, 64, NULL, "name of the process")                   \
-    F(M, I64,  incarnation, "inc",  0, 9e15, NULL, "differs at each start of a node")     \
+    F(M, I64,  incarnation, "inc",  0, 9e15, NULL, "rises with each start of a node")     \
     F(M, STR,  credential,  "cred", 1, 256, NULL, "API key of a tenant's worker")         \
     F(M, RECS, held,        "held", 0, 1024, &wire_held_rec, "leases the worker holds")   \
     F(M, I64,  epoch,       "ep",   0, 9e15, NULL, "the broker's epoch")                  \

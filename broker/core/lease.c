@@ -8,8 +8,10 @@
 #include "session.h"
 #include "task.h"
 
-// A worker has read all that came before its HELLO when it has sent so many beats.
-enum { UNNAMED_BEATS = 3 };
+// When so many beats of a worker that is back have not named a lease, each so long after
+// the one before, its JOB is lost: with the second of them all that was on its way to the
+// worker has come, with the third it has been read.
+enum { DOUBTS = 3, DOUBT_MS = 5000 };
 
 bool
 token_eq(const struct wire_token *a, const struct wire_token *b)
@@ -159,6 +161,7 @@ lease_grant(struct core *self, struct lease *lease, struct credit *credit,
     lease->token =
         (struct wire_token){ *about, attempt, self->conf.epoch, ++self->last_lease };
     lease->active = lease->claimed = true;
+    lease->doubts = 0;
     lease->started = lease->cancel = false;
     lease->waiting = 0;
     lease->session = session;
@@ -275,8 +278,8 @@ lease_lose_earlier(struct core *self, struct session *session)
 {
     struct lease *lease, *next;
     DL_FOREACH_SAFE (session->home->orphans, lease, next) {
-        if (lease->incarnation == session->incarnation)
-            continue;
+        if (lease->incarnation >= session->incarnation)
+            continue; // a HELLO of an earlier one may come late
         self->stats.lost++;
         lease->kind->lost(self, lease);
     }
@@ -352,18 +355,26 @@ lease_adopt(struct core *self, struct session *session, struct om_str held)
 {
     struct stale_send to = { self, session->conn };
     hold(self, session, held, send_stale, &to);
+    struct lease *lease;
+    DL_FOREACH (session->home->orphans, lease)
+        lease->doubted_ms = self->now.mono_ms;
 }
 
-void
-lease_doubt_unnamed(struct core *self, struct session *session)
+// The worker has sent a beat. Silence would prove nothing: it may stand still, with the
+// JOB in its socket.
+static void
+doubt_unnamed(struct core *self, struct session *session)
 {
-    int64_t end_ms = self->now.mono_ms + UNNAMED_BEATS * self->conf.heartbeat_ms;
     struct lease *lease, *next;
-    DL_FOREACH_SAFE (session->home->orphans, lease, next)
-        if (!lease->claimed && lease->expires_ms > end_ms) {
-            lease->expires_ms = end_ms;
-            on_expiry(self, &lease->timer);
-        }
+    DL_FOREACH_SAFE (session->home->orphans, lease, next) {
+        if (lease->claimed || self->now.mono_ms - lease->doubted_ms < DOUBT_MS)
+            continue;
+        lease->doubted_ms = self->now.mono_ms;
+        if (++lease->doubts < DOUBTS)
+            continue;
+        self->stats.lost++;
+        lease->kind->lost(self, lease);
+    }
 }
 
 // ---- messages
@@ -396,6 +407,7 @@ on_beat(struct core *self, const struct input *in)
 {
     struct token_list stale = { 0 }, cancel = { 0 };
     hold(self, in->session, in->msg->held, list_token, &stale);
+    doubt_unnamed(self, in->session);
     struct lease *lease;
     DL_FOREACH (in->session->leases, lease) {
         char bytes[WIRE_TOKEN_BYTES];

@@ -36,6 +36,7 @@ struct lease {
     bool started; // the handler runs
     bool cancel;  // its worker shall stop
     bool claimed; // a worker has spoken of it to this broker, or got it from this broker
+    uint8_t doubts;   // beats of its worker that have not named it, while it is unclaimed
     unsigned waiting; // lease_wait: what must come before JOB is sent
     struct queue_state *queue;
     struct share *share;     // where it counts as in flight; NULL for a run
@@ -49,6 +50,7 @@ struct lease {
     int64_t incarnation;
     int64_t lease_ms, hard_ms;
     int64_t expires_ms, hard_at_ms; // mono clock
+    int64_t doubted_ms;             // when its worker said HELLO, or beat, without it
     struct timer timer;
     struct lease *prev, *next; // in its session's list or its node's list of orphans
 };
@@ -96,15 +98,13 @@ bool token_eq(const struct wire_token *a, const struct wire_token *b);
 void lease_orphan_all(struct core *self, struct session *session);
 void lease_release_unstarted(struct core *self, struct session *session);
 
-// Leases an earlier incarnation of the node of an open session held are lost.
+// Leases that earlier incarnations of the node of an open session held are lost.
 void lease_lose_earlier(struct core *self, struct session *session);
 
-// The session holds these (HELLO's list): it keeps those that are current.
+// The session holds these (HELLO's list): it keeps those that are current. One of an
+// earlier start of the broker that it does not name may still be on its way to it, and is
+// given to another when the worker's beats do not name it either, or it has run out.
 void lease_adopt(struct core *self, struct session *session, struct om_str held);
-
-// Leases of an earlier start of the broker that a worker which is back has not named: JOB
-// never reached it, unless it names them in one of its next beats.
-void lease_doubt_unnamed(struct core *self, struct session *session);
 
 void lease_forget_all(struct core *self);
 

@@ -156,7 +156,6 @@ session_open(struct core *self, struct session *session, struct om_str held)
     supersede(self, session);
     welcome(self, session);
     lease_adopt(self, session, held);
-    lease_doubt_unnamed(self, session);
 }
 
 // Which role may the peer have? OM_OK: the one it asks for; a tenant's worker has yet to

@@ -2,6 +2,7 @@
 
 #include "judge.h"
 #include "judge_flow.h"
+#include "judge_lease.h"
 #include "judge_limit.h"
 #include "judge_watch.h"
 
@@ -18,6 +19,7 @@ struct judge {
     struct sim *sim;
     struct watches *watches;
     struct flows *flows;
+    struct leases *leases;
     struct wire_token finished[TOKENS_MAX];
     size_t finished_count;
     struct wire_token granted[TOKENS_MAX]; // JOBs this broker has sent, in order
@@ -38,6 +40,7 @@ judge_create(struct sim *sim)
     self->sim = sim;
     self->watches = watches_create(sim);
     self->flows = flows_create(sim);
+    self->leases = leases_create(sim);
     self->waits_for_stale = -1;
     return self;
 }
@@ -50,6 +53,7 @@ judge_destroy(struct judge **self_p)
     om_buf_finish(&(*self_p)->asked);
     watches_destroy(&(*self_p)->watches);
     flows_destroy(&(*self_p)->flows);
+    leases_destroy(&(*self_p)->leases);
     free(*self_p);
     *self_p = NULL;
 }
@@ -61,6 +65,7 @@ judge_started(struct judge *self)
     self->waits_for_stale = -1;
     memset(self->welcome, 0, sizeof(self->welcome));
     watches_started(self->watches);
+    leases_restarted(self->leases);
     judge_restart(self->sim->disk);
 }
 
@@ -110,6 +115,7 @@ judge_received(struct judge *self, int actor, int64_t link, const struct wire_ms
                struct om_str payload)
 {
     struct wire_token token;
+    leases_heard(self->leases, actor, link, msg);
     if (msg->type == WIRE_SUBMIT_BATCH)
         flows_asked(self->flows, msg, payload);
     if (msg->type == WIRE_WATCH)
@@ -131,6 +137,12 @@ judge_received(struct judge *self, int actor, int64_t link, const struct wire_ms
     bool finished = token_in(self->finished, self->finished_count, &token);
     if (memcmp(newest, &token, sizeof(token)) != 0 && !finished)
         self->waits_for_stale = actor;
+}
+
+void
+judge_starts(struct judge *self, const struct wire_token *token)
+{
+    leases_started(self->leases, token);
 }
 
 void
@@ -245,6 +257,7 @@ judge_sent(struct judge *self, int actor, int64_t link, const struct wire_msg *m
     switch (msg->type) {
     case WIRE_WELCOME:
         self->welcome[actor] = true;
+        leases_welcomed(self->leases, actor);
         break;
     case WIRE_STALE:
     case WIRE_RESET:
@@ -276,6 +289,7 @@ judge_sent(struct judge *self, int actor, int64_t link, const struct wire_msg *m
         break;
     case WIRE_JOB:
         judge_job(self, msg);
+        leases_granted(self->leases, actor, msg);
         break;
     case WIRE_EVENT:
         watches_told(self->watches, actor, link, msg, payload);

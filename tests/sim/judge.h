@@ -12,6 +12,9 @@ void judge_received(struct judge *self, int actor, int64_t link,
                     const struct wire_msg *msg, struct om_str payload);
 void judge_answered(struct judge *self);
 
+// A worker starts the job of the lease.
+void judge_starts(struct judge *self, const struct wire_token *token);
+
 // The newest lease of the task: of this broker's, or else on the disk.
 const struct wire_token *judge_newest_lease(const struct judge *self,
                                             const struct disk_task *task);

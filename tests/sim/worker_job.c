@@ -32,6 +32,9 @@ start_job(struct actor *self, struct job *job)
         worker_drop(job);
         return;
     }
+    struct wire_token token;
+    if (!job->is_run && wire_token_decode(job_token(job), &token) == OM_OK)
+        judge_starts(sim->judge, &token);
     send_token(self, WIRE_START, job);
     job->phase = RUNNING;
     job->end_ms = sim->mono_ms + 50 + sim_random(sim, 4000);

@@ -394,16 +394,44 @@ Test(lease, goes_on_over_a_restart_of_the_broker_if_its_worker_comes_back)
     bench_finish(&bench);
 }
 
-Test(lease, that_its_worker_does_not_name_when_it_is_back_is_given_to_another_soon)
+static void
+beat_empty(struct bench *bench)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, held, OM_LIT("\x90")); // an array of none
+    bench_send(bench, BENCH_WORKER, &bench_local, WIRE_BEAT, &msg, NULL);
+    bench_drop(bench);
+}
+
+Test(lease, that_the_beats_of_a_worker_that_is_back_do_not_name_is_given_to_another)
 {
     struct bench bench;
     char token[WIRE_TOKEN_BYTES];
     restarted(&bench, token);
     hello_holding(&bench, 1, NULL);
-    bench_pass(&bench, 5900);
+    for (int ms = 0; ms < 16 * 1000; ms += 2000) { // every third counts: 6, 12, 18 s
+        bench_pass(&bench, 2000);
+        beat_empty(&bench);
+    }
     cr_expect_eq(core_stats(bench.core).leased, 1);
-    bench_pass(&bench, 100);
+    bench_pass(&bench, 2000);
+    beat_empty(&bench);
     cr_expect_eq(next_mark(&bench).kind, MARK_RELEASE);
+    bench_finish(&bench);
+}
+
+Test(lease, waits_for_its_worker_that_stands_still_with_the_job_unread)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    restarted(&bench, token);
+    hello_holding(&bench, 1, NULL);
+    beat_empty(&bench);
+    bench_pass(&bench, 29 * 1000);
+    beat_empty(&bench); // sent before it read on
+    bench_say(&bench, BENCH_WORKER, WIRE_START, token);
+    bench_expect_nothing(&bench);
+    cr_expect_eq(core_stats(bench.core).leased, 1);
     bench_finish(&bench);
 }
 
@@ -442,6 +470,16 @@ Test(lease, of_a_worker_that_started_anew_is_lost_at_once)
     bench_settle(&bench);
     hello_holding(&bench, 2, NULL);
     cr_expect_eq(next_mark(&bench).kind, MARK_LOST);
+    bench_finish(&bench);
+}
+
+Test(lease, stays_when_a_hello_of_an_earlier_start_of_its_worker_comes_late)
+{
+    struct bench bench;
+    char token[WIRE_TOKEN_BYTES];
+    restarted(&bench, token);
+    hello_holding(&bench, 0, NULL);
+    cr_expect_eq(core_stats(bench.core).leased, 1);
     bench_finish(&bench);
 }
 
