@@ -22,7 +22,7 @@ enum {
     OM_HTTP_SEGMENTS_MAX = 16,
     OM_HTTP_BODY_MAX =
         2 * 1024 * 1024, // of a body that is not streamed, if no limit is set
-    OM_HTTP_REPLY_FIELDS_MAX = 12,
+    OM_HTTP_REPLY_FIELDS_MAX = 24,
     OM_HTTP_REMOTE_MAX = 46, // an IPv6 address as text
 };
 

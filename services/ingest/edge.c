@@ -2,160 +2,21 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <unistd.h>
 #include <utlist.h>
 
+#include "admit.h"
 #include "clock.h"
 #include "exchange.h"
 #include "id.h"
 #include "log.h"
 
 enum {
-    TICK_MS = 250,        // reports leave each tick, the feed is asked every second one
-    FEED_MS = 2000,       // for identity to answer
-    FEED_LATE_MS = 3000,  // then this edge is not ready
-    KEYS_HOLD_MS = 30000, // known keys are served without identity
+    TICK_MS = 250, // reports leave each tick, the feeds are asked every second one
     FLUSH_TURN_MS = 100,
 };
 
-// ---- the feed of changed keys
-
-static void ask_feed(struct edge *self);
-
-static void
-on_feed(void *context, const struct om_answer *answer)
-{
-    struct edge *self = context;
-    struct key_changes_reply reply;
-    self->feed_asked = false;
-    if (answer->rc != OM_OK ||
-        rec_decode(ops[OP_key_changes].reply, answer->payload, &reply, NULL) != OM_OK)
-        return;
-    // From when it was asked: what changed later may not be in it.
-    self->feed_ms = self->feed_sent_ms;
-    atomic_store(&self->ingest->answered_ms[self->number], self->feed_ms);
-    if (keys_apply(&self->keys, &reply))
-        ask_feed(self);
-}
-
-static void
-ask_feed(struct edge *self)
-{
-    struct key_changes_request request = { 0 };
-    struct wire_msg msg = { 0 };
-    OM_AUTO(om_buf_finish) struct om_buf body = { 0 };
-    if (self->feed_asked || !om_link_is_open(om_client_link(self->client)))
-        return;
-    REC_SET(&request, key_changes_request, since, self->keys.seq);
-    rec_encode(ops[OP_key_changes].request, &request, &body);
-    WIRE_SET(&msg, queue, om_str(queues[QUEUE_IDENTITY].name));
-    WIRE_SET(&msg, kind, om_str(ops[OP_key_changes].name));
-    self->feed_sent_ms = om_clock_mono_ms();
-    self->feed_asked = om_client_send(self->client, WIRE_CALL, &msg, om_buf_str(&body),
-                                      FEED_MS, on_feed, self);
-}
-
-bool
-edge_ready(const struct edge *self)
-{
-    const struct ingest *ingest = self->ingest;
-    int64_t late_ms = om_clock_mono_ms() - FEED_LATE_MS;
-    for (int64_t i = 0; i < ingest->conf.threads; i++)
-        if (atomic_load(&ingest->answered_ms[i]) <= (late_ms > 0 ? late_ms : 0))
-            return false;
-    return true;
-}
-
-bool
-edge_keys_hold(const struct edge *self)
-{
-    int64_t since_ms = self->feed_ms ? self->feed_ms : self->began_ms;
-    return om_clock_mono_ms() - since_ms < KEYS_HOLD_MS;
-}
-
 // ---- requests
-
-static void
-on_key(void *context, const struct om_answer *answer)
-{
-    struct exchange *x = context;
-    struct key_resolve_reply reply;
-    struct caller caller;
-    if (!exchange_answered(x, answer))
-        return;
-    if (rec_decode(ops[OP_key_resolve].reply, answer->payload, &reply, NULL) != OM_OK ||
-        !keys_decode(&reply, &caller)) {
-        exchange_fail(x, OM_EINTERNAL, NULL,
-                      "the answer about this API key is malformed");
-        return;
-    }
-    keys_put(&x->edge->keys, x->key_hash, &caller);
-    struct om_http_loop *loop = x->edge->loop;
-    uint64_t handle = x->handle;
-    if (!exchange_authorise(x, &caller))
-        return;
-    if (x->route->on_head)
-        x->route->on_head(x);
-    om_http_resume(loop, handle);
-}
-
-static void
-ask_key(struct exchange *x)
-{
-    struct key_resolve_request request = { 0 };
-    om_http_pause(x->edge->loop, x->handle);
-    REC_SET(&request, key_resolve_request, hash,
-            ((struct om_str){ (const char *)x->key_hash, KEY_HASH }));
-    exchange_call(x, OP_key_resolve, false, &request, 0, on_key);
-}
-
-static void
-check_key(struct exchange *x, const struct om_http_request *request)
-{
-    struct om_str header = om_http_field(request, "authorization");
-    if (!keys_read(header, x->key_hash)) {
-        exchange_fail(x, OM_EAUTH, NULL,
-                      header.data ? "this is no API key: send \"Authorization: Bearer "
-                                    "omni_live_…\""
-                                  : "an API key is needed: send \"Authorization: Bearer "
-                                    "omni_live_…\"");
-        return;
-    }
-    if (!edge_keys_hold(x->edge)) {
-        exchange_fail(x, OM_EUNAVAILABLE, NULL,
-                      "API keys cannot be checked now; try again later");
-        return;
-    }
-    const struct caller *known = keys_find(&x->edge->keys, x->key_hash);
-    if (!known)
-        ask_key(x);
-    else if (exchange_authorise(x, known) && x->route->on_head)
-        x->route->on_head(x);
-}
-
-// The token of a task instead of a key: blobs for workers that share no directory.
-static void
-check_grant(struct exchange *x, const struct om_http_request *request)
-{
-    static const char scheme[] = "Bearer ";
-    struct om_str header = om_http_field(request, "authorization");
-    struct om_grant grant;
-    struct caller caller = { .expires_ms = INT64_MAX };
-    if (header.size < sizeof(scheme) || strncasecmp(header.data, scheme, 7) != 0 ||
-        om_grant_verify(&x->edge->ingest->secret, om_clock_wall_ms(),
-                        (struct om_str){ header.data + 7, header.size - 7 },
-                        &grant) != OM_OK) {
-        exchange_fail(x, OM_EAUTH, NULL, "a valid grant of a task is needed");
-        return;
-    }
-    caller.tenant = grant.tenant;
-    caller.scopes = grant.rights;
-    om_typeid_encode(OM_ID_TENANT, &grant.tenant, caller.tenant_text);
-    snprintf(caller.key, sizeof(caller.key), "%s", grant.task);
-    if (exchange_authorise(x, &caller) && x->route->on_head)
-        x->route->on_head(x);
-}
 
 static void
 on_head(void *context, struct om_http_request *request)
@@ -185,9 +46,9 @@ on_head(void *context, struct om_http_request *request)
     if (x->route->body_max)
         request->body_limit = x->route->body_max;
     if (x->route->auth == AUTH_KEY)
-        check_key(x, request);
+        admit_key(x, request);
     else if (x->route->auth == AUTH_GRANT)
-        check_grant(x, request);
+        admit_grant(x, request);
     else if (x->route->on_head)
         x->route->on_head(x);
 }
@@ -279,7 +140,7 @@ on_wake(void *context)
     int64_t due_ms = om_client_process(self->client);
     watch_link(self);
     if (!was_open && om_link_is_open(om_client_link(self->client)))
-        ask_feed(self);
+        feed_ask(self);
     set_timer(self, &self->client_timer, due_ms);
 }
 
@@ -306,7 +167,7 @@ on_tick(void *context)
     if (atomic_load(&self->stopping))
         stop_waiting(self);
     if (self->ticks++ % 2 == 0)
-        ask_feed(self);
+        feed_ask(self);
     streams_tick(self);
     report_flush(&self->report);
     set_timer(self, &self->tick_timer, om_clock_mono_ms() + TICK_MS);
@@ -368,6 +229,9 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
     self->number = number;
     snprintf(self->node, sizeof(self->node), "%.*s-%d", 56, ingest->node, (int)number);
     self->rewatch = true;
+    self->plans.fallback.most[COUNTER_REQUESTS] = ingest->conf.default_requests;
+    self->plans.fallback.most[COUNTER_TOKENS] = NO_LIMIT;
+    self->plans.fallback.most[COUNTER_CONCURRENT] = ingest->conf.default_concurrent;
     self->began_ms = om_clock_mono_ms();
     struct om_http_conf conf = { .listen_fd = listen_fd,
                                  .drain_ms = ingest->conf.drain_ms,

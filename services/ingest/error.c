@@ -17,7 +17,12 @@ error_write(struct om_buf *out, const struct error_text *error, const char *requ
     om_json_put_str(out, om_str(error->code));
     om_json_put(out, ",\"request_id\":");
     om_json_put_str(out, om_str(request_id));
-    om_json_put(out, ",\"doc_url\":null}}");
+    om_json_put(out, ",\"doc_url\":null");
+    for (size_t i = 0; i < error->violated_count; i++) {
+        om_json_put(out, i == 0 ? ",\"violated_policies\":[" : ",");
+        om_json_put_str(out, om_str(error->violated[i]));
+    }
+    om_json_put(out, error->violated_count > 0 ? "]}}" : "}}");
 }
 
 struct error_text

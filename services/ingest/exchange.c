@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "admit.h"
 #include "clock.h"
 #include "exchange.h"
 #include "id.h"
@@ -58,6 +59,8 @@ exchange_abandon(struct exchange *x)
         om_blob_abort(&x->upload->writer);
     if (x->stream)
         stream_forget(x);
+    admit_end(x);
+    caller_drop(&x->caller);
     om_arena_reset(&x->arena);
     DL_DELETE(edge->busy, x);
     LL_PREPEND(edge->idle, x);
@@ -88,11 +91,11 @@ copy(struct exchange *x, struct om_str text, size_t max)
                             text.size };
 }
 
-bool
-exchange_authorise(struct exchange *x, const struct caller *caller)
+void
+exchange_identify(struct exchange *x, const struct caller *caller)
 {
     const struct om_http_request *request = exchange_request(x);
-    x->caller = *caller;
+    x->caller = caller_hold(caller);
     x->authenticated = true;
     set_id(x, om_uuid_shard(&caller->tenant));
     if (x->route->action && request) {
@@ -101,25 +104,6 @@ exchange_authorise(struct exchange *x, const struct caller *caller)
         snprintf(x->resource, sizeof(x->resource), "%.*s", (int)x->params[0].size,
                  x->params[0].data ? x->params[0].data : "");
     }
-    if (x->route->auth != AUTH_KEY)
-        return true;
-    report_api_call(&x->edge->report, caller->tenant_text,
-                    om_uuid_shard(&caller->tenant));
-    if (caller->expires_ms <= om_clock_wall_ms()) {
-        exchange_fail(x, OM_EAUTH, NULL, "this API key has expired");
-        return false;
-    }
-    if (!(caller->scopes >> x->route->scope & 1)) {
-        exchange_fail(x, OM_EFORBIDDEN, NULL, "this API key lacks the scope \"%s\"",
-                      scope_infos[x->route->scope].name);
-        return false;
-    }
-    if (x->route->action && report_full(&x->edge->report)) {
-        exchange_fail(x, OM_EUNAVAILABLE, NULL,
-                      "the audit log cannot be written; try again later");
-        return false;
-    }
-    return true;
 }
 
 // ---- what is asked
@@ -301,7 +285,7 @@ exchange_audit_event(const struct exchange *x, const char *result)
 static void
 audit(struct exchange *x, int status)
 {
-    if (!x->route || !x->route->action || !x->authenticated)
+    if (!x->route || !x->route->action || !x->authenticated || x->limited)
         return;
     const char *result = status < 400                     ? "success"
                          : status == 401 || status == 403 ? "denied"
@@ -332,6 +316,7 @@ note_reply(struct exchange *x, struct om_http_response *response)
 {
     struct edge *edge = x->edge;
     om_http_response_field(response, "x-request-id", om_str(x->id_text));
+    admit_fields(x, response);
     if (response->status == 401)
         om_http_response_field(response, "www-authenticate", OM_LIT("Bearer"));
     size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;
@@ -407,9 +392,22 @@ exchange_fail(struct exchange *x, enum om_rc rc, const char *param, const char *
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    struct error_text error = { info->type, info->code, param, om_str(text) };
+    struct error_text error = { .type = info->type,
+                                .code = info->code,
+                                .param = param,
+                                .message = om_str(text) };
     bool later = info->http_status == 429 || info->http_status == 503;
     fail(x, info->http_status, &error, later ? "1" : NULL);
+}
+
+void
+exchange_refuse(struct exchange *x, int status, const struct error_text *error,
+                int64_t retry_s)
+{
+    char seconds[24] = "";
+    if (retry_s > 0)
+        snprintf(seconds, sizeof(seconds), "%lld", (long long)retry_s);
+    fail(x, status, error, retry_s > 0 ? seconds : NULL);
 }
 
 void

@@ -31,6 +31,9 @@ struct exchange {
     struct caller caller;
     bool authenticated;
     uint8_t key_hash[KEY_HASH];
+    int64_t asked_seq;     // of the cache of keys when identity was asked
+    struct ticket *ticket; // what it took of the counters; NULL: nothing (admit.h)
+    bool limited;          // refused for a limit: no news for the audit log
     struct om_trace trace;
     struct om_arena arena;
     uint64_t pending;       // the client's number of what it waits for
@@ -54,8 +57,8 @@ void exchange_gone(struct exchange *x);
 // End without an answer to anybody.
 void exchange_abandon(struct exchange *x);
 
-// The caller is known: give the exchange its tenant. False: refused, and replied.
-bool exchange_authorise(struct exchange *x, const struct caller *caller);
+// The caller is known: give the exchange its tenant.
+void exchange_identify(struct exchange *x, const struct caller *caller);
 
 struct om_http_request *exchange_request(struct exchange *x);
 
@@ -86,6 +89,8 @@ struct audit_event exchange_audit_event(const struct exchange *x, const char *re
 // Answer with the bytes of a blob.
 void transfer_send(struct exchange *x, const struct om_blob_ref *ref);
 
+struct error_text;
+
 // ---- replies: each ends the exchange
 
 // The route's status with a record as JSON.
@@ -107,6 +112,10 @@ void exchange_reply(struct exchange *x, struct om_http_response *response);
 void exchange_fail(struct exchange *x, enum om_rc rc, const char *param,
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+// An error of one's own, which is 429 or 503 if it has a time to come back after.
+void exchange_refuse(struct exchange *x, int status, const struct error_text *error,
+                     int64_t retry_s);
+
 // An error by status, for those that are HTTP's own.
 void exchange_fail_status(struct exchange *x, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -116,6 +125,8 @@ void exchange_fail_status(struct exchange *x, int status, const char *format, ..
 struct error_text {
     const char *type, *code, *param; // param may be NULL
     struct om_str message;
+    const char *const *violated; // names of the limits or quotas that are exceeded
+    size_t violated_count;
 };
 
 void error_write(struct om_buf *out, const struct error_text *error,

@@ -25,6 +25,12 @@ const struct om_setting ingest_settings[] = {
       "when stopping: how long requests may be finished, and reports sent" },
     { "OMNI_STREAMS_MAX", CONF_INT, AT(streams_max), "100", 1, 100000,
       "open streams of events of a tenant, in this process" },
+    { "OMNI_LIMITS_MAX", CONF_INT, AT(limits_max), "65536", 1024, 1 << 20,
+      "rate limits counted at a time, of up to 1.1 KiB each" },
+    { "OMNI_DEFAULT_REQUESTS", CONF_INT, AT(default_requests), "600", 0, 1000000000,
+      "requests a minute of a tenant whose plan billing has not told yet" },
+    { "OMNI_DEFAULT_CONCURRENT", CONF_INT, AT(default_concurrent), "100", 0, 1000000,
+      "and its requests at a time" },
     { 0 },
 };
 
@@ -43,6 +49,11 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
     if (om_secret_load(conf->secret_file, &self->secret, why, why_size) != OM_OK ||
         om_blob_store_create(conf->blobs, &self->blobs, why, why_size) != OM_OK)
         return false;
+    self->counters = counters_create((size_t)conf->limits_max);
+    if (!self->counters) {
+        snprintf(why, why_size, "no memory for OMNI_LIMITS_MAX limits");
+        return false;
+    }
     openapi_write(&self->openapi);
     return true;
 }
@@ -53,4 +64,5 @@ ingest_close(struct ingest *self)
     om_blob_store_destroy(&self->blobs);
     om_buf_finish(&self->openapi);
     pthread_mutex_destroy(&self->streams.lock);
+    counters_destroy(&self->counters);
 }

@@ -10,6 +10,7 @@
 #include "grant.h"
 #include "http.h"
 #include "keys.h"
+#include "plans.h"
 #include "report.h"
 #include "stream.h"
 #include "timers.h"
@@ -24,6 +25,8 @@ struct ingest_conf {
     int64_t threads;         // OMNI_INGEST_THREADS
     int64_t drain_ms;        // OMNI_DRAIN_MS
     int64_t streams_max;     // OMNI_STREAMS_MAX
+    int64_t limits_max;      // OMNI_LIMITS_MAX
+    int64_t default_requests, default_concurrent; // OMNI_DEFAULT_...
 };
 
 extern const struct om_setting ingest_settings[];
@@ -38,6 +41,7 @@ struct ingest {
     struct om_secret secret;
     struct om_buf openapi;
     struct stream_counts streams;
+    struct counters *counters;
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
     atomic_int_fast64_t answered_ms[INGEST_THREADS_MAX];
@@ -57,13 +61,14 @@ struct edge {
     struct om_http_loop *loop;
     struct om_client *client;
     struct key_cache keys;
+    struct plans plans;
     struct report report;
     struct om_timer client_timer, tick_timer;
     bool rewatch; // the link may have made its descriptors anew
     int64_t began_ms;
     int64_t feed_ms;      // when the key feed was asked that was answered last; 0: never
     int64_t feed_sent_ms; // when it was asked last
-    bool feed_asked;
+    bool feed_asked, plans_asked;
     uint64_t ticks;
     char refused_id[OM_TYPEID_MAX];
     struct exchange *idle; // exchanges to use again
@@ -88,6 +93,9 @@ void edge_run(struct edge *self);
 void edge_stop(struct edge *self);
 
 void edge_destroy(struct edge **self_p);
+
+// Ask identity what keys and tenants changed, and billing for plans (feed.c).
+void feed_ask(struct edge *self);
 
 // Has identity answered every thread lately?
 bool edge_ready(const struct edge *self);

@@ -4,30 +4,51 @@
 
 #include "id.h"
 #include "keys.h"
-#include "scope.h"
+
+enum { CHANGES_MAX = 256 }; // of a page of the feed
+
+static void
+forget(struct key_cache *self, struct key_entry *entry)
+{
+    HASH_DEL(self->entries, entry);
+    caller_drop(&entry->caller);
+    free(entry);
+}
 
 void
 keys_finish(struct key_cache *self)
 {
     struct key_entry *entry, *next;
-    HASH_ITER (hh, self->entries, entry, next) {
-        HASH_DEL(self->entries, entry);
-        free(entry);
-    }
+    HASH_ITER (hh, self->entries, entry, next)
+        forget(self, entry);
+}
+
+static bool
+has_mark(struct om_str key)
+{
+    static const struct om_str marks[] = {
+#define KEY_MARK_ROW(mark) { mark, sizeof(mark) - 1 },
+        KEY_MARK_LIST(KEY_MARK_ROW)
+#undef KEY_MARK_ROW
+    };
+    for (size_t i = 0; i < OM_COUNT(marks); i++)
+        if (key.size >= marks[i].size + KEY_TEXT_MIN &&
+            memcmp(key.data, marks[i].data, marks[i].size) == 0)
+            return true;
+    return false;
 }
 
 bool
 keys_read(struct om_str authorization, uint8_t hash[KEY_HASH])
 {
     static const char scheme[] = "Bearer ";
-    size_t skip = sizeof(scheme) - 1, mark = sizeof(KEY_MARK) - 1;
+    size_t skip = sizeof(scheme) - 1;
     if (authorization.size < skip || strncasecmp(authorization.data, scheme, skip) != 0)
         return false;
     struct om_str key = { authorization.data + skip, authorization.size - skip };
     while (key.size > 0 && key.data[0] == ' ')
         key.data++, key.size--;
-    if (key.size < mark + KEY_TEXT_MIN || key.size > KEY_TEXT_MAX ||
-        memcmp(key.data, KEY_MARK, mark) != 0)
+    if (key.size > KEY_TEXT_MAX || !has_mark(key))
         return false;
     om_sha256(key, hash);
     return true;
@@ -41,53 +62,43 @@ keys_find(const struct key_cache *self, const uint8_t hash[KEY_HASH])
     return entry ? &entry->caller : NULL;
 }
 
-bool
-keys_decode(const struct key_resolve_reply *reply, struct caller *out)
-{
-    *out = (struct caller){ .expires_ms = INT64_MAX };
-    if (om_typeid_decode(OM_ID_TENANT, reply->tenant, &out->tenant) != OM_OK ||
-        reply->id.size >= sizeof(out->key))
-        return false;
-    om_typeid_encode(OM_ID_TENANT, &out->tenant, out->tenant_text);
-    memcpy(out->key, reply->id.data, reply->id.size);
-    if (REC_HAS(reply, key_resolve_reply, expires_ms))
-        out->expires_ms = reply->expires_ms;
-
-    // A scope this edge does not know, of a newer identity, is one no route asks for.
-    struct rec_iter iter = rec_iter(reply->scopes);
-    struct om_str name;
-    while (rec_next_str(&iter, &name))
-        for (unsigned i = 0; i < SCOPE_COUNT; i++)
-            if (om_str_eq(name, om_str(scope_infos[i].name)))
-                out->scopes |= UINT64_C(1) << i;
-    if (out->scopes & SCOPE_BIT(ALL))
-        out->scopes |= SCOPES_OWNER;
-    return true;
-}
-
-static void
-forget(struct key_cache *self, struct key_entry *entry)
-{
-    HASH_DEL(self->entries, entry);
-    free(entry);
-}
-
 void
 keys_put(struct key_cache *self, const uint8_t hash[KEY_HASH],
-         const struct caller *caller)
+         const struct caller *caller, int64_t asked_seq)
 {
     struct key_entry *entry = NULL;
     HASH_FIND(hh, self->entries, hash, KEY_HASH, entry);
     if (entry)
         forget(self, entry);
+    if (asked_seq != self->seq)
+        return;
     if (HASH_COUNT(self->entries) >= KEYS_MAX)
         forget(self, self->entries);
     entry = calloc(1, sizeof(*entry));
     if (!entry)
         return; // asked again at the next request
     memcpy(entry->hash, hash, KEY_HASH);
-    entry->caller = *caller;
+    entry->caller = caller_hold(caller);
     HASH_ADD(hh, self->entries, hash, KEY_HASH, entry);
+}
+
+static int
+compare_tenants(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct om_uuid));
+}
+
+static void
+forget_tenants(struct key_cache *self, struct om_uuid *tenants, size_t count)
+{
+    struct key_entry *entry, *next;
+    if (count == 0)
+        return;
+    qsort(tenants, count, sizeof(*tenants), compare_tenants);
+    HASH_ITER (hh, self->entries, entry, next)
+        if (bsearch(&entry->caller.tenant, tenants, count, sizeof(*tenants),
+                    compare_tenants))
+            forget(self, entry);
 }
 
 bool
@@ -95,6 +106,8 @@ keys_apply(struct key_cache *self, const struct key_changes_reply *reply)
 {
     struct rec_iter iter = rec_iter(reply->data);
     struct om_str bytes;
+    struct om_uuid tenants[CHANGES_MAX];
+    size_t count = 0;
     while (rec_next_raw(&iter, &bytes)) {
         struct key_change_item change;
         if (rec_decode(&key_change_item_rec, bytes, &change, NULL) != OM_OK)
@@ -103,7 +116,11 @@ keys_apply(struct key_cache *self, const struct key_changes_reply *reply)
         HASH_FIND(hh, self->entries, change.hash.data, KEY_HASH, entry);
         if (entry)
             forget(self, entry);
+        if (count < CHANGES_MAX &&
+            om_typeid_decode(OM_ID_TENANT, change.tenant, &tenants[count]) == OM_OK)
+            count++;
         self->seq = change.seq;
     }
+    forget_tenants(self, tenants, count);
     return reply->data.data && self->seq < reply->last;
 }

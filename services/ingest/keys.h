@@ -3,7 +3,7 @@
 #pragma once
 #include <uthash.h>
 
-#include "ops.h"
+#include "caller.h"
 
 enum {
     KEYS_MAX = 10000,
@@ -12,15 +12,8 @@ enum {
     KEY_TEXT_MAX = 128,
 };
 
-#define KEY_MARK "omni_live_"
-
-// Who makes a request.
-struct caller {
-    char tenant_text[OM_TYPEID_MAX], key[49];
-    struct om_uuid tenant;
-    uint64_t scopes;    // SCOPE_BITs
-    int64_t expires_ms; // wall clock; INT64_MAX for never
-};
+//  what a key begins with: a live one, and one of a sandbox
+#define KEY_MARK_LIST(X) X("omni_live_") X("omni_test_")
 
 struct key_entry {
     uint8_t hash[KEY_HASH];
@@ -43,13 +36,12 @@ bool keys_read(struct om_str authorization, uint8_t hash[KEY_HASH]);
 const struct caller *keys_find(const struct key_cache *self,
                                const uint8_t hash[KEY_HASH]);
 
-// Read identity's answer. False: it is not one.
-bool keys_decode(const struct key_resolve_reply *reply, struct caller *out);
-
-// Remember a caller; the oldest is forgotten when there are too many.
+// Remember a caller, whose policy is held; the oldest is forgotten when there are too
+// many. `asked_seq` is the cache's seq when identity was asked: an answer that a change
+// may have overtaken is not remembered.
 void keys_put(struct key_cache *self, const uint8_t hash[KEY_HASH],
-              const struct caller *caller);
+              const struct caller *caller, int64_t asked_seq);
 
-// Apply a page of the feed of changes: forget each key that changed. True: there are
-// more.
+// Apply a page of the feed of changes: forget each key that changed, and all of a tenant
+// that did. True: there are more.
 bool keys_apply(struct key_cache *self, const struct key_changes_reply *reply);

@@ -22,6 +22,10 @@ enum {
     ROUTE_BODY = 4,
     // It answers with a stream of events (stream.h) too, to who asks for one.
     ROUTE_EVENTS = 8,
+    // It costs money: not for a tenant that is behind with paying.
+    ROUTE_COSTS = 16,
+    // The first parameter of its path is a model's name.
+    ROUTE_MODEL = 32,
 };
 
 enum { ROUTE_PARAMS_MAX = 3 };

@@ -19,7 +19,7 @@ enum {
 // clang-format off
 const struct route routes[] = {
     // files
-    R(POST, "/v1/files", FILES_WRITE, OP_file_create, 201, .flags = ROUTE_MUTATES,
+    R(POST, "/v1/files", FILES_WRITE, OP_file_create, 201, .flags = ROUTE_MUTATES | ROUTE_COSTS,
       .on_head = file_upload_head, .on_body = file_upload_body,
       .on_request = file_upload_end, .body_max = UPLOAD, .action = "files.create",
       .doc = "Upload a file: multipart/form-data with the parts file and purpose"),
@@ -33,14 +33,15 @@ const struct route routes[] = {
 
     // models
     R(POST, "/api/v1/train/custom-model", TRAIN, OP_train, 202,
-      .flags = ROUTE_MUTATES | ROUTE_BODY, .reply = &task_accepted_rec,
+      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .reply = &task_accepted_rec,
       .on_request = train_submit, .action = "models.train",
       .doc = "Train a model on a column of an uploaded CSV file"),
     R(GET, "/api/v1/models", MODELS_READ, OP_model_list, 200,
       .doc = "List model versions, newest first"),
     R(GET, "/api/v1/models/{id}", MODELS_READ, OP_model_get, 200, .param = "id",
       .doc = "One model version"),
-    R(POST, "/api/v1/predict/{model}", PREDICT, OP_predict, 200, .flags = ROUTE_BODY,
+    R(POST, "/api/v1/predict/{model}", PREDICT, OP_predict, 200,
+      .flags = ROUTE_BODY | ROUTE_COSTS | ROUTE_MODEL,
       .on_request = predict, .doc = "Forecast a time series"),
 
     // tasks
@@ -48,16 +49,16 @@ const struct route routes[] = {
       .reply = &task_page_rec, .on_request = task_list,
       .doc = "List tasks, newest first, without their results"),
     R(POST, "/api/v1/tasks", TASKS_WRITE, OP_NONE, 202,
-      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &task_create_rec,
+      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .request = &task_create_rec,
       .reply = &task_accepted_rec, .on_request = task_submit, .action = "tasks.create",
       .doc = "Submit a job to a queue of your own, for your own workers"),
     R(POST, "/api/v1/tasks/batch", TASKS_WRITE, OP_NONE, 202,
-      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &task_batch_rec,
+      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .request = &task_batch_rec,
       .reply = &task_batch_reply_rec, .on_request = task_submit_batch,
       .action = "tasks.create_batch",
       .doc = "Submit up to 1,000 jobs; 200 if some were refused"),
     R(POST, "/api/v1/workflows", TASKS_WRITE, OP_NONE, 202,
-      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &workflow_create_rec,
+      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .request = &workflow_create_rec,
       .reply = &workflow_accepted_rec, .on_request = workflow_submit,
       .action = "workflows.create",
       .doc = "Submit jobs that wait for each other: all of them or none"),
@@ -70,13 +71,13 @@ const struct route routes[] = {
       .doc = "A task's changes and partial results after a number; with wait, as soon as "
              "there is one; as text/event-stream, as they happen"),
     R(POST, "/api/v1/tasks/retry", TASKS_WRITE, OP_NONE, 202,
-      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &retry_request_rec,
+      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .request = &retry_request_rec,
       .reply = &retry_reply_rec, .on_request = task_retry_many, .body_max = SMALL,
       .action = "tasks.retry", .doc = "Try the failed tasks that match again"),
     R(POST, "/api/v1/tasks/{id}/cancel", TASKS_WRITE, OP_NONE, 202,
       .flags = ROUTE_MUTATES, .param = "id", .reply = &task_accepted_rec,
       .on_request = task_cancel, .action = "tasks.cancel", .doc = "Cancel a task"),
-    R(POST, "/api/v1/tasks/{id}/retry", TASKS_WRITE, OP_NONE, 202, .flags = ROUTE_MUTATES,
+    R(POST, "/api/v1/tasks/{id}/retry", TASKS_WRITE, OP_NONE, 202, .flags = ROUTE_MUTATES | ROUTE_COSTS,
       .param = "id", .reply = &task_accepted_rec, .on_request = task_retry,
       .action = "tasks.retry", .doc = "Try a failed task again"),
 
@@ -137,7 +138,7 @@ const struct route routes[] = {
 
     // schedules
     R(POST, "/api/v1/schedules", SCHEDULES_WRITE, OP_schedule_create, 201,
-      .flags = ROUTE_MUTATES | ROUTE_BODY, .action = "schedules.create",
+      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .action = "schedules.create",
       .doc = "Submit a job at the times of a cron expression"),
     R(GET, "/api/v1/schedules", SCHEDULES_READ, OP_schedule_list, 200,
       .doc = "List schedules, newest first"),

@@ -4,7 +4,6 @@
 #include "clock.h"
 #include "id.h"
 #include "ingest.h"
-#include "scope.h"
 
 Test(keys, takes_only_what_could_be_a_key_out_of_the_header)
 {
@@ -13,6 +12,8 @@ Test(keys, takes_only_what_could_be_a_key_out_of_the_header)
         bool good;
     } cases[] = {
         { "Bearer omni_live_0123456789abcdef0123456789abcdef", true },
+        { "Bearer omni_test_0123456789abcdef0123456789abcdef", true },
+        { "Bearer omni_none_0123456789abcdef0123456789abcdef", false },
         { "bearer  omni_live_0123456789abcdef0123456789abcdef", true },
         { "omni_live_0123456789abcdef0123456789abcdef", false },
         { "Basic omni_live_0123456789abcdef0123456789abcdef", false },
@@ -59,8 +60,8 @@ Test(keys, remembers_a_bounded_number_and_forgets_the_oldest)
     for (int i = 0; i < KEYS_MAX + 10; i++) {
         struct caller caller = someone(i);
         hash_of(i, hash);
-        keys_put(&cache, hash, &caller);
-        keys_put(&cache, hash, &caller); // answered twice: one entry
+        keys_put(&cache, hash, &caller, 0);
+        keys_put(&cache, hash, &caller, 0); // answered twice: one entry
     }
     cr_expect_eq(HASH_COUNT(cache.entries), KEYS_MAX);
     hash_of(9, hash);
@@ -78,7 +79,7 @@ Test(keys, forgets_what_the_feed_says_has_changed)
     for (int i = 0; i < 3; i++) {
         struct caller caller = someone(i);
         hash_of(i, hashes[i]);
-        keys_put(&cache, hashes[i], &caller);
+        keys_put(&cache, hashes[i], &caller, 0);
     }
     om_pack_array(&list, 2);
     for (int i = 0; i < 2; i++) {
@@ -102,28 +103,50 @@ Test(keys, forgets_what_the_feed_says_has_changed)
     keys_finish(&cache);
 }
 
-Test(keys, reads_identitys_answer_and_ignores_scopes_of_a_newer_one)
+Test(keys, forgets_all_of_a_tenant_that_changed)
 {
-    struct om_buf scopes = { 0 };
-    om_pack_array(&scopes, 3);
-    om_pack_str(&scopes, OM_LIT("predict"));
-    om_pack_str(&scopes, OM_LIT("teleport"));
-    om_pack_str(&scopes, OM_LIT("files:read"));
-    char tenant[OM_TYPEID_MAX];
-    om_id_text(OM_ID_TENANT, 9, tenant);
-    struct key_resolve_reply reply = { 0 };
-    REC_SET(&reply, key_resolve_reply, id, OM_LIT("key_1"));
-    REC_SET(&reply, key_resolve_reply, tenant, om_str(tenant));
-    REC_SET(&reply, key_resolve_reply, scopes, om_buf_str(&scopes));
-    struct caller caller;
-    cr_assert(keys_decode(&reply, &caller));
-    cr_expect_eq(caller.scopes, SCOPE_BIT(PREDICT) | SCOPE_BIT(FILES_READ));
-    cr_expect_str_eq(caller.tenant_text, tenant);
-    cr_expect_eq(om_uuid_shard(&caller.tenant), 9);
-    cr_expect_eq(caller.expires_ms, INT64_MAX);
-    reply.tenant = OM_LIT("ten_nonsense");
-    cr_expect_not(keys_decode(&reply, &caller));
-    om_buf_finish(&scopes);
+    struct key_cache cache = { 0 };
+    struct om_buf list = { 0 };
+    struct om_uuid tenants[2] = { om_id_new(1), om_id_new(2) };
+    char text[OM_TYPEID_MAX];
+    uint8_t hash[KEY_HASH];
+    for (int i = 0; i < 6; i++) {
+        struct caller caller = someone(i);
+        caller.tenant = tenants[i % 2];
+        hash_of(i, hash);
+        keys_put(&cache, hash, &caller, 0);
+    }
+    static const char zeros[KEY_HASH];
+    struct key_change_item change = { 0 };
+    om_typeid_encode(OM_ID_TENANT, &tenants[1], text);
+    REC_SET(&change, key_change_item, seq, 7);
+    REC_SET(&change, key_change_item, hash, ((struct om_str){ zeros, KEY_HASH }));
+    REC_SET(&change, key_change_item, tenant, om_str(text));
+    om_pack_array(&list, 1);
+    rec_encode(&key_change_item_rec, &change, &list);
+    struct key_changes_reply reply = { 0 };
+    REC_SET(&reply, key_changes_reply, data, om_buf_str(&list));
+    REC_SET(&reply, key_changes_reply, last, 7);
+    cr_expect_not(keys_apply(&cache, &reply));
+    for (int i = 0; i < 6; i++) {
+        hash_of(i, hash);
+        cr_expect_eq(keys_find(&cache, hash) != NULL, i % 2 == 0, "key %d", i);
+    }
+    om_buf_finish(&list);
+    keys_finish(&cache);
+}
+
+Test(keys, an_answer_that_a_change_may_have_overtaken_is_not_remembered)
+{
+    struct key_cache cache = { .seq = 41 };
+    struct caller caller = someone(1);
+    uint8_t hash[KEY_HASH];
+    hash_of(1, hash);
+    keys_put(&cache, hash, &caller, 40);
+    cr_expect_null(keys_find(&cache, hash));
+    keys_put(&cache, hash, &caller, 41);
+    cr_expect_not_null(keys_find(&cache, hash));
+    keys_finish(&cache);
 }
 
 Test(keys, are_served_for_half_a_minute_without_identity)

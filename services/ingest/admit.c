@@ -1,0 +1,277 @@
+#include <stdio.h>
+#include <strings.h>
+
+#include "admit.h"
+#include "clock.h"
+#include "id.h"
+
+enum { REASON_MAX = 256 };
+
+// ---- refusals
+
+static void
+refuse_rate(struct exchange *x, const struct admission_limits *limits)
+{
+    const struct admission_info *info = &admission_infos[ADMISSION_RATE];
+    const char *violated[LIMIT_SCOPES];
+    char reason[REASON_MAX];
+    for (size_t i = 0; i < limits->violated_count; i++)
+        violated[i] = admission_policy_name(&limits->violated[i]);
+    admission_reason(limits, reason, sizeof(reason));
+    struct error_text error = { info->type,     info->code, NULL,
+                                om_str(reason), violated,   limits->violated_count };
+    x->limited = true;
+    exchange_refuse(x, info->status, &error,
+                    admission_seconds(limits->violated[0].state.wait_ms));
+}
+
+static void
+refuse(struct exchange *x, enum admission why)
+{
+    static const char *const texts[ADMISSION_COUNT] = {
+        [ADMISSION_NO_KEY] = "an API key is needed: send \"Authorization: Bearer "
+                             "omni_live_…\"",
+        [ADMISSION_EXPIRED] = "this API key has expired",
+        [ADMISSION_NETWORK] = "this API key may not be used from your address",
+        [ADMISSION_MODEL] = "this API key may not use that model",
+        [ADMISSION_SUSPENDED] = "this tenant is suspended or closed",
+        [ADMISSION_PAYMENT] = "a payment is due: what costs money waits until it is made",
+        [ADMISSION_CROWDED] = "more limits are in use than this edge can count; try "
+                              "again later",
+    };
+    const struct admission_info *info = &admission_infos[why];
+    char text[REASON_MAX];
+    if (why == ADMISSION_SCOPE)
+        snprintf(text, sizeof(text), "this API key lacks the scope \"%s\"",
+                 scope_infos[x->route->scope].name);
+    else
+        snprintf(text, sizeof(text), "%s", texts[why]);
+    struct error_text error = { .type = info->type,
+                                .code = info->code,
+                                .param = why == ADMISSION_MODEL ? "model" : NULL,
+                                .message = om_str(text) };
+    exchange_refuse(x, info->status, &error, info->status == 503);
+}
+
+// ---- the decision
+
+static const struct plan *
+plan_of(const struct exchange *x)
+{
+    const struct policy *policy = x->caller.policy;
+    return plans_find(&x->edge->plans, policy ? policy->plan : "");
+}
+
+// Take what the request wants of the counters.
+static enum admission
+take(struct exchange *x, const struct admission_facts *facts)
+{
+    struct counter_want wants[COUNTERS_WANTS_MAX];
+    struct counter_state states[COUNTERS_WANTS_MAX];
+    size_t count = admission_wants(facts, wants);
+    if (count == 0)
+        return ADMISSION_ADMITTED;
+    struct ticket *ticket = om_arena_alloc(&x->arena, sizeof(*ticket));
+    enum om_rc rc = counters_take(x->edge->ingest->counters, om_clock_mono_ms(), wants,
+                                  count, states, &ticket->at_ms);
+    enum admission what = admission_judge(rc, wants, states, count, &ticket->limits);
+    x->ticket = ticket;
+    if (what != ADMISSION_ADMITTED)
+        return what;
+    ticket->wants = om_arena_alloc(&x->arena, count * sizeof(*wants));
+    memcpy(ticket->wants, wants, count * sizeof(*wants));
+    ticket->count = count;
+    return what;
+}
+
+// True: admitted. False: refused, and replied.
+static bool
+decide(struct exchange *x, const struct caller *caller)
+{
+    const struct om_http_request *request = exchange_request(x);
+    exchange_identify(x, caller);
+    struct admission_facts facts = {
+        .route = x->route,
+        .caller = &x->caller,
+        .plan = plan_of(x),
+        .address = request ? request->remote : NULL,
+        .model = x->route->flags & ROUTE_MODEL ? x->params[0] : (struct om_str){ 0 },
+        .wall_ms = om_clock_wall_ms(),
+    };
+    enum admission what = admission_check(&facts);
+    if (what == ADMISSION_ADMITTED && x->route->action && report_full(&x->edge->report)) {
+        exchange_fail(x, OM_EUNAVAILABLE, NULL,
+                      "the audit log cannot be written; try again later");
+        return false;
+    }
+    if (what == ADMISSION_ADMITTED)
+        what = take(x, &facts);
+    if (what == ADMISSION_RATE)
+        refuse_rate(x, &x->ticket->limits);
+    else if (what != ADMISSION_ADMITTED)
+        refuse(x, what);
+    if (what != ADMISSION_ADMITTED)
+        return false;
+    if (x->route->auth == AUTH_KEY)
+        report_api_call(&x->edge->report, caller->tenant_text,
+                        om_uuid_shard(&caller->tenant));
+    return true;
+}
+
+static void
+admit(struct exchange *x, const struct caller *caller)
+{
+    if (decide(x, caller) && x->route->on_head)
+        x->route->on_head(x);
+}
+
+// ---- by key
+
+static void
+on_key(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    struct key_resolve_reply reply;
+    struct caller caller;
+    if (!exchange_answered(x, answer))
+        return;
+    enum om_rc rc = rec_decode(ops[OP_key_resolve].reply, answer->payload, &reply, NULL);
+    if (rc == OM_OK)
+        rc = caller_decode(&reply, &caller);
+    if (rc != OM_OK) {
+        exchange_fail(x, rc == OM_EUNAVAILABLE ? rc : OM_EINTERNAL, NULL,
+                      "the answer about this API key cannot be read");
+        return;
+    }
+    struct om_http_loop *loop = x->edge->loop;
+    uint64_t handle = x->handle;
+    keys_put(&x->edge->keys, x->key_hash, &caller, x->asked_seq);
+    admit(x, &caller);
+    caller_drop(&caller);
+    om_http_resume(loop, handle);
+}
+
+static void
+ask_key(struct exchange *x)
+{
+    struct key_resolve_request request = { 0 };
+    om_http_pause(x->edge->loop, x->handle);
+    x->asked_seq = x->edge->keys.seq;
+    REC_SET(&request, key_resolve_request, hash,
+            ((struct om_str){ (const char *)x->key_hash, KEY_HASH }));
+    exchange_call(x, OP_key_resolve, false, &request, 0, on_key);
+}
+
+void
+admit_key(struct exchange *x, const struct om_http_request *request)
+{
+    struct om_str header = om_http_field(request, "authorization");
+    if (!keys_read(header, x->key_hash)) {
+        if (header.data)
+            exchange_fail(x, OM_EAUTH, NULL,
+                          "this is no API key: send \"Authorization: Bearer "
+                          "omni_live_…\"");
+        else
+            refuse(x, ADMISSION_NO_KEY);
+        return;
+    }
+    if (!edge_keys_hold(x->edge)) {
+        exchange_fail(x, OM_EUNAVAILABLE, NULL,
+                      "API keys cannot be checked now; try again later");
+        return;
+    }
+    const struct caller *known = keys_find(&x->edge->keys, x->key_hash);
+    if (known)
+        admit(x, known);
+    else
+        ask_key(x);
+}
+
+// ---- by the token of a task: blobs for workers that share no directory
+
+void
+admit_grant(struct exchange *x, const struct om_http_request *request)
+{
+    static const char scheme[] = "Bearer ";
+    struct om_str header = om_http_field(request, "authorization");
+    struct om_grant grant;
+    struct caller caller = { .expires_ms = INT64_MAX };
+    if (header.size < sizeof(scheme) || strncasecmp(header.data, scheme, 7) != 0 ||
+        om_grant_verify(&x->edge->ingest->secret, om_clock_wall_ms(),
+                        (struct om_str){ header.data + 7, header.size - 7 },
+                        &grant) != OM_OK) {
+        exchange_fail(x, OM_EAUTH, NULL, "a valid grant of a task is needed");
+        return;
+    }
+    caller.tenant = grant.tenant;
+    caller.scopes = grant.rights;
+    om_typeid_encode(OM_ID_TENANT, &grant.tenant, caller.tenant_text);
+    snprintf(caller.key, sizeof(caller.key), "%s", grant.task);
+    admit(x, &caller);
+}
+
+// ---- later
+
+bool
+admit_tokens(struct exchange *x, int64_t tokens)
+{
+    struct counter_want wants[COUNTERS_WANTS_MAX];
+    struct counter_state states[COUNTERS_WANTS_MAX];
+    size_t count = admission_token_wants(&x->caller, plan_of(x), tokens, wants);
+    int64_t at_ms;
+    if (count == 0 || !x->ticket)
+        return true;
+    enum om_rc rc = counters_take(x->edge->ingest->counters, om_clock_mono_ms(), wants,
+                                  count, states, &at_ms);
+    enum admission what = admission_judge(rc, wants, states, count, &x->ticket->limits);
+    if (what == ADMISSION_ADMITTED)
+        return true;
+    admit_revoke(x);
+    if (what == ADMISSION_RATE)
+        refuse_rate(x, &x->ticket->limits);
+    else
+        refuse(x, what);
+    return false;
+}
+
+bool
+admit_model(struct exchange *x, struct om_str model)
+{
+    bool may = caller_may_use(&x->caller, model);
+    if (!may) {
+        admit_revoke(x);
+        refuse(x, ADMISSION_MODEL);
+    }
+    return may;
+}
+
+void
+admit_revoke(struct exchange *x)
+{
+    struct ticket *ticket = x->ticket;
+    if (!ticket)
+        return;
+    counters_give(x->edge->ingest->counters, ticket->at_ms, ticket->wants, ticket->count);
+    ticket->count = 0;
+}
+
+void
+admit_end(struct exchange *x)
+{
+    struct ticket *ticket = x->ticket;
+    size_t first = 0;
+    if (!ticket)
+        return;
+    while (first < ticket->count && ticket->wants[first].key.kind != COUNTER_CONCURRENT)
+        first++;
+    counters_give(x->edge->ingest->counters, ticket->at_ms, ticket->wants + first,
+                  ticket->count - first);
+    x->ticket = NULL;
+}
+
+void
+admit_fields(struct exchange *x, struct om_http_response *response)
+{
+    if (x->ticket)
+        admission_fields(&x->ticket->limits, x->ticket->text, response);
+}
