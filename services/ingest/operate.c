@@ -1,7 +1,7 @@
 // Routes that are one operation: request to record, CALL, reply to JSON.
 #include <stdio.h>
 
-#include "exchange.h"
+#include "admit.h"
 
 static void
 on_reply(void *context, const struct om_answer *answer)
@@ -75,7 +75,10 @@ predict(struct exchange *x)
     }
     REC_SET(request, predict_request, model, x->params[0]);
     x->record = request;
-    go_on(x);
+    // A token for each value that is read, and for each that is forecast.
+    int64_t values = (int64_t)rec_iter(request->time_series).left;
+    if (admit_tokens(x, values + request->forecast_steps))
+        go_on(x);
 }
 
 // A key can grant no more than the key that makes it has.

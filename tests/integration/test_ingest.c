@@ -14,7 +14,7 @@
 #include "exchange.h"
 #include "program.h"
 
-enum { DEADLINE_MS = 20000, SETTINGS = 10, BIG = 3 << 20 };
+enum { DEADLINE_MS = 20000, SETTINGS = 11, BIG = 3 << 20 };
 
 static struct setup {
     char folder[32], settings[SETTINGS][160], url[64], admin[128];
@@ -209,6 +209,7 @@ begin(void)
     add_setting("OMNI_KEYS", "", NULL);
     add_setting("OMNI_LISTEN", "127.0.0.1:0", NULL);
     add_setting("OMNI_LOG_FORMAT", "json", NULL);
+    add_setting("OMNI_DEFAULT_REQUESTS", "1000000", NULL); // there is no billing here
     program_start(&here.broker, "omni-broker", here.list, NULL);
     program_expect_log(&here.broker, "serving");
     program_start(&here.identity, "omni-identity", here.list, NULL);
