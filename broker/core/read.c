@@ -2,23 +2,46 @@
 
 #include "read.h"
 
+enum { BLOCK_MIN = 512, BLOCK_MAX = 64 * 1024 };
+
 struct read_block {
     struct read_block *next;
+    size_t size, used;
     char data[];
 };
+
+// A block with room for `size` bytes; each is twice as large as the last.
+static struct read_block *
+block_for(struct read *self, size_t size)
+{
+    struct read_block *block = self->memory;
+    if (block && block->size - block->used >= size)
+        return block;
+    size_t room = block ? block->size * 2 : BLOCK_MIN;
+    if (room > BLOCK_MAX)
+        room = BLOCK_MAX;
+    if (room < size)
+        room = size;
+    block = malloc(sizeof(*block) + room);
+    if (!block)
+        return NULL;
+    *block = (struct read_block){ .next = self->memory, .size = room };
+    self->memory = block;
+    return block;
+}
 
 bool
 read_keep(struct read *self, struct om_str *text)
 {
     if (text->size == 0)
         return true;
-    struct read_block *block = malloc(sizeof(*block) + text->size);
+    struct read_block *block = block_for(self, text->size);
     if (!block)
         return false;
-    block->next = self->memory;
-    self->memory = block;
-    memcpy(block->data, text->data, text->size);
-    text->data = block->data;
+    char *copy = block->data + block->used;
+    block->used += text->size;
+    memcpy(copy, text->data, text->size);
+    text->data = copy;
     return true;
 }
 
@@ -36,6 +59,8 @@ read_destroy(struct read **self_p)
     }
     for (size_t i = 0; self->chunks && i < self->count; i++)
         payload_unref(&self->chunks[i].payload);
+    for (size_t i = 0; self->tasks && i < self->count; i++)
+        payload_unref(&self->tasks[i].payload);
     payload_unref(&self->payload);
     free(self->chunks);
     free(self->seqs);

@@ -8,7 +8,7 @@ enum read_kind {
     READ_LIST,    // a tenant's tasks, newest first
     READ_PAYLOAD, // the payload a task was submitted with, by seq
     READ_EVENTS,  // a run of a shard's events of one topic, within WIRE_PAYLOAD_MAX
-    READ_TASKS,   // the tasks of `seqs` that are there, in that order
+    READ_TASKS,   // the tasks of `seqs` that are there, in that order; small payloads too
     READ_OPEN,    // a tenant's tasks without a result, newest first
     READ_CHUNKS,  // partial results of a task, after `after_seq`
 };
@@ -38,6 +38,10 @@ struct stored_task {
     // TASKS only.
     uint64_t parents_open[4];
     bool parent_failed;
+
+    // What it was submitted with: of TASKS only, if it is small and the answer is not yet
+    // large; else NULL. The read's.
+    struct payload *payload;
 
     // From its result; STATE_NONE while it is open.
     enum task_state state;

@@ -395,6 +395,7 @@ task_restore(struct core *self, const struct stored_task *stored)
     if (!task)
         return NULL;
     task->committed = true;
+    task_cache(self, task, stored->payload);
     if (stored->reopened)
         set_reopened(task);
     depend_restore(self, task, stored);

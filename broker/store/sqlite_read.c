@@ -3,8 +3,10 @@
 #include "sqlite.h"
 
 enum {
-    RUN_BYTES_MAX = 900 * 1024, // of an event run, below WIRE_PAYLOAD_MAX
-    PARENTS_MAX = 256,          // bits of stored_task.parents_open
+    RUN_BYTES_MAX = 900 * 1024,   // of an event run, below WIRE_PAYLOAD_MAX
+    PARENTS_MAX = 256,            // bits of stored_task.parents_open
+    SMALL_BYTES = 8 * 1024,       // a payload that comes with its task
+    SMALL_BYTES_MAX = 512 * 1024, // all of them
 };
 
 // ---- rows
@@ -136,14 +138,20 @@ sqlite_fold_chunks(struct sqlite_store *self, struct stored_task *task)
 
 // ---- reads
 
+// Take a task's strings out of the row.
+static bool
+keep_strings(struct read *read, struct stored_task *task)
+{
+    return read_keep(read, &task->queue) && read_keep(read, &task->kind) &&
+           read_keep(read, &task->header) && read_keep(read, &task->code) &&
+           read_keep(read, &task->text) && read_keep(read, &task->ctype);
+}
+
 // Finish a task of an answer: fold its marks and take its strings out of the row.
 static enum om_rc
 keep_task(struct sqlite_store *self, struct read *read, struct stored_task *task)
 {
-    bool kept = read_keep(read, &task->queue) && read_keep(read, &task->kind) &&
-                read_keep(read, &task->header) && read_keep(read, &task->code) &&
-                read_keep(read, &task->text) && read_keep(read, &task->ctype);
-    enum om_rc rc = kept ? sqlite_fold(self, read, task) : OM_EDB;
+    enum om_rc rc = keep_strings(read, task) ? sqlite_fold(self, read, task) : OM_EDB;
     return rc == OM_OK ? sqlite_fold_chunks(self, task) : rc;
 }
 
@@ -229,26 +237,43 @@ answer_list(struct sqlite_store *self, struct read *read)
     return rc == OM_OK && code != SQLITE_DONE ? OM_EDB : rc;
 }
 
+// Add the task of a row to an answer. One that waits for its first start has nothing else
+// to be known of it.
+static enum om_rc
+add_task(struct sqlite_store *self, struct read *read, sqlite3_stmt *row, size_t *bytes)
+{
+    struct stored_task *task = &read->tasks[read->count++];
+    sqlite_task(row, task);
+    struct om_str payload = sqlite_str(row, 16);
+    if (payload.data) {
+        task->payload = payload_copy(payload);
+        *bytes += payload.size;
+        if (!task->payload)
+            return OM_EDB;
+    }
+    if (sqlite3_column_int64(row, 15) & SQLITE_OPEN_WAITING)
+        return keep_strings(read, task) ? OM_OK : OM_EDB;
+    enum om_rc rc = keep_task(self, read, task);
+    return rc == OM_OK ? sqlite_fold_parents(self, task) : rc;
+}
+
 static enum om_rc
 answer_tasks(struct sqlite_store *self, struct read *read)
 {
     read->tasks = calloc(read->seq_count + 1, sizeof(*read->tasks));
     if (!read->tasks)
         return OM_EDB;
-    sqlite3_stmt *row = self->reads[READER_TASK_OF_SEQ];
+    sqlite3_stmt *row = self->reads[READER_TASK_AND_PAYLOAD];
+    size_t bytes = 0;
     enum om_rc rc = OM_OK;
     for (size_t i = 0; i < read->seq_count && rc == OM_OK; i++) {
         sqlite3_bind_int64(row, 1, read->seqs[i]);
+        sqlite3_bind_int64(row, 2, bytes < SMALL_BYTES_MAX ? SMALL_BYTES : -1);
         int code = sqlite3_step(row);
-        if (code == SQLITE_ROW) {
-            struct stored_task *task = &read->tasks[read->count++];
-            sqlite_task(row, task);
-            rc = keep_task(self, read, task);
-            if (rc == OM_OK)
-                rc = sqlite_fold_parents(self, task);
-        } else if (code != SQLITE_DONE) {
+        if (code == SQLITE_ROW)
+            rc = add_task(self, read, row, &bytes);
+        else if (code != SQLITE_DONE)
             rc = OM_EDB;
-        }
         sqlite3_reset(row);
     }
     return rc;

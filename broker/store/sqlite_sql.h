@@ -141,6 +141,11 @@
     X(TASK_OF_SEQ,                                                                       \
       "SELECT " SQLITE_TASK_COLUMNS " FROM task t"                                       \
       " LEFT JOIN result r ON r.seq = t.seq WHERE t.seq = ?1")                           \
+    X(TASK_AND_PAYLOAD,                                                                  \
+      "SELECT " SQLITE_TASK_COLUMNS ", o.flags,"                                         \
+      " CASE WHEN length(t.payload) <= ?2 THEN t.payload END FROM task t"                \
+      " LEFT JOIN result r ON r.seq = t.seq LEFT JOIN open o ON o.seq = t.seq"           \
+      " WHERE t.seq = ?1")                                                               \
     X(STATE_OF,                                                                          \
       "SELECT t.seq, r.state FROM task t LEFT JOIN result r ON r.seq = t.seq"            \
       " WHERE t.id = ?1 AND t.tenant = ?2")                                              \

@@ -145,8 +145,12 @@ read_tasks(const struct disk *self, struct read *read)
     read->tasks = allocate(read->seq_count + 1, sizeof(*read->tasks));
     for (size_t i = 0; i < read->seq_count; i++) {
         const struct disk_task *task = disk_find_seq(self, read->seqs[i]);
-        if (task)
-            read->tasks[read->count++] = whole_task(self, task);
+        if (!task)
+            continue;
+        struct stored_task *row = &read->tasks[read->count++];
+        *row = whole_task(self, task);
+        if (sim_chance(self->sim, 0.5))
+            row->payload = disk_keep_payload(task->payload);
     }
 }
 

@@ -11,6 +11,8 @@ struct shelf {
     struct bench bench;
     struct stored_task rows[JOBS];
     size_t count;
+    bool payloads;        // come with their jobs
+    size_t payload_reads; // that were asked for
 };
 
 static void
@@ -108,8 +110,12 @@ fill(struct shelf *self, struct read *read)
     }
     for (size_t i = 0; i < read->seq_count; i++)
         for (size_t j = 0; j < self->count; j++)
-            if (self->rows[j].seq == read->seqs[i])
-                read->tasks[read->count++] = self->rows[j];
+            if (self->rows[j].seq == read->seqs[i]) {
+                struct stored_task *row = &read->tasks[read->count++];
+                *row = self->rows[j];
+                row->payload = self->payloads ? payload_copy(OM_LIT("work")) : NULL;
+            }
+    self->payload_reads += read->kind == READ_PAYLOAD;
 }
 
 // Answer what is asked, from the shelf or with `rc`. Returns how many reads.
@@ -159,6 +165,27 @@ Test(spill, keeps_the_order_of_the_jobs_that_were_away)
     }
     cr_expect_eq(core_stats(shelf.bench.core).away, 0);
     close_shelf(&shelf);
+}
+
+Test(spill, asks_for_no_payload_that_came_with_its_job)
+{
+    for (int with = 0; with < 2; with++) {
+        struct shelf shelf;
+        open_shelf(&shelf);
+        shelf.payloads = with;
+        for (int i = 0; i < JOBS; i++)
+            submit(&shelf, 0, 0);
+        bench_credit(&shelf.bench, BENCH_WORKER, "omni.inference", JOBS);
+        for (size_t i = 0; i < JOBS; i++) {
+            cr_expect_eq(next_job(&shelf), i);
+            struct om_str sent = payload_bytes(shelf.bench.sent.payload);
+            if (with && i >= 2)
+                cr_expect(om_str_eq(sent, OM_LIT("work")));
+        }
+        cr_expect_eq(shelf.payload_reads, with ? 0 : JOBS - 2, "%zu reads",
+                     shelf.payload_reads);
+        close_shelf(&shelf);
+    }
 }
 
 Test(spill, asks_again_when_jobs_could_not_be_read)

@@ -220,6 +220,32 @@ Test(store_open, tasks_are_read_in_the_order_they_are_asked_for)
     cr_expect_eq(read->tasks[2].state, STATE_SUCCEEDED);
 }
 
+Test(store_open, small_payloads_come_with_their_tasks_up_to_a_bound)
+{
+    enum { COUNT = 100, SMALL = 8 * 1024, ALL = 512 * 1024 };
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    static char bytes[SMALL + 1];
+    for (int64_t seq = 1; seq <= COUNT; seq++)
+        batch_task(batch, seq, 1)->task.payload =
+            payload_copy((struct om_str){ bytes, SMALL + (seq == 2) });
+    batch_mark(batch, 1, MARK_LEASE);
+    commit(batch);
+    OM_AUTO(read_destroy) struct read *read = ask(READ_TASKS);
+    read->seqs = malloc(COUNT * sizeof(*read->seqs));
+    read->seq_count = COUNT;
+    for (int64_t i = 0; i < COUNT; i++)
+        read->seqs[i] = i + 1;
+    store_read(fx.store, read);
+    cr_assert_eq(read->rc, OM_OK);
+    cr_assert_eq(read->count, COUNT);
+    cr_expect_eq(read->tasks[0].attempts, 1);
+    cr_expect_null(read->tasks[1].payload, "it is too large");
+    for (size_t i = 0; i < COUNT; i++)
+        if (i != 1)
+            cr_expect_eq(payload_bytes(read->tasks[i].payload).size,
+                         i <= ALL / SMALL ? SMALL : 0, "of the task at %zu", i);
+}
+
 Test(store_open, a_tenants_open_tasks_are_listed_newest_first)
 {
     OM_AUTO(batch_destroy) struct batch *batch = batch_create();
