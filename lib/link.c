@@ -318,6 +318,9 @@ static void
 say_hello(struct om_link *self)
 {
     struct wire_msg hello = { 0 };
+    // Said again before its answer came, it is the same HELLO: the session that the first
+    // one opened stays, with what was said in it meanwhile.
+    WIRE_SET(&hello, id, OM_LIT("hello"));
     WIRE_SET(&hello, role, om_str(role_name(self->conf.role)));
     WIRE_SET(&hello, node, om_str(self->conf.node));
     WIRE_SET(&hello, incarnation, self->incarnation);

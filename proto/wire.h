@@ -261,7 +261,8 @@ enum wire_from {
 #define WIRE_LIST(X)                                                                      \
     X(1,  HELLO,      ANY,       W(role) | W(node) | W(incarnation),                      \
       W(credential) | W(held) | W(id) | W(caps),                                          \
-      "opens a session; a worker says which leases it holds")                             \
+      "opens a session; said again it has the same id, or it opens another one, without " \
+      "credit; a worker says which leases it holds")                                      \
     X(2,  WELCOME,    ANY,       W(node) | W(epoch) | W(heartbeat_ms),                    \
       W(id) | W(tenant) | W(caps), "the session is open")                                 \
     X(3,  RESET,      ANY,       0, 0,                                                    \

@@ -103,8 +103,8 @@ class Scenario:
                 fields[key] = [self._token(job) for job in fields[key]]
         if "job" in step:
             fields["tok"] = self._token(step["job"])
-        if "answers" in step:
-            fields["id"] = self._ids[step["answers"]]
+        if "id_of" in step:
+            fields["id"] = self._ids[step["id_of"]]
         if step["send"] == "JOB":
             fields = {"q": _QUEUE, "att": 1, "ls": 30000, **fields}
         elif step["send"] == "CALL":
@@ -159,6 +159,10 @@ class Scenario:
         for key in step.get("lacks", ()):
             if key in message.fields:
                 return f"{key} = {message.fields[key]!r}"
+        if "id_of" in step:
+            said, wanted = message.fields.get("id"), self._ids[step["id_of"]]
+            if said is None or said != wanted:
+                return f"the id {said!r}, not {wanted!r}"
         if "held" in step:
             held = message.fields.get("held", [])
             wanted_tokens = sorted(self._token(job) for job in step["held"])

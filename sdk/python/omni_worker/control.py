@@ -153,6 +153,7 @@ class Control:
     def _hello(self) -> dict[str, Any]:
         held = [{"token": work.token} for work in self._jobs()]
         return {
+            "id": "hello",  # said again it is the same, and not another session
             "role": self._settings.role,
             "node": self._settings.node,
             "incarnation": self._incarnation,
