@@ -2,6 +2,13 @@
 
 REC_DEFINE(rate_limit_item, RATE_LIMIT_ITEM);
 REC_DEFINE(key_item, KEY_ITEM);
+REC_DEFINE(setting_item, SETTING_ITEM);
+REC_DEFINE(tenant_item, TENANT_ITEM);
+REC_DEFINE(user_item, USER_ITEM);
+REC_DEFINE(permission_item, PERMISSION_ITEM);
+REC_DEFINE(role_item, ROLE_ITEM);
+REC_DEFINE(binding_item, BINDING_ITEM);
+REC_DEFINE(team_item, TEAM_ITEM);
 REC_DEFINE(key_change_item, KEY_CHANGE_ITEM);
 REC_DEFINE(file_item, FILE_ITEM);
 REC_DEFINE(model_item, MODEL_ITEM);

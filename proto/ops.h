@@ -5,6 +5,7 @@
 // service's own records change by adding optional fields; a change of meaning is a new
 // operation.
 #pragma once
+#include "tenant.h"
 #include "wire.h"
 
 // ---- what the edge and the broker ask identity
@@ -41,24 +42,6 @@ REC_DECLARE(rate_limit_item, RATE_LIMIT_ITEM);
     F(M, STR,  version,    OPTIONAL, 1, 16, NULL, "the Omni-Version it was made for")     \
     F(M, I64,  clock_ms,   OPTIONAL, -9e15, 9e15, NULL, "what the sandbox's clock is ahead")
 
-#define KEY_ITEM(F, M)                                                                    \
-    F(M, STR,  id,         REQUIRED, 1, 48, NULL, "key id")                               \
-    F(M, STR,  object,     REQUIRED, 1, 32, NULL, "always api_key")                       \
-    F(M, STR,  name,       REQUIRED, 0, 128, NULL, "what its owner calls it")             \
-    F(M, STR,  prefix,     REQUIRED, 1, 32, NULL, "the first characters of the key")      \
-    F(M, STRS, scopes,     REQUIRED, 0, 32, NULL, "what it may do")                       \
-    F(M, I64,  created_ms, REQUIRED, 0, 9e15, NULL, "when it was made, ms since 1970")    \
-    F(M, I64,  expires_ms, OPTIONAL, 0, 9e15, NULL, "when it ends, ms since 1970")        \
-    F(M, I64,  revoked_ms, OPTIONAL, 0, 9e15, NULL, "when it was revoked")                \
-    F(M, STR,  key,        OPTIONAL, 1, 128, NULL, "the key itself, shown only once")
-REC_DECLARE(key_item, KEY_ITEM);
-
-#define KEY_CREATE_REQUEST(F, M)                                                          \
-    F(M, STR,  name,       REQUIRED, 1, 128, NULL, "what you call it")                    \
-    F(M, STRS, scopes,     OPTIONAL, 1, 32, NULL, "what it may do; all but operator and worker if absent") \
-    F(M, I64,  expires_ms, OPTIONAL, 0, 9e15, NULL, "when it ends, ms since 1970")        \
-    F(M, STRS, granted,    INTERNAL, 0, 32, NULL, "scopes of the caller's own key")
-
 #define KEY_CHANGE_ITEM(F, M)                                                             \
     F(M, I64, seq,  REQUIRED, 1, 9e15, NULL, "place in the feed")                         \
     F(M, BIN, hash, REQUIRED, 32, 32, NULL, "hash of a key that changed; zeros for all of a tenant's") \
@@ -94,6 +77,11 @@ REC_DECLARE(key_change_item, KEY_CHANGE_ITEM);
     F(M, STR,  last_id,  OPTIONAL, 1, 64, NULL, "id of the last object; give it as after")
 
 #define KEY_PAGE(F, M) PAGE_REPLY(F, M, &key_item_rec)
+#define TENANT_PAGE(F, M) PAGE_REPLY(F, M, &tenant_item_rec)
+#define USER_PAGE(F, M) PAGE_REPLY(F, M, &user_item_rec)
+#define ROLE_PAGE(F, M) PAGE_REPLY(F, M, &role_item_rec)
+#define BINDING_PAGE(F, M) PAGE_REPLY(F, M, &binding_item_rec)
+#define TEAM_PAGE(F, M) PAGE_REPLY(F, M, &team_item_rec)
 
 // ---- registry
 
@@ -313,7 +301,67 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
     X(key_revoke,      IDENTITY,   CALL, ID_REQUEST,              KEY_ITEM,               \
       ROLE_BIT(INGEST), "revoke an API key for ever")                                     \
     X(key_changes,     IDENTITY,   CALL, KEY_CHANGES_REQUEST,     KEY_CHANGES_REPLY,      \
-      ROLE_BIT(INGEST) | ROLE_BIT(BROKER), "which keys changed since?")                                      \
+      ROLE_BIT(INGEST) | ROLE_BIT(BROKER), "which keys changed since?")                   \
+    X(key_get,         IDENTITY,   CALL, ID_REQUEST,              KEY_ITEM,               \
+      ROLE_BIT(INGEST), "one API key")                                                    \
+    X(key_rotate,      IDENTITY,   CALL, KEY_ROTATE_REQUEST,      KEY_ITEM,               \
+      ROLE_BIT(INGEST), "make the successor of an API key")                               \
+    X(key_used,        IDENTITY,   CALL, KEY_USED_REQUEST,        EMPTY_REPLY,            \
+      ROLE_BIT(INGEST), "say which API keys were used")                                   \
+    X(tenant_show,     IDENTITY,   CALL, EMPTY_REQUEST,           TENANT_ITEM,            \
+      ROLE_BIT(INGEST), "the caller's own tenant")                                        \
+    X(tenant_patch,    IDENTITY,   CALL, TENANT_PATCH_REQUEST,    TENANT_ITEM,            \
+      ROLE_BIT(INGEST), "change the caller's own tenant")                                 \
+    X(config_get,      IDENTITY,   CALL, EMPTY_REQUEST,           CONFIG_ITEM,            \
+      ROLE_BIT(INGEST), "what is set for the tenant, and what can be")                    \
+    X(config_put,      IDENTITY,   CALL, CONFIG_PUT_REQUEST,      CONFIG_ITEM,            \
+      ROLE_BIT(INGEST), "set all that is set for the tenant")                             \
+    X(tenant_create,   IDENTITY,   CALL, TENANT_CREATE_REQUEST,   TENANT_ITEM,            \
+      ROLE_BIT(INGEST), "make a tenant and its first key")                                \
+    X(tenant_list,     IDENTITY,   CALL, LIST_REQUEST,            TENANT_PAGE,            \
+      ROLE_BIT(INGEST), "all tenants but sandboxes")                                      \
+    X(tenant_get,      IDENTITY,   CALL, ID_REQUEST,              TENANT_ITEM,            \
+      ROLE_BIT(INGEST), "one tenant")                                                     \
+    X(tenant_update,   IDENTITY,   CALL, TENANT_UPDATE_REQUEST,   TENANT_ITEM,            \
+      ROLE_BIT(INGEST), "change a tenant")                                                \
+    X(tenant_close,    IDENTITY,   CALL, ID_REQUEST,              TENANT_ITEM,            \
+      ROLE_BIT(INGEST), "close a tenant for ever")                                        \
+    X(user_create,     IDENTITY,   CALL, USER_CREATE_REQUEST,     USER_ITEM,              \
+      ROLE_BIT(INGEST), "make a user, or take one in")                                    \
+    X(user_list,       IDENTITY,   CALL, LIST_REQUEST,            USER_PAGE,              \
+      ROLE_BIT(INGEST), "the tenant's users")                                             \
+    X(user_get,        IDENTITY,   CALL, ID_REQUEST,              USER_ITEM,              \
+      ROLE_BIT(INGEST), "one user")                                                       \
+    X(user_update,     IDENTITY,   CALL, USER_UPDATE_REQUEST,     USER_ITEM,              \
+      ROLE_BIT(INGEST), "change a user")                                                  \
+    X(user_delete,     IDENTITY,   CALL, USER_DELETE_REQUEST,     DELETED_REPLY,          \
+      ROLE_BIT(INGEST), "delete a user, and end its keys")                                \
+    X(role_create,     IDENTITY,   CALL, ROLE_CREATE_REQUEST,     ROLE_ITEM,              \
+      ROLE_BIT(INGEST), "make a role")                                                    \
+    X(role_list,       IDENTITY,   CALL, EMPTY_REQUEST,           ROLE_PAGE,              \
+      ROLE_BIT(INGEST), "the roles there are in the tenant")                              \
+    X(role_get,        IDENTITY,   CALL, ID_REQUEST,              ROLE_ITEM,              \
+      ROLE_BIT(INGEST), "one role")                                                       \
+    X(role_update,     IDENTITY,   CALL, ROLE_UPDATE_REQUEST,     ROLE_ITEM,              \
+      ROLE_BIT(INGEST), "say anew what a role allows")                                    \
+    X(role_delete,     IDENTITY,   CALL, ROLE_DELETE_REQUEST,     DELETED_REPLY,          \
+      ROLE_BIT(INGEST), "delete a role nobody has")                                       \
+    X(binding_create,  IDENTITY,   CALL, BINDING_CREATE_REQUEST,  BINDING_ITEM,           \
+      ROLE_BIT(INGEST), "give a user a role")                                             \
+    X(binding_list,    IDENTITY,   CALL, BINDING_LIST_REQUEST,    BINDING_PAGE,           \
+      ROLE_BIT(INGEST), "who has which role")                                             \
+    X(binding_delete,  IDENTITY,   CALL, BINDING_DELETE_REQUEST,  DELETED_REPLY,          \
+      ROLE_BIT(INGEST), "take a role from a user")                                        \
+    X(team_create,     IDENTITY,   CALL, TEAM_CREATE_REQUEST,     TEAM_ITEM,              \
+      ROLE_BIT(INGEST), "make a team")                                                    \
+    X(team_list,       IDENTITY,   CALL, LIST_REQUEST,            TEAM_PAGE,              \
+      ROLE_BIT(INGEST), "the tenant's teams")                                             \
+    X(team_get,        IDENTITY,   CALL, ID_REQUEST,              TEAM_ITEM,              \
+      ROLE_BIT(INGEST), "one team")                                                       \
+    X(team_update,     IDENTITY,   CALL, TEAM_UPDATE_REQUEST,     TEAM_ITEM,              \
+      ROLE_BIT(INGEST), "change a team")                                                  \
+    X(team_delete,     IDENTITY,   CALL, ID_REQUEST,              DELETED_REPLY,          \
+      ROLE_BIT(INGEST), "delete a team nobody is in")                                     \
     X(file_create,     REGISTRY,   CALL, FILE_CREATE_REQUEST,     FILE_ITEM,              \
       ROLE_BIT(INGEST), "register uploaded bytes as a file")                              \
     X(file_get,        REGISTRY,   CALL, ID_REQUEST,              FILE_ITEM,              \

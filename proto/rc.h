@@ -54,7 +54,9 @@
     X(OM_ELOST,       "worker_lost",       true,  500, "api_error",                       \
       "the worker was lost while it held the job")                                        \
     X(OM_EEXPIRED,    "expired",           false, 410, "conflict_error",                  \
-      "it was not started before it expired")
+      "it was not started before it expired")                                             \
+    X(OM_EMATCH,      "precondition_failed", false, 412, "conflict_error",                \
+      "the object has changed since it was read")
 // clang-format on
 
 enum om_rc {

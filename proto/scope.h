@@ -27,7 +27,14 @@
     X(14, WORKER,          "worker",          "take jobs from the tenant's own queues")   \
     X(15, OPERATOR,        "operator",        "run the platform, across tenants")            \
     X(16, QUEUES_READ,     "queues:read",     "read what goes on in queues, and limits")     \
-    X(17, QUEUES_WRITE,    "queues:write",    "limit, pause and purge queues")
+    X(17, QUEUES_WRITE,    "queues:write",    "limit, pause and purge queues")             \
+    X(18, TENANTS_READ,    "tenants:read",    "read the tenant and its settings")         \
+    X(19, TENANTS_WRITE,   "tenants:write",   "change the tenant's name and settings")    \
+    X(20, USERS_READ,      "users:read",      "list users and teams")                     \
+    X(21, USERS_WRITE,     "users:write",     "make and change users and teams")          \
+    X(22, USERS_DELETE,    "admin:users:delete", "delete users and end their keys")       \
+    X(23, ROLES_READ,      "roles:read",      "list roles and who has them")              \
+    X(24, ROLES_WRITE,     "roles:write",     "make roles, give and take them")
 // clang-format on
 
 enum scope {

@@ -14,7 +14,8 @@
 enum { TEXT_MAX = SECRET_SIZE_MAX + 2 }; // a key, a line end, a final zero
 
 OM_SQL(tenant_any, "SELECT 1 FROM tenant LIMIT 1");
-OM_SQL(tenant_insert, "INSERT INTO tenant (id, name, created_ms) VALUES ($1, $2, $3)");
+OM_SQL(tenant_insert, "INSERT INTO tenant (id, slug, name, plan, created_ms, updated_ms) "
+                      "VALUES ($1, $2, $2, 'enterprise', $3, $3)");
 OM_SQL(first_key_insert, "INSERT INTO api_key (id, tenant, name, prefix, hash, scopes, "
                          "created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)");
 
@@ -92,7 +93,7 @@ choose_key(const struct identity_conf *conf, char text[TEXT_MAX], char *why,
         return read_key(conf->admin_key_file, text, why, why_size);
     uint8_t entropy[SECRET_ENTROPY];
     om_random(entropy, sizeof(entropy));
-    secret_format(entropy, text);
+    secret_format(entropy, false, text);
     return write_key(conf->admin_key_file, text, why, why_size);
 }
 

@@ -1,8 +1,10 @@
-// identity.h - who may use the platform: tenants and their API keys.
+// identity.h - who may use the platform: tenants, their users with their roles, and API
+// keys.
 //
 // Of a key only its SHA-256 is stored, with its first characters so that people can tell
-// keys apart. The key itself is shown once, in the reply that makes it. The service
-// handles in one thread.
+// keys apart. The key itself is shown once, in the reply that makes it. Whatever changes
+// what a key may do leaves a row in the feed of changes, in the same transaction, so that
+// an edge that asks later forgets what it knew. The service handles in one thread.
 #pragma once
 #include "db.h"
 #include "service.h"
@@ -28,3 +30,7 @@ extern const struct om_route identity_routes[];
 //   OM_EINVAL  a file cannot be read or written, or holds no key; `why` says which
 enum om_rc identity_bootstrap(struct identity *self, const struct identity_conf *conf,
                               char *why, size_t why_size);
+
+// Take the roles that have ended by now from their users, and tell the edges. Returns
+// OM_OK also if there were none.
+enum om_rc identity_end_roles(struct identity *self, int64_t wall_ms);

@@ -1,6 +1,10 @@
 #include <stdlib.h>
 
+#include "clock.h"
 #include "identity.h"
+#include "log.h"
+
+enum { TICK_MS = 500 };
 
 #define AT(member) offsetof(struct identity_conf, member)
 
@@ -37,6 +41,16 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     return NULL;
 }
 
+// Roles end by themselves, and the edges learn of it as of any other change.
+static int64_t
+tick(void *context, int64_t now_ms)
+{
+    if (identity_end_roles(context, om_clock_wall_ms()) != OM_OK)
+        om_log(OM_ERROR, "roles that have ended are not taken away",
+               LOG_S("err", om_db_error(((struct identity *)context)->db)));
+    return now_ms + TICK_MS;
+}
+
 static const char *
 storage_error(const void *context)
 {
@@ -54,6 +68,7 @@ main(int argc, char **argv)
         .routes = identity_routes,
         .start = start,
         .stop = stop,
+        .tick = tick,
         .storage_error = storage_error,
     };
     return om_service_main(&identity, argc, argv);

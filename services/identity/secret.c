@@ -3,11 +3,11 @@
 #include "secret.h"
 
 void
-secret_format(const uint8_t entropy[SECRET_ENTROPY], char out[SECRET_SIZE + 1])
+secret_format(const uint8_t entropy[SECRET_ENTROPY], bool test, char out[SECRET_SIZE + 1])
 {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
     size_t size = sizeof(SECRET_MARK) - 1;
-    memcpy(out, SECRET_MARK, size);
+    memcpy(out, test ? SECRET_MARK_TEST : SECRET_MARK, size);
     // Five bytes are eight digits.
     for (size_t i = 0; i < SECRET_ENTROPY; i += 5) {
         uint64_t bits = 0;

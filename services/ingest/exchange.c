@@ -179,6 +179,25 @@ put_parameters(struct exchange *x, const struct om_http_request *request,
     return true;
 }
 
+// The parameter of the path as the INTERNAL field of a record that came as a body.
+// False: there can be no such object, and that was replied.
+static bool
+set_parameter(struct exchange *x, const struct rec *type, void *record)
+{
+    for (size_t i = 0; x->route->param && i < type->count; i++) {
+        const struct rec_field *field = &type->fields[i];
+        if (strcmp(field->name, x->route->param) != 0 || field->type != REC_STR)
+            continue;
+        if ((double)x->params[0].size > field->high) {
+            exchange_fail(x, OM_ENOTFOUND, field->name, "there is no such object");
+            return false;
+        }
+        *(struct om_str *)((char *)record + field->offset) = x->params[0];
+        *(uint64_t *)record |= UINT64_C(1) << i;
+    }
+    return true;
+}
+
 void *
 exchange_read(struct exchange *x, const struct rec *type)
 {
@@ -191,7 +210,8 @@ exchange_read(struct exchange *x, const struct rec *type)
         return NULL;
     void *record = om_arena_alloc(&x->arena, type->size);
     if (om_json_to_record(type, om_buf_str(&text), &x->arena, record, &error) == OM_OK)
-        return record;
+        return !(x->route->flags & ROUTE_BODY) || set_parameter(x, type, record) ? record
+                                                                                 : NULL;
     exchange_fail(x, OM_EINVAL, error.param, "%s", error.text);
     return NULL;
 }

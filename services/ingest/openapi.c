@@ -222,6 +222,7 @@ put_operation(struct om_buf *out, const struct route *route)
     static const char *const methods[] = { [OM_HTTP_GET] = "get",
                                            [OM_HTTP_POST] = "post",
                                            [OM_HTTP_PUT] = "put",
+                                           [OM_HTTP_PATCH] = "patch",
                                            [OM_HTTP_DELETE] = "delete" };
     om_json_put_str(out, om_str(methods[route->method]));
     om_json_put(out, ":{");

@@ -2,11 +2,64 @@
 #include <stdio.h>
 
 #include "admit.h"
+#include "etag.h"
+#include "exchange.h"
+#include "json.h"
+
+// ---- replies
+
+static const struct rec_field *
+find_field(const struct rec *type, const char *name, enum rec_field_type kind)
+{
+    for (size_t i = 0; i < type->count; i++)
+        if (type->fields[i].type == kind && strcmp(type->fields[i].name, name) == 0)
+            return &type->fields[i];
+    return NULL;
+}
+
+static void *
+member(void *record, const struct rec_field *field)
+{
+    return (char *)record + field->offset;
+}
+
+// The object's version as its tag. True: who asks has it already, and was told so.
+static bool
+reply_tag(struct exchange *x, const struct rec *type, void *record,
+          struct om_http_response *response, char tag[ETAG_MAX])
+{
+    const struct om_http_request *request = exchange_request(x);
+    const struct rec_field *field = find_field(type, "version", REC_I64);
+    if (!(x->route->flags & ROUTE_ETAG) || !field)
+        return false;
+    int64_t version = *(int64_t *)member(record, field);
+    size_t size = etag_write(version, tag);
+    om_http_response_field(response, "etag", (struct om_str){ tag, size });
+    if (x->route->method != OM_HTTP_GET || !request ||
+        !etag_listed(om_http_field(request, "if-none-match"), version))
+        return false;
+    response->status = 304;
+    exchange_reply(x, response);
+    return true;
+}
+
+// What was made has an id only now.
+static void
+name_resource(struct exchange *x, const struct rec *type, void *record)
+{
+    const struct rec_field *field = find_field(type, "id", REC_STR);
+    if (x->resource[0] || !field)
+        return;
+    struct om_str id = *(struct om_str *)member(record, field);
+    snprintf(x->resource, sizeof(x->resource), "%.*s", (int)id.size,
+             id.size ? id.data : "");
+}
 
 static void
 on_reply(void *context, const struct om_answer *answer)
 {
     struct exchange *x = context;
+    char tag[ETAG_MAX];
     if (!exchange_answered(x, answer))
         return;
     const struct rec *type = ops[x->route->op].reply;
@@ -15,8 +68,15 @@ on_reply(void *context, const struct om_answer *answer)
         exchange_fail(x, OM_EINTERNAL, NULL, "the service's answer is malformed");
         return;
     }
-    exchange_reply_record(x, type, record);
+    name_resource(x, type, record);
+    struct om_http_response response = { .status = x->route->status };
+    if (reply_tag(x, type, record, &response, tag))
+        return;
+    om_json_put_record(&x->edge->out, type, record);
+    exchange_reply_json(x, &response);
 }
+
+// ---- calling
 
 static void
 call(struct exchange *x)
@@ -55,11 +115,78 @@ go_on(struct exchange *x)
         call(x);
 }
 
+// ---- what the edge adds to a request: its INTERNAL fields
+
+static void
+set_text(const struct rec *type, const struct rec_field *field, void *record,
+         struct om_str text)
+{
+    *(struct om_str *)member(record, field) = text;
+    *(uint64_t *)record |= UINT64_C(1) << (field - type->fields);
+}
+
+// A key can give no more than it has itself.
+static void
+add_granted(struct exchange *x, const struct rec *type, void *record)
+{
+    const struct rec_field *field = find_field(type, "granted", REC_STRS);
+    if (!field)
+        return;
+    OM_AUTO(om_buf_finish) struct om_buf scopes = { 0 };
+    scopes_encode(x->caller.scopes, &scopes);
+    struct om_str granted = { om_arena_strdup(&x->arena, om_buf_str(&scopes)),
+                              scopes.size };
+    set_text(type, field, record, granted);
+}
+
+// False: refused, and replied.
+static bool
+add_if_version(struct exchange *x, const struct rec *type, void *record)
+{
+    const struct rec_field *field = find_field(type, "if_version", REC_I64);
+    int64_t version;
+    if (!field)
+        return true;
+    switch (etag_read(om_http_field(exchange_request(x), "if-match"), &version)) {
+    case ETAG_ANY:
+        return true;
+    case ETAG_VERSION:
+        *(int64_t *)member(record, field) = version;
+        *(uint64_t *)record |= UINT64_C(1) << (field - type->fields);
+        return true;
+    case ETAG_NEVER:
+        exchange_fail(x, OM_EMATCH, NULL, "no version of this object had that ETag");
+        return false;
+    case ETAG_BAD:
+        break;
+    }
+    exchange_fail(x, OM_EINVAL, NULL,
+                  "if-match: must be one entity tag, as the ETag of the answer was");
+    return false;
+}
+
+static bool
+add_internal(struct exchange *x, const struct rec *type, void *record)
+{
+    const struct rec_field *by = find_field(type, "by", REC_STR);
+    const struct rec_field *name = find_field(type, "name", REC_STR);
+    if (by)
+        set_text(type, by, record, om_str(x->caller.key));
+    add_granted(x, type, record);
+    if (name && !x->resource[0] && x->route->flags & ROUTE_MUTATES) {
+        struct om_str text = *(struct om_str *)member(record, name);
+        snprintf(x->resource, sizeof(x->resource), "%.*s", (int)text.size,
+                 text.size ? text.data : "");
+    }
+    return add_if_version(x, type, record);
+}
+
 void
 operate(struct exchange *x)
 {
-    x->record = exchange_read(x, ops[x->route->op].request);
-    if (x->record)
+    const struct rec *type = ops[x->route->op].request;
+    x->record = exchange_read(x, type);
+    if (x->record && add_internal(x, type, x->record))
         go_on(x);
 }
 
@@ -79,22 +206,4 @@ predict(struct exchange *x)
     int64_t values = (int64_t)rec_iter(request->time_series).left;
     if (admit_tokens(x, values + request->forecast_steps))
         go_on(x);
-}
-
-// A key can grant no more than the key that makes it has.
-void
-key_create(struct exchange *x)
-{
-    struct key_create_request *request = exchange_read(x, ops[OP_key_create].request);
-    if (!request)
-        return;
-    OM_AUTO(om_buf_finish) struct om_buf scopes = { 0 };
-    scopes_encode(x->caller.scopes, &scopes);
-    struct om_str granted = { om_arena_strdup(&x->arena, om_buf_str(&scopes)),
-                              scopes.size };
-    REC_SET(request, key_create_request, granted, granted);
-    snprintf(x->resource, sizeof(x->resource), "%.*s", (int)request->name.size,
-             request->name.data);
-    x->record = request;
-    go_on(x);
 }

@@ -26,6 +26,8 @@ enum {
     ROUTE_COSTS = 16,
     // The first parameter of its path is a model's name.
     ROUTE_MODEL = 32,
+    // Its object has a version, which is its ETag (etag.h).
+    ROUTE_ETAG = 64,
 };
 
 enum { ROUTE_PARAMS_MAX = 3 };
@@ -38,7 +40,8 @@ struct route {
     unsigned flags;
     int status;        // of a success
     enum op op;        // OP_COUNT: none
-    const char *param; // the request's field that is in the path
+    // The request's field that is in the path; with ROUTE_BODY an INTERNAL one.
+    const char *param;
     // Without an operation of their own: what they read and show, for the document. NULL:
     // not JSON.
     const struct rec *request, *reply;
@@ -69,7 +72,6 @@ const struct rec *route_reply(const struct route *route);
 
 void operate(struct exchange *x); // the route's operation, one to one
 void predict(struct exchange *x);
-void key_create(struct exchange *x);
 
 void file_upload_head(struct exchange *x);
 void file_upload_body(struct exchange *x, struct om_str bytes);

@@ -42,7 +42,7 @@ TestSuite(identity, .init = open_all, .fini = close_all);
 
 OM_SQL(first_tenant, "SELECT id FROM tenant WHERE name = 'default'");
 OM_SQL(expire_all, "UPDATE api_key SET expires_ms = 1");
-OM_SQL(tenant_add, "INSERT INTO tenant (id, name, created_ms) VALUES ($1, $2, 0)");
+OM_SQL(tenant_add, "INSERT INTO tenant (id, slug, name, created_ms) VALUES ($1, $2, $2, 0)");
 OM_SQL(everything, "SELECT hash || prefix || name FROM api_key");
 
 static void
@@ -229,7 +229,8 @@ Test(identity, grants_no_more_than_the_caller_has)
     bootstrap();
     struct om_uuid tenant = default_tenant();
     struct key_create_reply made;
-    static const char *const all[] = { "*", "files:read", "predict", "worker", NULL };
+    static const char *const all[] = { "files:read", "predict", "worker", NULL };
+    static const char *const owner[] = { "*", NULL };
     static const char *const unknown[] = { "predict", "fly", NULL };
     static const char *const none[] = { NULL };
     cr_expect(create(tenant, "", two, one, &made) == OM_EFORBIDDEN);
@@ -240,7 +241,9 @@ Test(identity, grants_no_more_than_the_caller_has)
     cr_expect(strstr(call.job.text, "\"fly\""), "%s", call.job.text);
     cr_assert(create(tenant, "", NULL, all, &made) == OM_OK);
     cr_expect(mask_of(made.scopes) == (SCOPE_BIT(FILES_READ) | SCOPE_BIT(PREDICT)),
-              "neither * nor worker without being asked");
+              "not worker without being asked");
+    cr_assert(create(tenant, "", NULL, owner, &made) == OM_OK);
+    cr_expect(mask_of(made.scopes) == SCOPES_DEFAULT, "neither * nor worker");
 }
 
 Test(identity, makes_one_key_for_a_request_that_comes_twice)

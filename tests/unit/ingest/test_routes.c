@@ -88,8 +88,9 @@ Test(routes, the_parameter_of_a_path_is_a_field_of_the_request)
 Test(routes, each_operation_the_edge_may_call_is_reachable_or_its_own)
 {
     // The edge asks these for itself.
-    static const enum op own[] = { OP_key_resolve,  OP_key_changes,  OP_train_check,
-                                   OP_plan_changes, OP_quota_lease, OP_quota_settle };
+    static const enum op own[] = { OP_key_resolve,  OP_key_changes, OP_key_used,
+                                   OP_train_check,  OP_plan_changes, OP_quota_lease,
+                                   OP_quota_settle };
     for (size_t op = 0; op < OP_COUNT; op++) {
         bool reached = !(ops[op].callers & ROLE_BIT(INGEST));
         for (size_t i = 0; i < route_count; i++)
@@ -147,6 +148,7 @@ is_documented(const struct route *route, const char *name)
     static const char *const methods[] = { [OM_HTTP_GET] = "get",
                                            [OM_HTTP_POST] = "post",
                                            [OM_HTTP_PUT] = "put",
+                                           [OM_HTTP_PATCH] = "patch",
                                            [OM_HTTP_DELETE] = "delete" };
     json_t *path = json_object_get(json_object_get(document, "paths"), route->pattern);
     json_t *operation = json_object_get(path, methods[route->method]);

@@ -1,0 +1,154 @@
+// inner.h - what the files of identity share.
+#pragma once
+#include "handlers.h"
+#include "identity.h"
+#include "scope.h"
+#include "secret.h"
+
+enum { ROLES_MAX = 100, USER_ROLES_MAX = 32, LIMITS_COUNT = 3 };
+
+// Requests and tokens in any minute, requests at a time; 0: no limit.
+struct limits {
+    int64_t requests, tokens, concurrent;
+};
+
+// Set those that a request names. `NAME` is the request's type.
+#define LIMITS_READ(request, NAME, limits)                                               \
+    do {                                                                                 \
+        if (REC_HAS(request, NAME, requests))                                            \
+            (limits)->requests = (request)->requests;                                    \
+        if (REC_HAS(request, NAME, tokens))                                              \
+            (limits)->tokens = (request)->tokens;                                        \
+        if (REC_HAS(request, NAME, concurrent))                                          \
+            (limits)->concurrent = (request)->concurrent;                                \
+    } while (0)
+
+// Show those that there are.
+#define LIMITS_SHOW(item, NAME, limits)                                                  \
+    do {                                                                                 \
+        if ((limits).requests)                                                           \
+            REC_SET(item, NAME, requests, (limits).requests);                            \
+        if ((limits).tokens)                                                             \
+            REC_SET(item, NAME, tokens, (limits).tokens);                                \
+        if ((limits).concurrent)                                                         \
+            REC_SET(item, NAME, concurrent, (limits).concurrent);                        \
+    } while (0)
+
+// Three columns from `column`.
+struct limits limits_row(struct om_rows *rows, int column);
+
+// ---- values
+
+// NULL for the zero id, and for a time that never comes (INT64_MAX).
+struct om_value value_id(const struct om_uuid *id);
+struct om_value value_end(int64_t at_ms);
+
+// A time from a column; INT64_MAX for NULL.
+int64_t row_end(struct om_rows *rows, int column);
+
+// The names of the scopes of a mask, `*` with all it stands for.
+struct om_str scope_names(struct om_call *call, uint64_t mask);
+
+// The scopes of the caller's key, from a request's `granted`.
+OM_MUST_CHECK enum om_rc read_granted(struct om_call *call, struct om_str granted,
+                                      uint64_t *mask);
+
+// Refuse if `mask` has what the caller's key has not. `doing` completes "your key
+// cannot".
+OM_MUST_CHECK enum om_rc refuse_more(struct om_call *call, uint64_t mask,
+                                     uint64_t granted, const char *param,
+                                     const char *doing);
+
+// Read the id in a request; OM_ENOTFOUND with "no such `what`".
+OM_MUST_CHECK enum om_rc read_id(struct om_call *call, const char *prefix,
+                                 struct om_str text, const char *what,
+                                 struct om_uuid *out);
+
+// Where a page begins, from the request's `after`: the last id if it is absent.
+OM_MUST_CHECK enum om_rc read_after(struct om_call *call, const char *prefix, bool given,
+                                    struct om_str after, struct om_uuid *out);
+
+// A name as in a path: a letter, then letters, digits and dashes, all lower case.
+bool slug_valid(struct om_str text, size_t max);
+
+// ---- the feed of changes
+
+// The key changed.
+enum om_rc feed_key(struct om_txn *txn, const struct om_uuid *key);
+
+// What all keys of the tenant, or of its sandbox, may do could have changed.
+enum om_rc feed_tenant(struct om_txn *txn, const struct om_uuid *tenant);
+
+// ---- roles
+
+// What a user of the tenant may do now. The zero mask also if there is no such user.
+uint64_t user_scopes(struct om_txn *txn, const struct om_uuid *tenant,
+                     const struct om_uuid *user, int64_t now_ms);
+
+// Give a user a role, or change when it ends, and check what that makes of the user
+// against what the caller's key may do.
+OM_MUST_CHECK enum om_rc role_give(struct om_call *call, struct om_txn *txn,
+                                   const struct om_uuid *user, struct om_str role,
+                                   int64_t expires_ms, uint64_t granted,
+                                   struct om_uuid *binding);
+
+// ---- users
+
+// Find the person of that address, or make it. OM_EINVAL: it is no address.
+OM_MUST_CHECK enum om_rc person_find(struct om_call *call, struct om_txn *txn,
+                                     struct om_str email, const char *param,
+                                     struct om_uuid *out);
+
+// Make it a user of `tenant`; *again: it was one.
+enum om_rc member_add(struct om_txn *txn, const struct om_uuid *tenant,
+                      const struct om_uuid *user, struct om_str name,
+                      const struct om_uuid *team, const struct limits *limits,
+                      bool *again);
+
+bool member_exists(struct om_txn *txn, const struct om_uuid *tenant,
+                   const struct om_uuid *user);
+
+bool team_exists(struct om_txn *txn, const struct om_uuid *tenant,
+                 const struct om_uuid *team);
+
+// ---- tenants and their settings
+
+// The tenant whose settings and users count: the tenant itself, or that whose sandbox it
+// is.
+struct om_uuid tenant_owner(struct om_txn *txn, const struct om_uuid *tenant);
+
+// The sandbox of a tenant, made if there is none.
+enum om_rc tenant_sandbox(struct om_txn *txn, const struct om_uuid *tenant,
+                          int64_t now_ms);
+
+// Check `if_version` (-1: none), raise the version, tell the edges.
+OM_MUST_CHECK enum om_rc tenant_touch(struct om_call *call, struct om_txn *txn,
+                                      const struct om_uuid *tenant, int64_t if_version,
+                                      int64_t *version);
+
+// Change settings from a map: those it names, or with `whole` all. OM_EINVAL: one is
+// unknown or wrong; nothing is to be committed.
+OM_MUST_CHECK enum om_rc config_change(struct om_call *call, struct om_txn *txn,
+                                       const struct om_uuid *tenant, struct om_str map,
+                                       bool whole, int64_t version);
+
+// All that is set, as a map.
+struct om_str config_load(struct om_call *call, struct om_txn *txn,
+                          const struct om_uuid *tenant);
+
+// ---- keys
+
+// A key to be made.
+struct new_key {
+    struct om_uuid id, tenant, user, team;               // zero: none
+    struct om_str call_id, name, models, cidrs, version; // absent: none
+    bool test;
+    uint64_t scopes;
+    struct limits limits;
+    int64_t expires_ms;         // INT64_MAX: never
+    char text[SECRET_SIZE + 1]; // out: the key
+};
+
+// Give it an id and a secret, and store it. om_db_changes() is 0 when its call was
+// applied before.
+enum om_rc key_insert(struct om_txn *txn, struct new_key *key, int64_t now_ms);

@@ -1,0 +1,27 @@
+// key.h - a stored API key, for the files that make, rotate and show keys.
+#pragma once
+#include "inner.h"
+
+struct key_row {
+    struct om_uuid id, user, team, successor;           // zero: none
+    struct om_str name, prefix, models, cidrs, version; // data == NULL: none
+    bool test;
+    uint64_t scopes;
+    struct limits limits;
+    int64_t created_ms, expires_ms, revoked_ms, used_ms; // INT64_MAX: never
+};
+
+// The key `id` of the caller's tenant. OM_ENOTFOUND: it has none.
+OM_MUST_CHECK enum om_rc key_load(struct om_call *call, struct om_txn *txn,
+                                  struct om_uuid id, struct key_row *out);
+
+// Fill in a reply; borrows from the row. key_create, key_get, key_revoke and key_rotate
+// reply with a key_item too.
+void key_show(struct om_call *call, const struct key_row *row, struct key_item *out);
+
+// key_load() and key_show().
+OM_MUST_CHECK enum om_rc key_reply(struct om_call *call, struct om_txn *txn,
+                                   struct om_uuid id, struct key_item *out);
+
+// The call was applied before. Its key cannot be shown again: only its hash is known.
+OM_MUST_CHECK enum om_rc key_refuse_repeat(struct om_call *call, struct om_txn *txn);
