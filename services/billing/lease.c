@@ -183,9 +183,11 @@ billing_quota_lease(void *context, struct om_call *call, const void *message,
     grant.tally = tally_window(grant.quota, grant.now_ms);
     while (expire(txn, grant.now_ms) == SWEEP_MAX)
         ;
-    if (!find_grant(txn, &grant)) {
-        struct limit limit =
-            limit_find(txn, &call->tenant_id, grant.request->plan, grant.quota);
+    struct limit limit =
+        limit_find(txn, &call->tenant_id, grant.request->plan, grant.quota);
+    if (find_grant(txn, &grant)) {
+        REC_SET(grant.reply, quota_lease_reply, limit, limit.most);
+    } else {
         limit_keep_plan(txn, &call->tenant_id, grant.request->plan);
         tally_load(txn, &call->tenant_id, grant.quota, true, &grant.tally);
         if (limit.limited)

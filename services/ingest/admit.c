@@ -110,18 +110,28 @@ decide(struct exchange *x, const struct caller *caller)
         refuse_rate(x, &x->ticket->limits);
     else if (what != ADMISSION_ADMITTED)
         refuse(x, what);
-    if (what != ADMISSION_ADMITTED)
-        return false;
-    if (x->route->auth == AUTH_KEY)
-        report_api_call(&x->edge->report, caller->tenant_text,
-                        om_uuid_shard(&caller->tenant));
-    return true;
+    return what == ADMISSION_ADMITTED;
+}
+
+// It has waited for quotas, and has them.
+static void
+enter(struct exchange *x)
+{
+    struct om_http_loop *loop = x->edge->loop;
+    uint64_t handle = x->handle;
+    if (!handle) { // the client left meanwhile
+        exchange_abandon(x);
+        return;
+    }
+    if (x->route->on_head)
+        x->route->on_head(x);
+    om_http_resume(loop, handle);
 }
 
 static void
 admit(struct exchange *x, const struct caller *caller)
 {
-    if (decide(x, caller) && x->route->on_head)
+    if (decide(x, caller) && quota_admit(x, enter) && x->route->on_head)
         x->route->on_head(x);
 }
 
@@ -146,9 +156,12 @@ on_key(void *context, const struct om_answer *answer)
     struct om_http_loop *loop = x->edge->loop;
     uint64_t handle = x->handle;
     keys_put(&x->edge->keys, x->key_hash, &caller, x->asked_seq);
-    admit(x, &caller);
+    if (decide(x, &caller) && quota_admit(x, enter)) {
+        if (x->route->on_head)
+            x->route->on_head(x);
+        om_http_resume(loop, handle);
+    }
     caller_drop(&caller);
-    om_http_resume(loop, handle);
 }
 
 static void

@@ -141,6 +141,7 @@ on_wake(void *context)
     watch_link(self);
     if (!was_open && om_link_is_open(om_client_link(self->client)))
         feed_ask(self);
+    quota_desk_wake(self);
     set_timer(self, &self->client_timer, due_ms);
 }
 
@@ -170,6 +171,7 @@ on_tick(void *context)
         feed_ask(self);
     streams_tick(self);
     report_flush(&self->report);
+    quota_desk_tick(self);
     set_timer(self, &self->tick_timer, om_clock_mono_ms() + TICK_MS);
 }
 
@@ -238,7 +240,7 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
                                  .hooks = &hooks,
                                  .context = self };
     self->loop = om_http_loop_create(&conf);
-    if (!self->loop || !open_client(self, why, why_size)) {
+    if (!self->loop || !quota_desk_init(self) || !open_client(self, why, why_size)) {
         edge_destroy(&self);
         return NULL;
     }
@@ -269,9 +271,10 @@ flush(struct edge *self)
     int64_t until_ms = om_clock_mono_ms() + self->ingest->conf.drain_ms;
     report_flush(&self->report);
     while (om_clock_mono_ms() < until_ms) {
+        quota_desk_drain(self);
         om_client_process(self->client);
         report_flush(&self->report);
-        if (!self->busy && report_idle(&self->report))
+        if (!self->busy && report_idle(&self->report) && quota_desk_idle(self))
             return;
         om_client_process(self->client);
         wait_for_link(self, FLUSH_TURN_MS);
@@ -305,6 +308,7 @@ edge_destroy(struct edge **self_p)
         exchange_abandon(self->busy);
     report_finish(&self->report);
     om_client_destroy(&self->client);
+    quota_desk_finish(self);
     keys_finish(&self->keys);
     om_buf_finish(&self->out);
     om_buf_finish(&self->frame);

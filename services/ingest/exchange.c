@@ -59,6 +59,7 @@ exchange_abandon(struct exchange *x)
         om_blob_abort(&x->upload->writer);
     if (x->stream)
         stream_forget(x);
+    quota_finish(x, x->status);
     admit_end(x);
     caller_drop(&x->caller);
     om_arena_reset(&x->arena);
@@ -342,6 +343,7 @@ note_reply(struct exchange *x, struct om_http_response *response)
     size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;
     atomic_fetch_add_explicit(&edge->ingest->answered[row][response->status / 100], 1,
                               memory_order_relaxed);
+    x->status = response->status;
     audit(x, response->status);
     log_reply(x, response->status);
 }
@@ -397,6 +399,9 @@ fail(struct exchange *x, int status, const struct error_text *error,
         return;
     }
     om_http_response_field(&response, "retry-after", om_str(retry_after));
+    // OpenAI's clients try a 429 again, unless they are told not to.
+    if (om_str_eq(om_str(error->code), om_str(om_rc_info(OM_EQUOTA)->code)))
+        om_http_response_field(&response, "x-should-retry", OM_LIT("false"));
     if (status == 405)
         om_http_response_field(&response, "allow", om_str(x->resource));
     exchange_reply_json(x, &response);

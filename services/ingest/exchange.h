@@ -19,6 +19,7 @@ struct upload {
     bool has_file, ended;
     char purpose[33], filename[OM_MULTIPART_FILENAME_MAX + 1];
     size_t purpose_size;
+    int64_t bytes; // of the file
 };
 
 struct exchange {
@@ -43,6 +44,8 @@ struct exchange {
     struct stream *stream;   // the answer, if it has begun and goes on
     char resource[128];      // to what, in the audit log
     struct om_str ip, agent; // in the arena
+    struct quota_use quota; // what it has taken of the tenant's quotas
+    int status;             // of the reply; 0: none yet
     int64_t started_us;
     // What to do when the edge stops, of one that may wait long; else NULL.
     void (*on_stop)(struct exchange *x);

@@ -60,9 +60,12 @@ on_plans(void *context, const struct om_answer *answer)
     struct edge *self = context;
     struct plan_changes_reply reply;
     self->plans_asked = false;
-    if (answer->rc == OM_OK &&
-        rec_decode(ops[OP_plan_changes].reply, answer->payload, &reply, NULL) == OM_OK)
-        plans_apply(&self->plans, &reply);
+    if (answer->rc != OM_OK ||
+        rec_decode(ops[OP_plan_changes].reply, answer->payload, &reply, NULL) != OM_OK)
+        return;
+    bool news = reply.version != self->plans.version;
+    if (plans_apply(&self->plans, &reply) && news)
+        quotas_apply(self, &reply);
 }
 
 static void

@@ -63,8 +63,11 @@ put_part(struct exchange *x, struct om_str data)
         memcpy(upload->purpose + upload->purpose_size, data.data, data.size);
         upload->purpose_size += data.size;
     }
-    enum om_rc rc =
-        upload->part == UPLOAD_FILE ? om_blob_write(upload->writer, data) : OM_OK;
+    enum om_rc rc = OM_OK;
+    if (upload->part == UPLOAD_FILE) {
+        rc = om_blob_write(upload->writer, data);
+        upload->bytes += (int64_t)data.size;
+    }
     if (rc == OM_OK)
         return true;
     exchange_fail(x, rc, "file", "the file cannot be stored: %s", om_rc_info(rc)->text);
@@ -127,14 +130,12 @@ check_form(struct exchange *x)
 }
 
 // The blob is durable before the registry hears of it; what is never registered is swept.
-void
-file_upload_end(struct exchange *x)
+static void
+keep_file(struct exchange *x)
 {
     struct upload *upload = x->upload;
     struct om_blob_info info;
     char ref[OM_BLOB_REF_MAX], id[OM_TYPEID_MAX];
-    if (!check_form(x))
-        return;
     enum om_rc rc = om_blob_commit(&upload->writer, &info);
     if (rc != OM_OK) {
         exchange_fail(x, rc, "file", "the file cannot be stored: %s",
@@ -152,6 +153,13 @@ file_upload_end(struct exchange *x)
     REC_SET(&request, file_create_request, sha256, om_str(info.sha256));
     REC_SET(&request, file_create_request, blob, om_str(ref));
     exchange_call(x, OP_file_create, true, &request, 0, on_created);
+}
+
+void
+file_upload_end(struct exchange *x)
+{
+    if (check_form(x) && quota_store(x, x->upload->bytes, keep_file))
+        keep_file(x);
 }
 
 // ---- download

@@ -31,6 +31,8 @@ const struct om_setting ingest_settings[] = {
       "requests a minute of a tenant whose plan billing has not told yet" },
     { "OMNI_DEFAULT_CONCURRENT", CONF_INT, AT(default_concurrent), "100", 0, 1000000,
       "and its requests at a time" },
+    { "OMNI_QUOTA_HOLD_MS", CONF_INT, AT(quota_hold_ms), "30000", 0, 86400000,
+      "how long tenants that pay afterwards are served when billing does not answer" },
     { 0 },
 };
 
@@ -55,7 +57,9 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
         return false;
     }
     openapi_write(&self->openapi);
-    return true;
+    self->quotas = quotas_create(conf->quota_hold_ms);
+    snprintf(why, why_size, "no memory");
+    return self->quotas != NULL;
 }
 
 void
@@ -65,4 +69,5 @@ ingest_close(struct ingest *self)
     om_buf_finish(&self->openapi);
     pthread_mutex_destroy(&self->streams.lock);
     counters_destroy(&self->counters);
+    quotas_destroy(&self->quotas);
 }

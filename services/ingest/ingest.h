@@ -11,6 +11,7 @@
 #include "http.h"
 #include "keys.h"
 #include "plans.h"
+#include "quotas.h"
 #include "report.h"
 #include "stream.h"
 #include "timers.h"
@@ -27,6 +28,7 @@ struct ingest_conf {
     int64_t streams_max;     // OMNI_STREAMS_MAX
     int64_t limits_max;      // OMNI_LIMITS_MAX
     int64_t default_requests, default_concurrent; // OMNI_DEFAULT_...
+    int64_t quota_hold_ms;   // OMNI_QUOTA_HOLD_MS
 };
 
 extern const struct om_setting ingest_settings[];
@@ -42,6 +44,7 @@ struct ingest {
     struct om_buf openapi;
     struct stream_counts streams;
     struct counters *counters;
+    struct quotas *quotas;
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
     atomic_int_fast64_t answered_ms[INGEST_THREADS_MAX];
@@ -63,6 +66,7 @@ struct edge {
     struct key_cache keys;
     struct plans plans;
     struct report report;
+    struct quota_desk quotas;
     struct om_timer client_timer, tick_timer;
     bool rewatch; // the link may have made its descriptors anew
     int64_t began_ms;

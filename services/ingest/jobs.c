@@ -188,6 +188,7 @@ on_accepted(void *context, const struct om_answer *answer)
     struct om_str known = msg->task.size ? msg->task : om_str(x->resource);
     snprintf(task, sizeof(task), "%.*s", (int)known.size, known.data);
     snprintf(url, sizeof(url), "/api/v1/tasks/%s", task);
+    snprintf(x->resource, sizeof(x->resource), "%s", task); // not the id that was made
     bool replayed = om_str_eq(msg->param, OM_LIT("idem_key"));
     bool held = om_str_eq(msg->param, OM_LIT("unique_key"));
     struct task_accepted reply = { 0 };

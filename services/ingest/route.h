@@ -2,6 +2,7 @@
 // the OpenAPI document are made from this table, so no route can forget them.
 #pragma once
 #include "http.h"
+#include "quota.h"
 #include "records.h"
 #include "scope.h"
 
@@ -38,6 +39,7 @@ struct route {
     enum route_auth auth;
     enum scope scope;
     unsigned flags;
+    unsigned quotas;   // QUOTA_BITs: what it takes beside a call (quota.h)
     int status;        // of a success
     enum op op;        // OP_COUNT: none
     // The request's field that is in the path; with ROUTE_BODY an INTERNAL one.

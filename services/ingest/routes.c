@@ -9,11 +9,13 @@ enum {
     UPLOAD = OM_BLOB_BYTES_MAX + 64 * 1024,
 };
 
+// Every request counts as a call; `Q` names what a route takes beside that.
 #define R(method_, pattern_, scope_, op_, status_, ...)                                  \
     {                                                                                    \
         .method = OM_HTTP_##method_, .pattern = pattern_, .scope = SCOPE_##scope_,       \
         .op = op_, .status = status_, __VA_ARGS__                                        \
     }
+#define Q(symbol) QUOTA_BIT(symbol)
 #define OP_NONE OP_COUNT
 // Who may use the platform is changed only when that is in the audit log.
 #define CHANGES (ROUTE_MUTATES | ROUTE_PRIVILEGED)
@@ -24,6 +26,7 @@ const struct route routes[] = {
     R(POST, "/v1/files", FILES_WRITE, OP_file_create, 201, .flags = ROUTE_MUTATES | ROUTE_COSTS,
       .on_head = file_upload_head, .on_body = file_upload_body,
       .on_request = file_upload_end, .body_max = UPLOAD, .action = "files.create",
+      .quotas = Q(STORAGE),
       .doc = "Upload a file: multipart/form-data with the parts file and purpose"),
     R(GET, "/v1/files", FILES_READ, OP_file_list, 200, .doc = "List files, newest first"),
     R(GET, "/v1/files/{id}", FILES_READ, OP_file_get, 200, .param = "id",
@@ -37,6 +40,7 @@ const struct route routes[] = {
     R(POST, "/api/v1/train/custom-model", TRAIN, OP_train, 202,
       .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .reply = &task_accepted_rec,
       .on_request = train_submit, .action = "models.train",
+      .quotas = Q(MODELS) | Q(COMPUTE),
       .doc = "Train a model on a column of an uploaded CSV file"),
     R(GET, "/api/v1/models", MODELS_READ, OP_model_list, 200,
       .doc = "List model versions, newest first"),
@@ -44,7 +48,7 @@ const struct route routes[] = {
       .doc = "One model version"),
     R(POST, "/api/v1/predict/{model}", PREDICT, OP_predict, 200,
       .flags = ROUTE_BODY | ROUTE_COSTS | ROUTE_MODEL,
-      .on_request = predict, .doc = "Forecast a time series"),
+      .on_request = predict, .quotas = Q(INFERENCE), .doc = "Forecast a time series"),
 
     // tasks
     R(GET, "/api/v1/tasks", TASKS_READ, OP_NONE, 200, .request = &task_list_query_rec,
