@@ -34,21 +34,24 @@ static void
 describe(const struct sockaddr_storage *address, struct port *out)
 {
     char host[INET6_ADDRSTRLEN];
+    const char *certificate = getenv("OMNI_TLS_CERT");
+    const char *scheme = certificate && *certificate ? "https" : "http";
     if (address->ss_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const void *)address;
         inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
         int port = ntohs(in->sin6_port);
         snprintf(out->listen, sizeof(out->listen), "[%s]:%d", host, port);
         bool any = IN6_IS_ADDR_UNSPECIFIED(&in->sin6_addr);
-        snprintf(out->url, sizeof(out->url), "http://[%s]:%d", any ? "::1" : host, port);
+        snprintf(out->url, sizeof(out->url), "%s://[%s]:%d", scheme, any ? "::1" : host,
+                 port);
     } else {
         const struct sockaddr_in *in = (const void *)address;
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
         int port = ntohs(in->sin_port);
         snprintf(out->listen, sizeof(out->listen), "%s:%d", host, port);
         bool any = in->sin_addr.s_addr == htonl(INADDR_ANY);
-        snprintf(out->url, sizeof(out->url), "http://%s:%d", any ? "127.0.0.1" : host,
-                 port);
+        snprintf(out->url, sizeof(out->url), "%s://%s:%d", scheme,
+                 any ? "127.0.0.1" : host, port);
     }
 }
 

@@ -40,6 +40,10 @@ probe_create(const char *url)
     curl_easy_setopt(self->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(self->easy, CURLOPT_TIMEOUT_MS, (long)TIMEOUT_MS);
     curl_easy_setopt(self->easy, CURLOPT_WRITEFUNCTION, ignore);
+    // Our own child on this machine, by an address its certificate need not name; nothing
+    // is told it.
+    curl_easy_setopt(self->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(self->easy, CURLOPT_SSL_VERIFYHOST, 0L);
     return self;
 }
 

@@ -35,6 +35,7 @@ struct om_http_hooks {
 
 struct om_http_conf {
     int listen_fd;          // of om_http_listen; the loop takes it
+    struct om_tls *tls;     // of tls.h, borrowed; NULL: plain HTTP
     size_t connections_max; // 0: 10,000
     size_t out_max;         // unsent bytes that stop the reading; 0: 256 KiB
     size_t stream_max;      // unsent bytes at which a stream is full; 0: 64 KiB

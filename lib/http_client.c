@@ -1,5 +1,4 @@
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -75,11 +74,11 @@ void
 om_http_client_close(struct client *client)
 {
     struct om_http_loop *loop = client->loop;
+    bool complete = om_http_conn_done(&client->conn);
     om_http_conn_finish(&client->conn);
     om_timers_clear(&loop->timers, &client->timer);
     give_slot(loop, client);
-    close(client->fd); // which takes it out of epoll, too
-    client->fd = -1;
+    om_transport_close(&client->transport, complete); // which takes it out of epoll, too
     loop->client_count--;
     if (!client->queued)
         free(client);
@@ -129,7 +128,7 @@ om_http_client_create(struct om_http_loop *loop, int fd,
     }
     client->kind = SOURCE_CLIENT;
     client->loop = loop;
-    client->fd = fd;
+    client->transport.fd = fd;
     client->writable = true;
     client->timer.fire = on_deadline;
     client->timer.context = client;
@@ -137,7 +136,9 @@ om_http_client_create(struct om_http_loop *loop, int fd,
     om_http_conn_init(&client->conn, &loop->env, client->remote,
                       loop->slots[client->slot].handle);
     loop->client_count++;
-    if (!om_timers_set(&loop->timers, &client->timer,
+    struct om_tls *tls = loop->env.conf.tls;
+    if ((tls && !om_tls_accept(tls, &client->transport)) ||
+        !om_timers_set(&loop->timers, &client->timer,
                        om_http_conn_deadline(&client->conn)) ||
         !om_http_loop_add(loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, client))
         om_http_client_close(client);
@@ -158,20 +159,21 @@ receive(struct client *client)
         return MOVED_BROKEN;
     if (size == 0)
         return MOVED_NOTHING;
-    ssize_t got = recv(client->fd, at, size, 0);
-    if (got > 0) {
-        om_http_conn_received(&client->conn, (size_t)got);
-        // A short read of a stream means it is empty (epoll(7)), and saves one more call.
-        client->readable = (size_t)got == size || client->peer_shut;
-        return MOVED_SOME;
+    size_t got;
+    enum om_io io = om_transport_read(&client->transport, at, size, &got);
+    if (got > 0)
+        om_http_conn_received(&client->conn, got);
+    client->conn.eof = io == OM_IO_END;
+    if (io == OM_IO_BROKEN)
+        return MOVED_BROKEN;
+    if (io == OM_IO_WANT_WRITE) { // of a handshake: no event is missed, both are watched
+        client->writable = false;
+        return MOVED_NOTHING;
     }
-    if (got < 0 && errno == EINTR)
-        return MOVED_SOME;
-    client->readable = false;
-    if (got < 0)
-        return errno == EAGAIN ? MOVED_NOTHING : MOVED_BROKEN;
-    client->conn.eof = true;
-    return MOVED_SOME;
+    if (io == OM_IO_WANT_READ || io == OM_IO_END ||
+        (io == OM_IO_DRAINED && !client->peer_shut))
+        client->readable = false;
+    return io == OM_IO_WANT_READ ? MOVED_NOTHING : MOVED_SOME;
 }
 
 static enum moved
@@ -180,14 +182,17 @@ transmit(struct client *client)
     enum moved moved = MOVED_NOTHING;
     struct om_str pending;
     while (client->writable && (pending = om_http_conn_pending(&client->conn)).size > 0) {
-        ssize_t sent = send(client->fd, pending.data, pending.size, MSG_NOSIGNAL);
-        if (sent > 0) {
-            om_http_conn_sent(&client->conn, (size_t)sent);
-            moved = MOVED_SOME;
-        } else if (errno == EAGAIN) {
-            client->writable = false;
-        } else if (errno != EINTR) {
+        size_t sent;
+        enum om_io io = om_transport_write(&client->transport, pending, &sent);
+        if (io == OM_IO_BROKEN || io == OM_IO_END)
             return MOVED_BROKEN;
+        if (io == OM_IO_WANT_READ)
+            break; // serve() follows when it can be read
+        if (io == OM_IO_WANT_WRITE)
+            client->writable = false;
+        if (sent > 0) {
+            om_http_conn_sent(&client->conn, sent);
+            moved = MOVED_SOME;
         }
     }
     return moved;
@@ -219,7 +224,7 @@ serve(struct client *client)
     if (received == MOVED_SOME || sent == MOVED_SOME)
         om_http_client_enqueue(client); // others have their turn first
     if (!client->shut && om_http_conn_all_sent(&client->conn)) {
-        shutdown(client->fd, SHUT_WR);
+        om_transport_shut(&client->transport);
         client->shut = true;
     }
     int64_t deadline_ms = om_http_conn_deadline(&client->conn);
@@ -238,7 +243,7 @@ om_http_clients_serve(struct om_http_loop *loop)
     while (client) {
         struct client *next = client->next;
         client->queued = false;
-        if (client->fd < 0)
+        if (client->transport.fd < 0)
             free(client); // closed while it waited here
         else
             serve(client);

@@ -3,6 +3,7 @@
 #pragma once
 #include "http_conn.h"
 #include "timers.h"
+#include "tls.h"
 
 struct sockaddr_storage;
 
@@ -13,7 +14,7 @@ struct client {
     enum source_kind kind;
     struct om_http_loop *loop;
     struct om_http_conn conn;
-    int fd;
+    struct om_transport transport;
     size_t slot;
     bool readable, writable; // as far as we know: events are edge-triggered
     bool peer_shut;          // so a short read is not the end of the input

@@ -236,6 +236,7 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
     self->plans.fallback.most[COUNTER_CONCURRENT] = ingest->conf.default_concurrent;
     self->began_ms = om_clock_mono_ms();
     struct om_http_conf conf = { .listen_fd = listen_fd,
+                                 .tls = ingest->tls,
                                  .drain_ms = ingest->conf.drain_ms,
                                  .hooks = &hooks,
                                  .context = self };

@@ -33,8 +33,29 @@ const struct om_setting ingest_settings[] = {
       "and its requests at a time" },
     { "OMNI_QUOTA_HOLD_MS", CONF_INT, AT(quota_hold_ms), "30000", 0, 86400000,
       "how long tenants that pay afterwards are served when billing does not answer" },
+    { "OMNI_TLS_CERT", CONF_STR, AT(tls_cert), "", 0, 0,
+      "PEM file with the certificate and its chain: serve HTTPS alone" },
+    { "OMNI_TLS_KEY", CONF_STR, AT(tls_key), "", 0, 0, "PEM file with its key" },
     { 0 },
 };
+
+// SIGHUP reads the files again.
+static bool
+open_tls(struct ingest *self, char *why, size_t why_size)
+{
+    const struct ingest_conf *conf = &self->conf;
+    if (!*conf->tls_cert && !*conf->tls_key)
+        return true;
+    if (!*conf->tls_cert || !*conf->tls_key) {
+        snprintf(why, why_size,
+                 "OMNI_TLS_CERT and OMNI_TLS_KEY belong together: %s is "
+                 "not set",
+                 *conf->tls_cert ? "OMNI_TLS_KEY" : "OMNI_TLS_CERT");
+        return false;
+    }
+    return om_tls_create(conf->tls_cert, conf->tls_key, &self->tls, why, why_size) ==
+           OM_OK;
+}
 
 bool
 ingest_open(struct ingest *self, char *why, size_t why_size)
@@ -49,7 +70,8 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
     if (rc != OM_OK && rc != OM_EDUP)
         return false;
     if (om_secret_load(conf->secret_file, &self->secret, why, why_size) != OM_OK ||
-        om_blob_store_create(conf->blobs, &self->blobs, why, why_size) != OM_OK)
+        om_blob_store_create(conf->blobs, &self->blobs, why, why_size) != OM_OK ||
+        !open_tls(self, why, why_size))
         return false;
     self->counters = counters_create((size_t)conf->limits_max);
     if (!self->counters) {
@@ -66,6 +88,7 @@ void
 ingest_close(struct ingest *self)
 {
     om_blob_store_destroy(&self->blobs);
+    om_tls_destroy(&self->tls);
     om_buf_finish(&self->openapi);
     pthread_mutex_destroy(&self->streams.lock);
     counters_destroy(&self->counters);

@@ -15,6 +15,7 @@
 #include "report.h"
 #include "stream.h"
 #include "timers.h"
+#include "tls.h"
 
 struct ingest_conf {
     const char *listen;      // OMNI_LISTEN
@@ -27,8 +28,11 @@ struct ingest_conf {
     int64_t drain_ms;        // OMNI_DRAIN_MS
     int64_t streams_max;     // OMNI_STREAMS_MAX
     int64_t limits_max;      // OMNI_LIMITS_MAX
-    int64_t default_requests, default_concurrent; // OMNI_DEFAULT_...
     int64_t quota_hold_ms;   // OMNI_QUOTA_HOLD_MS
+    const char *tls_cert;    // OMNI_TLS_CERT
+    const char *tls_key;     // OMNI_TLS_KEY
+    // OMNI_DEFAULT_REQUESTS, OMNI_DEFAULT_CONCURRENT
+    int64_t default_requests, default_concurrent;
 };
 
 extern const struct om_setting ingest_settings[];
@@ -41,6 +45,7 @@ struct ingest {
     char node[64];
     struct om_blob_store *blobs;
     struct om_secret secret;
+    struct om_tls *tls; // NULL: plain HTTP
     struct om_buf openapi;
     struct stream_counts streams;
     struct counters *counters;
@@ -52,7 +57,8 @@ struct ingest {
     atomic_uint_fast64_t answered[INGEST_ROUTES_MAX][STATUS_CLASSES];
 };
 
-// Read the secret and open the blob store. False with the reason in `why`.
+// Read the secret and the certificate, and open the blob store. False with the reason in
+// `why`.
 bool ingest_open(struct ingest *self, char *why, size_t why_size);
 void ingest_close(struct ingest *self);
 

@@ -36,7 +36,8 @@ make_edges(struct ingest *ingest, struct threads *threads, char *why, size_t why
             return false;
     }
     om_log(OM_INFO, "listening", LOG_S("address", address), LOG_S("node", ingest->node),
-           LOG_I("threads", threads->made));
+           LOG_I("threads", threads->made),
+           LOG_S("scheme", ingest->tls ? "https" : "http"));
     return true;
 }
 
@@ -47,17 +48,30 @@ run_edge(void *edge)
     return NULL;
 }
 
-// Serve until SIGTERM or SIGINT, which all threads have blocked.
+// A bad new certificate is no reason to stop: the old one is served on.
 static void
-serve(struct threads *threads, const sigset_t *signals)
+reload(struct ingest *ingest)
 {
-    int number;
+    char why[512];
+    if (om_tls_reload(ingest->tls, why, sizeof(why)) == OM_OK)
+        om_log(OM_INFO, "certificate reloaded", LOG_S("file", ingest->conf.tls_cert));
+    else
+        om_log(OM_ERROR, "certificate not reloaded", LOG_S("why", why));
+}
+
+// Serve until SIGTERM or SIGINT, which all threads have blocked. SIGHUP is among the
+// signals if there is a certificate to read again.
+static void
+serve(struct ingest *ingest, struct threads *threads, const sigset_t *signals)
+{
+    int number = 0;
     while (threads->running < threads->made &&
            pthread_create(&threads->ids[threads->running], NULL, run_edge,
                           threads->edges[threads->running]) == 0)
         threads->running++;
-    if (threads->running == threads->made)
-        sigwait(signals, &number);
+    while (threads->running == threads->made && sigwait(signals, &number) == 0 &&
+           number == SIGHUP)
+        reload(ingest);
     om_log(OM_INFO, "stopping");
     for (int64_t i = 0; i < threads->running; i++)
         edge_stop(threads->edges[i]);
@@ -73,12 +87,14 @@ run(struct ingest *ingest, char *why, size_t why_size)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    if (*ingest->conf.tls_cert)
+        sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     int status = EX_CONFIG;
     if (ingest_open(ingest, why, why_size) &&
         make_edges(ingest, &threads, why, why_size)) {
-        serve(&threads, &signals);
+        serve(ingest, &threads, &signals);
         status = EX_OK;
     }
     for (int64_t i = 0; i < threads.made; i++)
