@@ -1,4 +1,3 @@
-#include <signal.h>
 #include <stdlib.h>
 
 #include "clock.h"
@@ -13,27 +12,14 @@ enum {
 
 // ---- the workers' processes
 
-static struct om_worker *running;
-
-static void
-on_signal(int number)
-{
-    (void)number;
-    if (running)
-        om_worker_stop(running);
-}
-
 static void
 run_worker(struct om_worker_conf *conf, const char *endpoint)
 {
     const char *why;
     conf->link.endpoint = endpoint;
     conf->drain_ms = 2000;
-    if (om_worker_create(conf, &running, &why) != OM_OK)
+    if (om_worker_main(conf, &why) != OM_OK)
         bench_die("%s", why);
-    signal(SIGTERM, on_signal);
-    om_worker_run(running);
-    om_worker_destroy(&running);
 }
 
 static int64_t

@@ -1,20 +1,9 @@
-// echo_worker.c - a worker in a few lines: it answers each job with the job's payload.
-//
-// usage: echo_worker ENDPOINT, e.g. ipc:///run/omni/work
-#include <signal.h>
+// echo_worker.c - a tenant's worker: it answers each job with the job's payload.
+// usage: OMNI_API_KEY=... echo_worker ENDPOINT, e.g. ipc:///run/omni/work
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "worker.h"
-
-static struct om_worker *worker;
-
-static void
-on_signal(int number)
-{
-    (void)number;
-    om_worker_stop(worker);
-}
 
 static void
 echo(void *context, struct om_job *job)
@@ -22,31 +11,22 @@ echo(void *context, struct om_job *job)
     (void)context;
     om_buf_put(&job->result, job->payload.data, job->payload.size);
     om_job_usage(job, "bytes", (int64_t)job->payload.size, NULL);
+    job->result_type = "application/json";
 }
 
 int
 main(int argc, char **argv)
 {
-    static const char *const queue_names[] = { "echo" };
-    struct om_worker_conf conf = {
-        .link = { .endpoint = argc > 1 ? argv[1] : "",
-                  .node = "echo",
-                  .credential = getenv("OMNI_API_KEY"),
-                  .role = ROLE_TENANT },
-        .queues = queue_names,
-        .queue_count = 1,
-        .slots = 4,
-        .drain_ms = 10000,
-        .handle = echo,
-    };
-    const char *why;
-    if (om_worker_create(&conf, &worker, &why) != OM_OK) {
-        fprintf(stderr, "echo_worker: %s\n", why);
-        return 1;
-    }
-    signal(SIGTERM, on_signal);
-    signal(SIGINT, on_signal);
-    om_worker_run(worker);
-    om_worker_destroy(&worker);
-    return 0;
+    const char *why, *const queue_names[] = { "echo" };
+    struct om_worker_conf conf = { .queues = queue_names, .queue_count = 1, .slots = 4 };
+    conf.link.endpoint = argc > 1 ? argv[1] : "";
+    conf.link.node = "echo";
+    conf.link.role = ROLE_TENANT;
+    conf.link.credential = getenv("OMNI_API_KEY");
+    conf.drain_ms = 10000; // what runs at SIGTERM may go on for so long
+    conf.handle = echo;
+    if (om_worker_main(&conf, &why) == OM_OK)
+        return 0;
+    fprintf(stderr, "echo_worker: %s\n", why);
+    return 1;
 }

@@ -117,3 +117,8 @@ void om_worker_run(struct om_worker *self);
 void om_worker_stop(struct om_worker *self);
 
 void om_worker_destroy(struct om_worker **self_p);
+
+// All of the above, for the main function of a program that is a worker and no more:
+// works until SIGTERM or SIGINT. Once in a process. *why says what was wrong.
+OM_MUST_CHECK enum om_rc om_worker_main(const struct om_worker_conf *conf,
+                                        const char **why);

@@ -4,7 +4,6 @@
 // is known by the log alone, so that a restart goes on where the log ends.
 //
 // usage: chaos_subscriber ENDPOINT NODE LOG
-#include <signal.h>
 #include <stdlib.h>
 
 #include "record.h"
@@ -12,16 +11,8 @@
 
 enum { RUNS_CREDIT = 8 };
 
-static struct om_worker *worker;
 static struct record record;
 static int64_t cursors[OM_SHARD_COUNT];
-
-static void
-on_signal(int number)
-{
-    (void)number;
-    om_worker_stop(worker);
-}
 
 static void
 read_cursors(const char *path)
@@ -99,10 +90,7 @@ main(int argc, char **argv)
     const char *why;
     read_cursors(argv[3]);
     record_open(&record, argv[3]);
-    if (om_worker_create(&conf, &worker, &why) != OM_OK)
+    if (om_worker_main(&conf, &why) != OM_OK)
         record_die("chaos_subscriber: %s", why);
-    signal(SIGTERM, on_signal);
-    om_worker_run(worker);
-    om_worker_destroy(&worker);
     return 0;
 }

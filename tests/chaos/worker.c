@@ -3,7 +3,6 @@
 //
 // usage: chaos_worker ENDPOINT NODE LOG SLOTS inference|KEY QUEUE...
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -20,15 +19,7 @@ enum {
     DRAIN_MS = 1000,
 };
 
-static struct om_worker *worker;
 static struct record record;
-
-static void
-on_signal(int number)
-{
-    (void)number;
-    om_worker_stop(worker);
-}
 
 static int64_t
 random_below(int64_t bound)
@@ -121,10 +112,7 @@ main(int argc, char **argv)
     };
     const char *why;
     record_open(&record, argv[3]);
-    if (om_worker_create(&conf, &worker, &why) != OM_OK)
+    if (om_worker_main(&conf, &why) != OM_OK)
         record_die("chaos_worker: %s", why);
-    signal(SIGTERM, on_signal);
-    om_worker_run(worker);
-    om_worker_destroy(&worker);
     return 0;
 }

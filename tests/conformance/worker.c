@@ -2,20 +2,10 @@
 //
 // usage: conformance_worker ENDPOINT SLOTS
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "worker.h"
-
-static struct om_worker *worker;
-
-static void
-on_signal(int number)
-{
-    (void)number;
-    om_worker_stop(worker);
-}
 
 static void
 echo(struct om_job *job)
@@ -130,12 +120,8 @@ main(int argc, char **argv)
         .handle = handle,
     };
     const char *why;
-    if (om_worker_create(&conf, &worker, &why) != OM_OK) {
-        fprintf(stderr, "conformance_worker: %s\n", why);
-        return 1;
-    }
-    signal(SIGTERM, on_signal);
-    om_worker_run(worker);
-    om_worker_destroy(&worker);
-    return 0;
+    if (om_worker_main(&conf, &why) == OM_OK)
+        return 0;
+    fprintf(stderr, "conformance_worker: %s\n", why);
+    return 1;
 }

@@ -3,19 +3,9 @@
 // it is "fail", sends three partial results first when it is "stream" and 900 large ones
 // when it is "flood", and runs until it is told to stop when it is "wait".
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "worker.h"
-
-static struct om_worker *worker;
-
-static void
-stop(int signal)
-{
-    (void)signal;
-    om_worker_stop(worker);
-}
 
 // {"parents":[...]}
 static void
@@ -87,12 +77,8 @@ main(int argc, char **argv)
             .drain_ms = 1500,
             .handle = handle,
         };
-        if (om_worker_create(&conf, &worker, &why) == OM_OK) {
-            signal(SIGTERM, stop);
-            om_worker_run(worker);
-            om_worker_destroy(&worker);
+        if (om_worker_main(&conf, &why) == OM_OK)
             return 0;
-        }
     }
     fprintf(stderr, "%s\n", why);
     return 1;
