@@ -35,7 +35,7 @@ struct change_task {
     struct om_uuid id, tenant;
     struct om_str queue, kind;
     int64_t created_ms;
-    struct om_str header; // the SUBMIT as an encoded wire_msg: options, hash, trace
+    struct om_str header; // the rest of the SUBMIT, encoded: options, hash, trace
     struct payload *payload;
 
     // Of the header, for the store's own use.

@@ -201,7 +201,7 @@ depend_restore(struct core *self, struct task *task, const struct stored_task *s
     struct rec_iter iter = rec_iter(task->depends_on);
     bool started =
         stored->attempts > 0 || stored->lost > 0 || stored->leased || stored->reopened;
-    if (iter.left == 0 || started || wire_decode(stored->header, &msg) != OM_OK)
+    if (iter.left == 0 || started || stored_task_header(stored, &msg) != OM_OK)
         return;
     struct depend *depend = depend_create(self, task, iter.left);
     depend->run_anyway = msg.run_anyway;

@@ -103,13 +103,13 @@ put_stored(const struct core *self, const struct stored_task *stored, bool whole
     if (view.state == STATE_RETRY_WAIT)
         REC_SET(&record, wire_task, due_ms, stored->due_ms);
     else if (view.state == STATE_SCHEDULED &&
-             wire_decode(stored->header, &submit) == OM_OK)
+             stored_task_header(stored, &submit) == OM_OK)
         REC_SET(&record, wire_task, due_ms, submit.due_ms);
     if (stored->ctype.size)
         REC_SET(&record, wire_task, ctype, stored->ctype);
     if (stored->cancel)
         REC_SET(&record, wire_task, cancel_requested, true);
-    if (whole && wire_decode(stored->header, &submit) == OM_OK &&
+    if (whole && stored_task_header(stored, &submit) == OM_OK &&
         WIRE_HAS(&submit, depends_on))
         REC_SET(&record, wire_task, depends_on, submit.depends_on);
     encode(&record, &view, out);

@@ -68,6 +68,16 @@ read_destroy(struct read **self_p)
     free(self);
 }
 
+enum om_rc
+stored_task_header(const struct stored_task *task, struct wire_msg *out)
+{
+    if (rec_decode(&wire_msg_rec, task->header, out, NULL) != OM_OK ||
+        !WIRE_HAS(out, version))
+        return OM_EPROTO;
+    bool known = out->version >= WIRE_VERSION_MIN && out->version <= WIRE_VERSION;
+    return known ? OM_OK : OM_EUNSUPPORTED;
+}
+
 void
 stored_task_mark(struct stored_task *task, const struct change_mark *mark)
 {

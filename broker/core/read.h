@@ -92,5 +92,11 @@ OM_MUST_CHECK bool read_keep(struct read *self, struct om_str *text);
 // Free the answers and the read itself, both from malloc; sets *self_p to NULL.
 void read_destroy(struct read **self_p);
 
+// Read the task's header: the options of its SUBMIT, without what has a member of its
+// own.
+//   OM_EPROTO, OM_EUNSUPPORTED  as wire_decode()
+OM_MUST_CHECK enum om_rc stored_task_header(const struct stored_task *task,
+                                            struct wire_msg *out);
+
 // Fold a task's next mark into it. Strings of the mark are borrowed by the task.
 void stored_task_mark(struct stored_task *task, const struct change_mark *mark);

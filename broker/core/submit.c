@@ -302,13 +302,13 @@ ask_known(struct core *self, struct task *task)
     query_known(self, &task->tenant->id, &task->id, submission->question);
 }
 
-// The header as it is stored: what is needed to run the job, and nothing else. Borrowed
-// from the batch.
+// The header as it is stored: what is needed to run the job and has no column of its own.
+// Borrowed from the batch.
 static struct om_str
 stored_header(struct core *self, const struct wire_msg *msg)
 {
     struct wire_msg copy = *msg;
-    copy.has &= ~W(events);
+    copy.has &= ~(W(events) | W(id) | W(task) | W(tenant) | W(queue) | W(kind));
     om_buf_reset(&self->scratch);
     wire_encode(WIRE_SUBMIT, &copy, &self->scratch);
     if (self->scratch.failed)
@@ -527,7 +527,7 @@ static void
 known_of_old(struct core *self, struct task *task, const struct stored_task *stored)
 {
     struct wire_msg msg;
-    if (wire_decode(stored->header, &msg) != OM_OK || !same_content(task, &msg)) {
+    if (stored_task_header(stored, &msg) != OM_OK || !same_content(task, &msg)) {
         submit_refuse(self, task, OM_EREUSED, NULL);
         return;
     }

@@ -317,8 +317,15 @@ static struct task *
 from_stored(struct core *self, const struct stored_task *stored)
 {
     struct wire_msg msg;
-    if (wire_decode(stored->header, &msg) != OM_OK)
+    if (stored_task_header(stored, &msg) != OM_OK)
         return NULL;
+    char id[OM_TYPEID_MAX], tenant[OM_TYPEID_MAX];
+    size_t id_size = om_typeid_encode(OM_ID_TASK, &stored->id, id);
+    size_t tenant_size = om_typeid_encode(OM_ID_TENANT, &stored->tenant, tenant);
+    WIRE_SET(&msg, task, ((struct om_str){ id, id_size }));
+    WIRE_SET(&msg, tenant, ((struct om_str){ tenant, tenant_size }));
+    WIRE_SET(&msg, queue, stored->queue);
+    WIRE_SET(&msg, kind, stored->kind);
     struct queue_state *queue = queue_get(self, &stored->tenant, stored->queue);
     if (!queue)
         return NULL;

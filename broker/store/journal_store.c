@@ -29,7 +29,7 @@ const struct journal_store_conf journal_store_default = {
     .window_bytes = 8 << 20,
     .backlog_bytes = 64 << 20,
     .window_ms = 150,
-    .log_pages = 1500,
+    .log_pages = 1000,
 };
 
 // ---- opening

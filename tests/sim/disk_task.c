@@ -46,7 +46,7 @@ disk_insert(struct disk *self, const struct change_task *task)
         .unique_until_ms = task->unique_until_ms,
         .depends = task->depends,
     };
-    if (wire_decode(added->row.header, &added->submit) != OM_OK)
+    if (stored_task_header(&added->row, &added->submit) != OM_OK)
         sim_fail(self->sim, "a stored header cannot be decoded");
     else if (WIRE_HAS(&added->submit, hash))
         memcpy(added->hash, added->submit.hash.data, sizeof(added->hash));
