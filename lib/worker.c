@@ -15,6 +15,7 @@ enum {
     ROUND_MS = 5,
     QUICK_US = 100, // a handler that takes longer keeps no outcome waiting
     QUICK_RUN = 16, // so many quick ones in a row: the next will be
+    HOLD_US = 500,  // then an outcome waits so long for others, and for one more handler
 };
 
 // The leases this worker holds, for HELLO: the broker goes on with them.
@@ -267,9 +268,11 @@ idle_slot(struct om_worker *self)
 static void
 handle_here(struct om_worker *self, struct work *work)
 {
-    if (self->quick < QUICK_RUN)
-        om_link_flush(self->link);
     int64_t start_us = om_clock_mono_us();
+    if (self->quick < QUICK_RUN || start_us - self->flushed_us >= HOLD_US) {
+        om_link_flush(self->link);
+        self->flushed_us = start_us;
+    }
     self->conf.handle(self->conf.context, &work->job);
     self->quick = om_clock_mono_us() - start_us < QUICK_US ? self->quick + 1 : 0;
     finish(self, work);

@@ -28,7 +28,8 @@ struct om_worker {
     void *zmq_context, *done;
     struct slot *slots;
     int busy;
-    int64_t quick; // handlers in a row, without slots, that took next to no time
+    int64_t quick;      // handlers in a row, without slots, that took next to no time
+    int64_t flushed_us; // when outcomes were sent off between two of them
     int stop_fd, done_fd, chunk_fd;
     int64_t drain_end_ms; // 0: not draining
     int64_t beat_ms, tick_ms;

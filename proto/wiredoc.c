@@ -1,6 +1,7 @@
 // wiredoc.c - prints docs/wire.md from the tables, so that the reference cannot drift.
 #include <stdio.h>
 
+#include "bundle.h"
 #include "ops.h"
 
 static const char *const type_texts[] = {
@@ -137,6 +138,24 @@ print_states(void)
     printf("\n");
 }
 
+static void
+print_bundles(void)
+{
+    struct om_str header = bundle_header();
+    printf("Who has said that it understands BUNDLE, a peer in HELLO and the broker in "
+           "WELCOME,\n"
+           "may be sent several messages as one: a header of these bytes, `");
+    for (size_t i = 0; i < header.size; i++)
+        printf("%s%02x", i ? " " : "", (uint8_t)header.data[i]);
+    printf("`, and a\n"
+           "payload that is msgpack binary after msgpack binary, the header and the "
+           "payload of each\n"
+           "message in turn, an empty one for no payload; at most %d messages, and no "
+           "BUNDLE among\n"
+           "them. Where it is no bundle it ends; the messages before count.\n\n",
+           BUNDLE_MESSAGES_MAX);
+}
+
 int
 main(void)
 {
@@ -151,6 +170,7 @@ main(void)
         "version %d; version N talks to N−1. Unknown keys are ignored, unknown message\n"
         "numbers are answered with ERROR `unsupported`.\n\n",
         WIRE_HEADER_MAX, WIRE_VERSION);
+    print_bundles();
     print_messages();
     printf("\n## Header fields\n\n");
     print_record(&wire_msg_rec, true);

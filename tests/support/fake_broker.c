@@ -11,6 +11,8 @@ void
 broker_open(struct fake_broker *self)
 {
     self->heartbeat_ms = 2000;
+    self->caps = CAPABILITY_BUNDLE;
+    self->bundle = (struct bundle_iter){ 0 };
     strcpy(self->dir, "/tmp/omni-test-XXXXXX");
     cr_assert(mkdtemp(self->dir));
     snprintf(self->endpoint, sizeof(self->endpoint), "ipc://%s/work", self->dir);
@@ -58,7 +60,7 @@ broker_welcome(struct fake_broker *self)
 }
 
 bool
-broker_recv(struct fake_broker *self, int64_t wait_ms)
+broker_recv_whole(struct fake_broker *self, int64_t wait_ms)
 {
     zmq_pollitem_t item = { self->router, 0, ZMQ_POLLIN, 0 };
     if (zmq_poll(&item, 1, (long)wait_ms) <= 0)
@@ -76,6 +78,24 @@ broker_recv(struct fake_broker *self, int64_t wait_ms)
     cr_assert_eq(wire_decode((struct om_str){ self->header, (size_t)header }, &self->msg),
                  OM_OK);
     return true;
+}
+
+bool
+broker_recv(struct fake_broker *self, int64_t wait_ms)
+{
+    struct om_str header;
+    for (;;) {
+        if (bundle_next(&self->bundle, &header, &self->body)) {
+            cr_assert_eq(wire_decode(header, &self->msg), OM_OK);
+            return true;
+        }
+        cr_assert_eq(self->bundle.rest.size, 0, "it is no bundle");
+        if (!broker_recv_whole(self, wait_ms))
+            return false;
+        if (self->msg.type != WIRE_BUNDLE)
+            return true;
+        self->bundle = bundle_iter(self->body);
+    }
 }
 
 void

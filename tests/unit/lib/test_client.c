@@ -176,6 +176,28 @@ Test(client, sends_again_when_the_broker_forgot_the_session)
     close_client(&f);
 }
 
+Test(client, sends_again_what_waited_to_travel_when_the_session_closed)
+{
+    enum { REQUESTS = 3 };
+    struct fixture f;
+    open_client(&f);
+    cr_assert(submit(&f, 10000));
+    expect(&f, WIRE_SUBMIT);
+    struct wire_msg nothing = { 0 };
+    broker_send(&f.broker, WIRE_RESET, &nothing, NULL);
+    for (int i = 1; i < REQUESTS; i++)
+        cr_assert(submit(&f, 10000));
+    expect(&f, WIRE_HELLO);
+    for (int i = 0; i < REQUESTS; i++) {
+        struct wire_msg submitted = { 0 };
+        expect(&f, WIRE_SUBMIT);
+        answer(&f, WIRE_SUBMITTED, &submitted);
+    }
+    expect_answers(&f, REQUESTS);
+    cr_expect_eq(om_client_pending(f.client), 0);
+    close_client(&f);
+}
+
 Test(client, is_told_when_the_time_is_over)
 {
     struct fixture f;

@@ -1,6 +1,7 @@
 // A worker against a broker that the test plays itself, message by message.
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "clock.h"
 #include "fake_broker.h"
@@ -8,16 +9,43 @@
 
 static char token_bytes[WIRE_TOKEN_BYTES];
 
-static void
-broker_send_job(struct fake_broker *self, const char *kind, const char *payload)
+static struct wire_msg
+make_job(const char *token, const char *kind)
 {
     struct wire_msg job = { 0 };
-    WIRE_SET(&job, token, ((struct om_str){ token_bytes, sizeof(token_bytes) }));
+    WIRE_SET(&job, token, ((struct om_str){ token, WIRE_TOKEN_BYTES }));
     WIRE_SET(&job, queue, om_str("echo"));
     WIRE_SET(&job, kind, om_str(kind));
     WIRE_SET(&job, attempt, 1);
     WIRE_SET(&job, lease_ms, 30000);
+    return job;
+}
+
+static void
+broker_send_job(struct fake_broker *self, const char *kind, const char *payload)
+{
+    struct wire_msg job = make_job(token_bytes, kind);
     broker_send(self, WIRE_JOB, &job, payload);
+}
+
+// Jobs of one kind in one bundle, with the numbers 0, 1, ... as their tokens' first byte.
+static void
+broker_send_jobs(struct fake_broker *self, const char *kind, char round, char count)
+{
+    OM_AUTO(bundle_finish) struct bundle bundle;
+    OM_AUTO(om_buf_finish) struct om_buf header = { 0 };
+    cr_assert(bundle_init(&bundle));
+    for (char i = 0; i < count; i++) {
+        char token[WIRE_TOKEN_BYTES] = { i, round };
+        struct wire_msg job = make_job(token, kind);
+        om_buf_reset(&header);
+        wire_encode(WIRE_JOB, &job, &header);
+        bundle_add(&bundle, om_buf_str(&header), (struct om_str){ 0 });
+    }
+    struct om_str start = bundle_header();
+    zmq_send(self->router, self->peer, self->peer_size, ZMQ_SNDMORE);
+    zmq_send(self->router, start.data, start.size, ZMQ_SNDMORE);
+    zmq_send(self->router, bundle.bytes.data, bundle.bytes.size, 0);
 }
 
 static void
@@ -30,7 +58,10 @@ broker_send_token(struct fake_broker *self, enum wire_type type)
 
 // ---- the worker's end
 
-// "echo" answers its payload; "wait" runs until it is cancelled; "fail" fails.
+static sem_t turns; // for "turn"
+
+// "echo" answers its payload; "wait" runs until it is cancelled; "turn" until the test
+// lets it end; "fail" fails.
 static void
 handle_echo(void *context, struct om_job *job)
 {
@@ -40,6 +71,8 @@ handle_echo(void *context, struct om_job *job)
         while (!om_job_cancelled(job))
             sched_yield();
         job->rc = OM_ECANCELLED;
+    } else if (om_str_eq(job->msg->kind, OM_LIT("turn"))) {
+        sem_wait(&turns);
     } else if (om_str_eq(job->msg->kind, OM_LIT("fail"))) {
         om_job_fail(job, OM_EINVAL, "target", "there is no column %s", "x");
     } else {
@@ -174,6 +207,59 @@ Test(worker, without_slots_handles_in_its_control_thread)
     cr_expect(om_str_eq(f.broker.body, OM_LIT("inline")));
     broker_send_token(&f.broker, WIRE_DONE_ACK);
     close_worker(&f);
+}
+
+// How many DONEs the next of ZeroMQ's messages holds.
+static int
+count_done(struct fake_broker *broker)
+{
+    struct om_str header;
+    int count = 0;
+    cr_assert(broker_recv_whole(broker, 10000));
+    if (broker->msg.type == WIRE_DONE)
+        return 1;
+    struct bundle_iter iter = bundle_iter(broker->body);
+    while (broker->msg.type == WIRE_BUNDLE &&
+           bundle_next(&iter, &header, &broker->body)) {
+        struct wire_msg msg;
+        cr_assert_eq(wire_decode(header, &msg), OM_OK);
+        count += msg.type == WIRE_DONE;
+    }
+    return count;
+}
+
+// On a busy machine a handler may seem slow, so they have several chances.
+Test(worker, sends_the_outcomes_of_quick_handlers_together)
+{
+    enum { JOBS = 60, ROUNDS = 50 };
+    struct fixture f;
+    open_worker(&f, 0);
+    int most = 1;
+    for (int round = 0; most == 1 && round < ROUNDS; round++) {
+        broker_send_jobs(&f.broker, "echo", (char)round, JOBS);
+        for (int done = 0, some; done < JOBS; done += some) {
+            some = count_done(&f.broker);
+            most = some > most ? some : most;
+        }
+    }
+    cr_expect_gt(most, 1);
+    close_worker(&f);
+}
+
+Test(worker, keeps_no_outcome_waiting_for_the_next_handler)
+{
+    enum { JOBS = 4 };
+    struct fixture f;
+    sem_init(&turns, 0, 0);
+    open_worker(&f, 0);
+    broker_send_jobs(&f.broker, "turn", 0, JOBS);
+    for (char i = 0; i < JOBS; i++) {
+        sem_post(&turns);
+        broker_expect(&f.broker, WIRE_DONE);
+        cr_expect_eq(f.broker.msg.token.data[0], i);
+    }
+    close_worker(&f);
+    sem_destroy(&turns);
 }
 
 Test(worker, tells_progress_and_stops_when_cancelled)
