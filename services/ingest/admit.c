@@ -10,8 +10,9 @@ enum { REASON_MAX = 256 };
 // ---- refusals
 
 static void
-refuse_rate(struct exchange *x, const struct admission_limits *limits)
+refuse_rate(struct exchange *x)
 {
+    const struct admission_limits *limits = &x->ticket->limits;
     const struct admission_info *info = &admission_infos[ADMISSION_RATE];
     const char *violated[LIMIT_SCOPES];
     char reason[REASON_MAX];
@@ -25,8 +26,8 @@ refuse_rate(struct exchange *x, const struct admission_limits *limits)
                     admission_seconds(limits->violated[0].state.wait_ms));
 }
 
-static void
-refuse(struct exchange *x, enum admission why)
+void
+admit_refuse(struct exchange *x, enum admission why)
 {
     static const char *const texts[ADMISSION_COUNT] = {
         [ADMISSION_NO_KEY] = "an API key is needed: send \"Authorization: Bearer "
@@ -41,6 +42,10 @@ refuse(struct exchange *x, enum admission why)
     };
     const struct admission_info *info = &admission_infos[why];
     char text[REASON_MAX];
+    if (why == ADMISSION_RATE) {
+        refuse_rate(x);
+        return;
+    }
     if (why == ADMISSION_SCOPE)
         snprintf(text, sizeof(text), "this API key lacks the scope \"%s\"",
                  scope_infos[x->route->scope].name);
@@ -55,36 +60,16 @@ refuse(struct exchange *x, enum admission why)
 
 // ---- the decision
 
-static const struct plan *
-plan_of(const struct exchange *x)
+static void enter(struct exchange *x);
+
+static void
+take_quotas(struct exchange *x)
 {
-    const struct policy *policy = x->caller.policy;
-    return plans_find(&x->edge->plans, policy ? policy->plan : "");
+    if (quota_admit(x, enter))
+        enter(x);
 }
 
-// Take what the request wants of the counters.
-static enum admission
-take(struct exchange *x, const struct admission_facts *facts)
-{
-    struct counter_want wants[COUNTERS_WANTS_MAX];
-    struct counter_state states[COUNTERS_WANTS_MAX];
-    size_t count = admission_wants(facts, wants);
-    if (count == 0)
-        return ADMISSION_ADMITTED;
-    struct ticket *ticket = om_arena_alloc(&x->arena, sizeof(*ticket));
-    enum om_rc rc = counters_take(x->edge->ingest->counters, om_clock_mono_ms(), wants,
-                                  count, states, &ticket->at_ms);
-    enum admission what = admission_judge(rc, wants, states, count, &ticket->limits);
-    x->ticket = ticket;
-    if (what != ADMISSION_ADMITTED)
-        return what;
-    ticket->wants = om_arena_alloc(&x->arena, count * sizeof(*wants));
-    memcpy(ticket->wants, wants, count * sizeof(*wants));
-    ticket->count = count;
-    return what;
-}
-
-// True: admitted. False: refused, and replied.
+// True: admitted. False: refused and replied to, or it waits.
 static bool
 decide(struct exchange *x, const struct caller *caller)
 {
@@ -93,27 +78,25 @@ decide(struct exchange *x, const struct caller *caller)
     struct admission_facts facts = {
         .route = x->route,
         .caller = &x->caller,
-        .plan = plan_of(x),
+        .plan = admit_plan(x),
         .address = request ? request->remote : NULL,
         .model = x->route->flags & ROUTE_MODEL ? x->params[0] : (struct om_str){ 0 },
         .wall_ms = om_clock_wall_ms(),
     };
     enum admission what = admission_check(&facts);
-    if (what == ADMISSION_ADMITTED && x->route->action && report_full(&x->edge->report)) {
+    if (what != ADMISSION_ADMITTED) {
+        admit_refuse(x, what);
+        return false;
+    }
+    if (x->route->action && report_full(&x->edge->report)) {
         exchange_fail(x, OM_EUNAVAILABLE, NULL,
                       "the audit log cannot be written; try again later");
         return false;
     }
-    if (what == ADMISSION_ADMITTED)
-        what = take(x, &facts);
-    if (what == ADMISSION_RATE)
-        refuse_rate(x, &x->ticket->limits);
-    else if (what != ADMISSION_ADMITTED)
-        refuse(x, what);
-    return what == ADMISSION_ADMITTED;
+    return admit_request(x, &facts, take_quotas) && quota_admit(x, enter);
 }
 
-// It has waited for quotas, and has them.
+// It has waited, and has all it needs.
 static void
 enter(struct exchange *x)
 {
@@ -131,7 +114,7 @@ enter(struct exchange *x)
 static void
 admit(struct exchange *x, const struct caller *caller)
 {
-    if (decide(x, caller) && quota_admit(x, enter) && x->route->on_head)
+    if (decide(x, caller) && x->route->on_head)
         x->route->on_head(x);
 }
 
@@ -156,7 +139,7 @@ on_key(void *context, const struct om_answer *answer)
     struct om_http_loop *loop = x->edge->loop;
     uint64_t handle = x->handle;
     keys_put(&x->edge->keys, x->key_hash, &caller, x->asked_seq);
-    if (decide(x, &caller) && quota_admit(x, enter)) {
+    if (decide(x, &caller)) {
         if (x->route->on_head)
             x->route->on_head(x);
         om_http_resume(loop, handle);
@@ -185,7 +168,7 @@ admit_key(struct exchange *x, const struct om_http_request *request)
                           "this is no API key: send \"Authorization: Bearer "
                           "omni_live_…\"");
         else
-            refuse(x, ADMISSION_NO_KEY);
+            admit_refuse(x, ADMISSION_NO_KEY);
         return;
     }
     if (!edge_keys_hold(x->edge)) {
@@ -223,29 +206,7 @@ admit_grant(struct exchange *x, const struct om_http_request *request)
     admit(x, &caller);
 }
 
-// ---- later
-
-bool
-admit_tokens(struct exchange *x, int64_t tokens)
-{
-    struct counter_want wants[COUNTERS_WANTS_MAX];
-    struct counter_state states[COUNTERS_WANTS_MAX];
-    size_t count = admission_token_wants(&x->caller, plan_of(x), tokens, wants);
-    int64_t at_ms;
-    if (count == 0 || !x->ticket)
-        return true;
-    enum om_rc rc = counters_take(x->edge->ingest->counters, om_clock_mono_ms(), wants,
-                                  count, states, &at_ms);
-    enum admission what = admission_judge(rc, wants, states, count, &x->ticket->limits);
-    if (what == ADMISSION_ADMITTED)
-        return true;
-    admit_revoke(x);
-    if (what == ADMISSION_RATE)
-        refuse_rate(x, &x->ticket->limits);
-    else
-        refuse(x, what);
-    return false;
-}
+// ---- by model
 
 bool
 admit_model(struct exchange *x, struct om_str model)
@@ -253,38 +214,7 @@ admit_model(struct exchange *x, struct om_str model)
     bool may = caller_may_use(&x->caller, model);
     if (!may) {
         admit_revoke(x);
-        refuse(x, ADMISSION_MODEL);
+        admit_refuse(x, ADMISSION_MODEL);
     }
     return may;
-}
-
-void
-admit_revoke(struct exchange *x)
-{
-    struct ticket *ticket = x->ticket;
-    if (!ticket)
-        return;
-    counters_give(x->edge->ingest->counters, ticket->at_ms, ticket->wants, ticket->count);
-    ticket->count = 0;
-}
-
-void
-admit_end(struct exchange *x)
-{
-    struct ticket *ticket = x->ticket;
-    size_t first = 0;
-    if (!ticket)
-        return;
-    while (first < ticket->count && ticket->wants[first].key.kind != COUNTER_CONCURRENT)
-        first++;
-    counters_give(x->edge->ingest->counters, ticket->at_ms, ticket->wants + first,
-                  ticket->count - first);
-    x->ticket = NULL;
-}
-
-void
-admit_fields(struct exchange *x, struct om_http_response *response)
-{
-    if (x->ticket)
-        admission_fields(&x->ticket->limits, x->ticket->text, response);
 }

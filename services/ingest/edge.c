@@ -13,6 +13,7 @@
 
 enum {
     TICK_MS = 250, // reports leave each tick, the feeds are asked every second one
+    RENEW_TICKS = SHARED_RENEW_MS / TICK_MS,
     FLUSH_TURN_MS = 100,
 };
 
@@ -142,6 +143,7 @@ on_wake(void *context)
     if (!was_open && om_link_is_open(om_client_link(self->client)))
         feed_ask(self);
     quota_desk_wake(self);
+    share_process(self);
     set_timer(self, &self->client_timer, due_ms);
 }
 
@@ -172,6 +174,8 @@ on_tick(void *context)
     streams_tick(self);
     report_flush(&self->report);
     quota_desk_tick(self);
+    if (self->ticks % RENEW_TICKS == 0)
+        admit_renew(self);
     set_timer(self, &self->tick_timer, om_clock_mono_ms() + TICK_MS);
 }
 
@@ -241,7 +245,8 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
                                  .hooks = &hooks,
                                  .context = self };
     self->loop = om_http_loop_create(&conf);
-    if (!self->loop || !quota_desk_init(self) || !open_client(self, why, why_size)) {
+    if (!self->loop || !quota_desk_init(self) || !share_open(self) ||
+        !open_client(self, why, why_size)) {
         edge_destroy(&self);
         return NULL;
     }
@@ -304,6 +309,10 @@ edge_destroy(struct edge **self_p)
     if (!self)
         return;
     *self_p = NULL;
+    struct exchange *x;
+    DL_FOREACH (self->busy, x)
+        admit_end(x);
+    share_close(self);
     om_http_loop_destroy(&self->loop);
     while (self->busy)
         exchange_abandon(self->busy);

@@ -344,6 +344,8 @@ note_reply(struct exchange *x, struct om_http_response *response)
     atomic_fetch_add_explicit(&edge->ingest->answered[row][response->status / 100], 1,
                               memory_order_relaxed);
     x->status = response->status;
+    if (x->limited)
+        atomic_fetch_add_explicit(&edge->ingest->limited, 1, memory_order_relaxed);
     audit(x, response->status);
     log_reply(x, response->status);
 }

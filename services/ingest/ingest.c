@@ -36,6 +36,10 @@ const struct om_setting ingest_settings[] = {
     { "OMNI_TLS_CERT", CONF_STR, AT(tls_cert), "", 0, 0,
       "PEM file with the certificate and its chain: serve HTTPS alone" },
     { "OMNI_TLS_KEY", CONF_STR, AT(tls_key), "", 0, 0, "PEM file with its key" },
+    { "OMNI_CACHE", CONF_STR, AT(cache), "memory", 0, 0,
+      "what edges share: memory (nothing) or redis://[:PASSWORD@]HOST[:PORT][/DB]" },
+    { "OMNI_CACHE_MS", CONF_INT, AT(cache_ms), "50", 5, 1000,
+      "how long a request waits for it" },
     { 0 },
 };
 
@@ -66,6 +70,8 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
     else
         snprintf(self->node, sizeof(self->node), "ingest-%d", (int)getpid());
     pthread_mutex_init(&self->streams.lock, NULL);
+    if (!share_configure(self, why, why_size))
+        return false;
     enum om_rc rc = om_secret_create(conf->secret_file, why, why_size);
     if (rc != OM_OK && rc != OM_EDUP)
         return false;

@@ -13,6 +13,7 @@
 #include "plans.h"
 #include "quotas.h"
 #include "report.h"
+#include "shared.h"
 #include "stream.h"
 #include "timers.h"
 #include "tls.h"
@@ -31,6 +32,8 @@ struct ingest_conf {
     int64_t quota_hold_ms;   // OMNI_QUOTA_HOLD_MS
     const char *tls_cert;    // OMNI_TLS_CERT
     const char *tls_key;     // OMNI_TLS_KEY
+    const char *cache;       // OMNI_CACHE
+    int64_t cache_ms;        // OMNI_CACHE_MS
     // OMNI_DEFAULT_REQUESTS, OMNI_DEFAULT_CONCURRENT
     int64_t default_requests, default_concurrent;
 };
@@ -50,6 +53,12 @@ struct ingest {
     struct stream_counts streams;
     struct counters *counters;
     struct quotas *quotas;
+    bool has_redis;
+    struct redis_conf redis;
+    // Requests refused for a limit; and decided about without the shared counters that
+    // should have been asked.
+    atomic_uint_fast64_t limited, unshared;
+    atomic_bool shared_up[INGEST_THREADS_MAX]; // each thread's connection to it
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
     atomic_int_fast64_t answered_ms[INGEST_THREADS_MAX];
@@ -73,6 +82,9 @@ struct edge {
     struct plans plans;
     struct report report;
     struct quota_desk quotas;
+    struct shared *shared; // NULL: edges share nothing
+    bool shared_told;      // how it is was logged
+    struct om_timer shared_timer;
     struct om_timer client_timer, tick_timer;
     bool rewatch; // the link may have made its descriptors anew
     int64_t began_ms;
@@ -112,3 +124,19 @@ bool edge_ready(const struct edge *self);
 
 // Do identity's answers about keys still hold?
 bool edge_keys_hold(const struct edge *self);
+
+// ---- what edges share (share.c)
+
+// Read OMNI_CACHE. False with the reason in `why`.
+bool share_configure(struct ingest *self, char *why, size_t why_size);
+
+// A thread's connection: have one, if it is configured; move it, at the end of each turn
+// of the loop; and let go of it, while the loop is still there.
+bool share_open(struct edge *self);
+void share_process(struct edge *self);
+void share_close(struct edge *self);
+
+enum share_state { SHARE_NONE, SHARE_UP, SHARE_DOWN };
+
+// Of all threads; from any.
+enum share_state share_state(const struct ingest *self);

@@ -35,6 +35,38 @@ put_requests(const struct ingest *ingest, struct om_buf *out)
         }
 }
 
+// ---- limits
+
+static void
+put_limits(struct ingest *ingest, struct om_buf *out)
+{
+    char lines[4 * LINE_MAX];
+    enum share_state state = share_state(ingest);
+    int size = snprintf(
+        lines, sizeof(lines),
+        "# HELP omni_limits_counted Limits that are counted at this edge.\n"
+        "# TYPE omni_limits_counted gauge\n"
+        "omni_limits_counted %zu\n"
+        "# HELP omni_limits_refused_total Requests refused for a limit or a quota.\n"
+        "# TYPE omni_limits_refused_total counter\n"
+        "omni_limits_refused_total %llu\n",
+        counters_count(ingest->counters),
+        (unsigned long long)atomic_load(&ingest->limited));
+    om_buf_put(out, lines, (size_t)size);
+    if (state == SHARE_NONE)
+        return;
+    size = snprintf(
+        lines, sizeof(lines),
+        "# HELP omni_cache_up Whether all threads are connected to the shared cache.\n"
+        "# TYPE omni_cache_up gauge\n"
+        "omni_cache_up %d\n"
+        "# HELP omni_cache_unanswered_total Decisions made without it.\n"
+        "# TYPE omni_cache_unanswered_total counter\n"
+        "omni_cache_unanswered_total %llu\n",
+        state == SHARE_UP, (unsigned long long)atomic_load(&ingest->unshared));
+    om_buf_put(out, lines, (size_t)size);
+}
+
 // ---- queues
 
 // A number of wire_queue; `per` divides it.
@@ -147,6 +179,7 @@ on_queues(void *context, const struct om_answer *answer)
     bool up = answer->rc == OM_OK;
     x->pending = 0;
     put_requests(x->edge->ingest, &x->edge->out);
+    put_limits(x->edge->ingest, &x->edge->out);
     om_json_put(&x->edge->out,
                 "# HELP omni_broker_up Whether the broker told of its queues.\n"
                 "# TYPE omni_broker_up gauge\n");

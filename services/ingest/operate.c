@@ -204,6 +204,6 @@ predict(struct exchange *x)
     x->record = request;
     // A token for each value that is read, and for each that is forecast.
     int64_t values = (int64_t)rec_iter(request->time_series).left;
-    if (admit_tokens(x, values + request->forecast_steps))
+    if (admit_tokens(x, values + request->forecast_steps, go_on))
         go_on(x);
 }

@@ -22,7 +22,13 @@ show_ready(struct exchange *x)
         exchange_fail(x, OM_EUNAVAILABLE, NULL, "identity has not answered lately");
         return;
     }
-    om_json_put(&edge->out, "{\"status\":\"ready\"}");
+    // Without what edges share there are this edge's own limits.
+    static const char *const caches[] = { [SHARE_NONE] = "memory",
+                                          [SHARE_UP] = "up",
+                                          [SHARE_DOWN] = "down" };
+    om_json_put(&edge->out, "{\"status\":\"ready\",\"cache\":");
+    om_json_put_str(&edge->out, om_str(caches[share_state(edge->ingest)]));
+    om_json_put(&edge->out, "}");
     struct om_http_response response = { .status = 200 };
     exchange_reply_json(x, &response);
 }
