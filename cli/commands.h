@@ -44,6 +44,12 @@ int cmd_limits(const struct args *args);
 int cmd_limit_set(const struct args *args);
 int cmd_limit_tenant(const struct args *args);
 
+// quotas.c
+int cmd_quotas(const struct args *args);
+int cmd_quota_set(const struct args *args);
+int cmd_plans(const struct args *args);
+int cmd_plan_set(const struct args *args);
+
 // Print an answer as --json wants it, free it, close, and return `status`.
 int finish_object(const struct args *args, struct api **api, struct api_reply *reply,
                   int status);

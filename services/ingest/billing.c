@@ -66,8 +66,11 @@ void
 quota_list(struct exchange *x)
 {
     struct quota_list_request *request = exchange_read(x, ops[OP_quota_list].request);
-    if (request)
-        exchange_call(x, OP_quota_list, false, request, 0, on_reply);
+    if (!request)
+        return;
+    if (x->caller.policy)
+        REC_SET(request, quota_list_request, plan, om_str(x->caller.policy->plan));
+    exchange_call(x, OP_quota_list, false, request, 0, on_reply);
 }
 
 // Tenant and policy in the path. False: replied.

@@ -58,9 +58,10 @@ quota_block_take(struct quota_block *self, int64_t now_ms, int64_t amount)
     advance(self, now_ms);
     if (self->free) // until billing says otherwise
         return QUOTA_TAKEN;
-    self->taken += amount;
-    if (spend(self, amount))
+    if (spend(self, amount)) {
+        self->taken += amount;
         return QUOTA_TAKEN;
+    }
     bool silent =
         self->silent || (self->asking && now_ms - self->asked_ms >= QUOTA_PARK_MS);
     if (self->used_up && (silent || now_ms < self->used_up_until_ms))

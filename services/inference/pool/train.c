@@ -177,10 +177,13 @@ enrol(struct pool *self, struct om_call *call, const struct train_request *reque
     return OM_OK;
 }
 
-// A failed attempt costs nothing; one that was cancelled has used the time it has used.
+// A failed attempt costs nothing; one that was cancelled has used the time it has used. One
+// that is not tried again says that it made no model, so that its place is free.
 static void
 meter(struct om_call *call, enum om_rc rc, const char *model, int64_t cpu_start_ms)
 {
+    if (rc != OM_OK && !call->job->retryable)
+        om_job_usage(call->job, "custom_model", 0, model);
     if (rc != OM_OK && rc != OM_ECANCELLED)
         return;
     int64_t spent_ms = pool_cpu_ms() - cpu_start_ms;

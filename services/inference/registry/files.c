@@ -113,8 +113,11 @@ registry_file_create(void *context, struct om_call *call, const void *message,
                     DB_I64(om_clock_wall_ms()));
     if (rc)
         return rc;
-    rc = om_db_changes(txn) ? find_file(call, txn, id, answer, NULL)
-                            : find_same(call, txn, id, request, answer);
+    bool made = om_db_changes(txn) > 0;
+    rc = made ? find_file(call, txn, id, answer, NULL)
+              : find_same(call, txn, id, request, answer);
+    if (made)
+        outbox_store(&self->outbox, txn, &call->tenant_id, request->id, request->bytes);
     return rc ? rc : om_db_commit(&txn);
 }
 
@@ -182,6 +185,7 @@ registry_file_delete(void *context, struct om_call *call, const void *message,
     if (rc)
         return rc == OM_ENOTFOUND ? no_such_file(call) : rc;
     om_db_exec(txn, &sql_file_delete, DB_UUID(&call->tenant_id), DB_UUID(&id));
+    outbox_remove(&self->outbox, txn, &call->tenant_id, file.id, file.bytes);
     rc = om_db_commit(&txn);
     if (rc)
         return rc;

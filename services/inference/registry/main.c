@@ -24,7 +24,6 @@ static void *
 start(const void *context, struct om_client *client, char *why, size_t why_size)
 {
     const struct registry_conf *conf = context;
-    (void)client;
     struct registry *self = calloc(1, sizeof(*self));
     if (!self)
         return NULL;
@@ -33,8 +32,11 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
                  conf->blobs);
     else if (om_blob_store_create(conf->blobs, &self->blobs, why, why_size) == OM_OK &&
              om_db_open(conf->common.database, "registry", registry_schema, &self->db,
-                        why, why_size) == OM_OK)
+                        why, why_size) == OM_OK) {
+        self->outbox =
+            (struct outbox){ .db = self->db, .client = client, .pending = true };
         return self;
+    }
     stop(self);
     return NULL;
 }
@@ -50,7 +52,7 @@ main(int argc, char **argv)
         .routes = registry_routes,
         .start = start,
         .stop = stop,
-        .tick = registry_sweep,
+        .tick = registry_tick,
     };
     return om_service_main(&registry, argc, argv);
 }

@@ -110,8 +110,12 @@ registry_model_create(void *context, struct om_call *call, const void *message,
     if (!txn)
         return OM_EDB;
     rc = find_model(call, txn, &sql_model_of_task, ids.task, answer);
-    if (rc == OM_ENOTFOUND)
+    if (rc == OM_ENOTFOUND) {
         rc = insert_model(call, txn, request, &ids, answer);
+        if (!rc)
+            outbox_store(&self->outbox, txn, &call->tenant_id,
+                         ((const struct model_item *)answer)->id, request->bytes);
+    }
     return rc ? rc : om_db_commit(&txn);
 }
 

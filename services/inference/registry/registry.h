@@ -6,6 +6,7 @@
 #pragma once
 #include "blob.h"
 #include "db.h"
+#include "outbox.h"
 #include "service.h"
 
 struct registry_conf {
@@ -18,6 +19,7 @@ struct registry {
     struct om_blob_store *blobs;
     struct om_blob_walk *walk; // the sweep under way, or NULL
     int64_t sweep_ms;          // mono; when to begin the next one
+    struct outbox outbox;
 };
 
 extern const struct om_migration registry_schema[];
@@ -27,9 +29,12 @@ extern const struct om_route registry_routes[];
 om_handler registry_file_create, registry_file_get, registry_file_list,
     registry_file_delete, registry_model_create, registry_model_get, registry_model_list;
 
-// The service's tick: look at some blobs of the sweep that is due, and delete those
+// Look at some blobs of the sweep that is due, and delete those
 // nobody refers to. Returns when to go on (mono ms).
 int64_t registry_sweep(void *self, int64_t now_ms);
+
+// The service's tick: that, and what is metered is published.
+int64_t registry_tick(void *self, int64_t now_ms);
 
 // ---- what the handlers share
 

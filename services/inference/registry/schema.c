@@ -33,5 +33,21 @@ const struct om_migration registry_schema[] = {
       "  UNIQUE (tenant, name, version),"
       "  UNIQUE (tenant, blob)"
       ");" },
+    { 2, "what is metered",
+      // Events until the broker has them. What was stored before is metered by ids that
+      // are not those of the objects, because they are bytes here.
+      "CREATE TABLE usage_outbox ("
+      "  seq INTEGER PRIMARY KEY,"
+      "  tenant BLOB NOT NULL,"
+      "  event TEXT NOT NULL,"
+      "  meter TEXT NOT NULL,"
+      "  quantity BIGINT NOT NULL,"
+      "  at_ms BIGINT NOT NULL"
+      ");"
+      "INSERT INTO usage_outbox (tenant, event, meter, quantity, at_ms) "
+      "SELECT tenant, lower(hex(id)) || '/storage_bytes', 'storage_bytes', bytes, "
+      "created_ms FROM file UNION ALL "
+      "SELECT tenant, lower(hex(id)) || '/storage_bytes', 'storage_bytes', bytes, "
+      "created_ms FROM model;" },
     { 0 },
 };

@@ -51,3 +51,12 @@ registry_sweep(void *context, int64_t now_ms)
     om_blob_walk_destroy(&self->walk);
     return self->sweep_ms;
 }
+
+int64_t
+registry_tick(void *context, int64_t now_ms)
+{
+    struct registry *self = context;
+    int64_t sweep_ms = registry_sweep(self, now_ms);
+    int64_t flush_ms = outbox_flush(&self->outbox, now_ms);
+    return sweep_ms < flush_ms ? sweep_ms : flush_ms;
+}

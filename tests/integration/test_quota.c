@@ -1,0 +1,483 @@
+// Quotas over real processes: two edges, billing, and what becomes of the count when one
+// of them dies.
+#include <criterion/criterion.h>
+#include <curl/curl.h>
+#include <ftw.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "pack.h"
+#include "program.h"
+
+enum { DEADLINE_MS = 20000, SETTINGS = 12, EDGES = 2 };
+
+// The cheapest route that takes a call of the quota.
+#define CHEAP "/api/v1/queues"
+
+struct edge {
+    struct program program;
+    char url[64];
+};
+
+static struct setup {
+    char folder[32], settings[SETTINGS][160], admin[128];
+    const char *list[SETTINGS + 1];
+    size_t count;
+    struct program broker, identity, registry, billing;
+    struct edge edges[EDGES];
+    atomic_int served; // calls of the tenant that were not refused
+} here;
+
+// ---- asking
+
+// One answer; each thread has its own.
+struct answer {
+    long status;
+    struct om_buf text;
+    char fields[4096];
+    json_t *body;
+};
+
+static void
+answer_finish(struct answer *answer)
+{
+    om_buf_finish(&answer->text);
+    json_decref(answer->body);
+    *answer = (struct answer){ 0 };
+}
+
+static size_t
+on_text(char *data, size_t size, size_t count, void *context)
+{
+    om_buf_put(context, data, size * count);
+    return size * count;
+}
+
+static size_t
+on_field(char *data, size_t size, size_t count, void *context)
+{
+    struct answer *answer = context;
+    size_t used = strlen(answer->fields), room = sizeof(answer->fields) - used - 1;
+    size_t take = size * count < room ? size * count : room;
+    memcpy(answer->fields + used, data, take);
+    return size * count;
+}
+
+struct ask {
+    int edge;
+    const char *method, *path, *body;
+    curl_mime *form;
+    bool chunked;
+};
+
+static long
+perform(CURL *curl, const struct ask *ask, struct answer *out)
+{
+    char url[512], key[192];
+    answer_finish(out);
+    snprintf(url, sizeof(url), "%s%s", here.edges[ask->edge].url, ask->path);
+    snprintf(key, sizeof(key), "Authorization: Bearer %s", here.admin);
+    struct curl_slist *headers = curl_slist_append(NULL, key);
+    if (ask->chunked)
+        headers = curl_slist_append(headers, "Transfer-Encoding: chunked");
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)DEADLINE_MS);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_text);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &out->text);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, out);
+    if (ask->body)
+        curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, ask->body);
+    if (ask->form)
+        curl_easy_setopt(curl, CURLOPT_MIMEPOST, ask->form);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, ask->method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    CURLcode code = curl_easy_perform(curl);
+    curl_slist_free_all(headers);
+    if (code != CURLE_OK)
+        return 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
+    if (out->text.size)
+        out->body = json_loadb(out->text.data, out->text.size, 0, NULL);
+    if (out->status < 400)
+        atomic_fetch_add(&here.served, 1);
+    return out->status;
+}
+
+static long
+ask(struct ask ask, struct answer *out)
+{
+    CURL *curl = curl_easy_init();
+    long status = perform(curl, &ask, out);
+    curl_easy_cleanup(curl);
+    return status;
+}
+
+static long
+get(int edge, const char *path)
+{
+    struct answer answer = { 0 };
+    long status =
+        ask((struct ask){ .edge = edge, .method = "GET", .path = path }, &answer);
+    answer_finish(&answer);
+    return status;
+}
+
+// ---- setting up
+
+static void
+add_setting(const char *name, const char *scheme, const char *rest)
+{
+    char folder[sizeof(here.folder)] = "";
+    if (rest)
+        memcpy(folder, here.folder, sizeof(folder));
+    snprintf(here.settings[here.count], sizeof(here.settings[0]), "%s=%s%s%s", name,
+             scheme, folder, rest ? rest : "");
+    here.list[here.count] = here.settings[here.count];
+    here.count++;
+}
+
+static void
+await(int edge)
+{
+    int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
+    while (get(edge, "/readyz") != 200)
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never ready");
+}
+
+static void
+start_edge(int number)
+{
+    struct edge *edge = &here.edges[number];
+    program_start(&edge->program, "omni-ingest", here.list, NULL);
+    program_expect_log(&edge->program, "listening");
+    const char *address = strstr(edge->program.log, "127.0.0.1:");
+    cr_assert(address);
+    snprintf(edge->url, sizeof(edge->url), "http://%.*s", (int)strcspn(address, "\""),
+             address);
+}
+
+static void
+start_billing(void)
+{
+    program_start(&here.billing, "omni-billing", here.list, NULL);
+    program_expect_log(&here.billing, "serving");
+}
+
+static void
+begin(void)
+{
+    char path[128];
+    here = (struct setup){ .folder = "/tmp/omni-test-XXXXXX" };
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    cr_assert(mkdtemp(here.folder));
+    add_setting("OMNI_BROKER", "ipc://", "/client");
+    add_setting("OMNI_BROKER_WORK", "ipc://", "/work");
+    add_setting("OMNI_DATABASE", "sqlite:", "/data");
+    add_setting("OMNI_BLOBS", "dir:", "/blobs");
+    add_setting("OMNI_ADMIN_KEY_FILE", "", "/admin.key");
+    add_setting("OMNI_SECRET_FILE", "", "/secret");
+    add_setting("OMNI_KEYS", "", NULL);
+    add_setting("OMNI_LISTEN", "127.0.0.1:0", NULL);
+    add_setting("OMNI_LOG_FORMAT", "json", NULL);
+    add_setting("OMNI_QUOTA_HOLD_MS", "1000", NULL);
+    program_start(&here.broker, "omni-broker", here.list, NULL);
+    program_expect_log(&here.broker, "serving");
+    program_start(&here.identity, "omni-identity", here.list, NULL);
+    program_start(&here.registry, "omni-registry", here.list, NULL);
+    start_billing();
+    for (int i = 0; i < EDGES; i++)
+        start_edge(i);
+    program_expect_log(&here.identity, "serving");
+    snprintf(path, sizeof(path), "%s/admin.key", here.folder);
+    FILE *file = fopen(path, "r");
+    cr_assert(file && fgets(here.admin, sizeof(here.admin), file));
+    here.admin[strcspn(here.admin, "\n")] = '\0';
+    fclose(file);
+    for (int i = 0; i < EDGES; i++)
+        await(i);
+    atomic_store(&here.served, 0); // /readyz is nobody's call
+}
+
+static int
+remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+    (void)info;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void
+end(void)
+{
+    for (int i = 0; i < EDGES; i++) {
+        if (here.edges[i].program.pid == 0)
+            continue;
+        program_signal(&here.edges[i].program, SIGTERM);
+        cr_expect_eq(program_wait(&here.edges[i].program, DEADLINE_MS), 0, "%s",
+                     here.edges[i].program.log);
+    }
+    program_finish(&here.billing);
+    program_finish(&here.registry);
+    program_finish(&here.identity);
+    program_finish(&here.broker);
+    nftw(here.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(quotas, .init = begin, .fini = end, .timeout = 120);
+
+// Limit the operator's own plan. It takes nothing of a quota itself, being the
+// operator's.
+static void
+limit_to(const char *policy, int limit)
+{
+    char body[256];
+    struct answer answer = { 0 };
+    int served = atomic_load(&here.served);
+    snprintf(body, sizeof(body),
+             "{\"name\":\"Enterprise\",\"quotas\":[{\"policy\":\"%s\",\"limit\":%d}]}",
+             policy, limit);
+    cr_assert_eq(ask((struct ask){ .method = "PUT",
+                                   .path = "/api/v1/admin/plans/enterprise",
+                                   .body = body },
+                     &answer),
+                 200, "%.*s", (int)answer.text.size, answer.text.data);
+    atomic_store(&here.served, served);
+    answer_finish(&answer);
+}
+
+// The same for calls, and wait until both edges know it. All that was served before
+// counts.
+static void
+limit_calls_to(int limit)
+{
+    int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
+    limit_to("api_calls_month", 0);
+    for (int i = 0; i < EDGES; i++)
+        while (get(i, CHEAP) != 429)
+            cr_assert_lt(om_clock_mono_ms(), deadline_ms, "edge %d", i);
+    limit_to("api_calls_month", limit);
+    for (int i = 0; i < EDGES; i++)
+        while (get(i, CHEAP) != 200)
+            cr_assert_lt(om_clock_mono_ms(), deadline_ms, "edge %d", i);
+}
+
+// ---- both edges at once
+
+struct crowd {
+    int edge;
+    int64_t until_ms;
+    int goal;
+};
+
+static void *
+spend(void *context)
+{
+    struct crowd *crowd = context;
+    CURL *curl = curl_easy_init();
+    struct answer answer = { 0 };
+    while (om_clock_mono_ms() < crowd->until_ms &&
+           atomic_load(&here.served) < crowd->goal)
+        perform(curl,
+                &(struct ask){ .edge = crowd->edge, .method = "GET", .path = CHEAP },
+                &answer);
+    answer_finish(&answer);
+    curl_easy_cleanup(curl);
+    return NULL;
+}
+
+// Have each of two threads at each edge ask until `goal` are served, or for so long.
+static void
+spend_all(int goal, int64_t for_ms)
+{
+    enum { THREADS = 2 * EDGES };
+    pthread_t threads[THREADS];
+    struct crowd crowds[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        crowds[i] = (struct crowd){ i % EDGES, om_clock_mono_ms() + for_ms, goal };
+        cr_assert_eq(pthread_create(&threads[i], NULL, spend, &crowds[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+Test(quotas, are_spent_by_two_edges_to_the_last_call_and_no_further)
+{
+    limit_calls_to(1000);
+    spend_all(1000, DEADLINE_MS);
+    cr_expect_eq(atomic_load(&here.served), 1000, "%d", atomic_load(&here.served));
+    spend_all(1001, 2000);
+    cr_expect_eq(atomic_load(&here.served), 1000, "%d", atomic_load(&here.served));
+
+    struct answer answer = { 0 };
+    cr_expect_eq(ask((struct ask){ .method = "GET", .path = CHEAP }, &answer), 429);
+    json_t *error = json_object_get(answer.body, "error");
+    cr_expect_str_eq(json_string_value(json_object_get(error, "code")), "quota_exceeded");
+    cr_expect_str_eq(json_string_value(json_object_get(error, "type")), "quota_error");
+    json_t *policies = json_object_get(error, "violated_policies");
+    cr_expect_eq(json_array_size(policies), 1);
+    cr_expect_str_eq(json_string_value(json_array_get(policies, 0)), "api_calls_month");
+    const char *message = json_string_value(json_object_get(error, "message"));
+    cr_expect(strstr(message, "Quota exceeded: api_calls_month"), "%s", message);
+    cr_expect(strcasestr(answer.fields, "x-should-retry: false"), "%s", answer.fields);
+    cr_expect(strcasestr(answer.fields, "retry-after: "), "%s", answer.fields);
+    answer_finish(&answer);
+}
+
+Test(quotas, of_a_changed_plan_hold_at_every_edge_within_a_second)
+{
+    for (int i = 0; i < EDGES; i++)
+        cr_expect_eq(get(i, CHEAP), 200);
+    limit_to("api_calls_month", 0);
+    int64_t began_ms = om_clock_mono_ms();
+    for (int i = 0; i < EDGES; i++)
+        while (get(i, CHEAP) == 200)
+            cr_assert_lt(om_clock_mono_ms(), began_ms + 1000, "edge %d", i);
+    limit_to("api_calls_month", 1000);
+    began_ms = om_clock_mono_ms();
+    for (int i = 0; i < EDGES; i++)
+        while (get(i, CHEAP) != 200)
+            cr_assert_lt(om_clock_mono_ms(), began_ms + 1000, "edge %d", i);
+}
+
+// ---- when one of them dies
+
+static void
+restart_billing(const char *offset)
+{
+    program_signal(&here.billing, SIGKILL);
+    program_wait(&here.billing, DEADLINE_MS);
+    program_finish(&here.billing);
+    if (offset)
+        add_setting("OMNI_CLOCK_OFFSET_MS", offset, NULL);
+    start_billing();
+    if (offset)
+        here.list[--here.count] = NULL;
+}
+
+Test(quotas, lose_no_more_than_its_block_when_an_edge_is_killed)
+{
+    limit_calls_to(200);
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(get(0, CHEAP), 200);
+    program_signal(&here.edges[0].program, SIGKILL);
+    program_wait(&here.edges[0].program, DEADLINE_MS);
+    program_finish(&here.edges[0].program);
+    here.edges[0] = (struct edge){ 0 };
+    memcpy(here.edges[0].url, here.edges[1].url, sizeof(here.edges[1].url));
+
+    spend_all(1000, 3000);
+    int served = atomic_load(&here.served);
+    cr_expect(served >= 150 && served <= 200, "%d: a block is a quarter at most", served);
+
+    restart_billing("61000"); // a minute later its block has expired
+    spend_all(1000, 3000);
+    served = atomic_load(&here.served);
+    // What it had not yet reported when it was killed is what can be served beyond.
+    cr_expect(served >= 200 && served <= 210, "%d", served);
+}
+
+Test(quotas, come_back_when_an_edge_stops)
+{
+    limit_calls_to(100);
+    cr_expect_eq(get(0, CHEAP), 200);
+    program_signal(&here.edges[0].program, SIGTERM);
+    cr_expect_eq(program_wait(&here.edges[0].program, DEADLINE_MS), 0);
+    program_finish(&here.edges[0].program);
+    here.edges[0] = (struct edge){ 0 };
+    memcpy(here.edges[0].url, here.edges[1].url, sizeof(here.edges[1].url));
+    spend_all(100, DEADLINE_MS);
+    spend_all(101, 1000);
+    cr_expect_eq(atomic_load(&here.served), 100);
+}
+
+Test(quotas, are_the_same_after_billing_was_killed)
+{
+    limit_calls_to(300);
+    spend_all(150, DEADLINE_MS);
+    restart_billing(NULL);
+    spend_all(1000, 4000);
+    // What was served on trust while it was away is metered, and counts.
+    int served = atomic_load(&here.served);
+    cr_expect(served >= 300, "%d", served);
+}
+
+Test(quotas, are_trusted_for_a_set_time_without_billing)
+{
+    limit_calls_to(100000);
+    cr_expect_eq(get(0, CHEAP), 200);
+    program_signal(&here.billing, SIGKILL);
+    program_wait(&here.billing, DEADLINE_MS);
+    program_finish(&here.billing);
+    int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
+    while (get(0, CHEAP) == 200)
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "served for ever");
+    cr_expect_eq(get(0, CHEAP), 503);
+    start_billing();
+    deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
+    while (get(0, CHEAP) != 200) {
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never again");
+        program_wait(&here.edges[0].program, 20); // take in what it logs of each failure
+    }
+}
+
+// ---- storage
+
+static long
+upload(size_t bytes, bool chunked, struct answer *out)
+{
+    CURL *curl = curl_easy_init();
+    curl_mime *form = curl_mime_init(curl);
+    char *content = malloc(bytes);
+    memset(content, 'a', bytes);
+    curl_mimepart *part = curl_mime_addpart(form);
+    curl_mime_name(part, "purpose");
+    curl_mime_data(part, "dataset", CURL_ZERO_TERMINATED);
+    part = curl_mime_addpart(form);
+    curl_mime_name(part, "file");
+    curl_mime_filename(part, "a.csv");
+    curl_mime_data(part, content, bytes);
+    struct ask ask = {
+        .method = "POST", .path = "/v1/files", .form = form, .chunked = chunked
+    };
+    long status = perform(curl, &ask, out);
+    curl_mime_free(form);
+    curl_easy_cleanup(curl);
+    free(content);
+    return status;
+}
+
+Test(quotas, of_storage_are_given_back_when_a_file_is_deleted)
+{
+    char path[128];
+    struct answer answer = { 0 };
+    limit_to("storage_bytes", 10000);
+    cr_expect_eq(upload(20000, false, &answer), 429);
+    cr_assert_eq(upload(6000, false, &answer), 201, "%.*s", (int)answer.text.size,
+                 answer.text.data);
+    snprintf(path, sizeof(path), "/v1/files/%s",
+             json_string_value(json_object_get(answer.body, "id")));
+    cr_expect_eq(upload(6000, false, &answer), 429);
+    json_t *error = json_object_get(answer.body, "error");
+    cr_expect_str_eq(
+        json_string_value(json_array_get(json_object_get(error, "violated_policies"), 0)),
+        "storage_bytes");
+    cr_expect_eq(upload(6000, true, &answer), 429, "its size is known only at its end");
+    cr_expect_eq(upload(1000, true, &answer), 201);
+    cr_assert_eq(ask((struct ask){ .method = "DELETE", .path = path }, &answer), 200);
+    int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
+    while (upload(7000, false, &answer) == 429)
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never given back");
+    cr_expect_eq(answer.status, 201);
+    answer_finish(&answer);
+}
