@@ -28,10 +28,10 @@ struct args_command {
     bool client;           // it talks to a server: has --url, --key and --json
     const char *help;
     int (*run)(const struct args *args);
-    struct args_option options[12];
+    struct args_option options[20];
 };
 
-enum { ARGS_POSITIONAL_MAX = 8, ARGS_OPTIONS_MAX = 16 };
+enum { ARGS_POSITIONAL_MAX = 8, ARGS_OPTIONS_MAX = 24 };
 
 struct args {
     const struct args_command *command;

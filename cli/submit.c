@@ -5,7 +5,7 @@
 #include "commands.h"
 #include "print.h"
 
-enum { BATCH_JOBS_MAX = 1000, DAY_S = 24 * 3600 };
+enum { BATCH_JOBS_MAX = 1000, SECONDS_MAX = 3650 * 24 * 3600 };
 
 // ---- one job
 
@@ -21,18 +21,42 @@ split(const char *text)
     return list;
 }
 
+// Options that are numbers, and what they are in the job. False after a message.
+static bool
+add_numbers(const struct args *args, json_t *job)
+{
+    static const struct {
+        const char *option, *field;
+        int64_t min, max, unit;
+    } rows[] = {
+        { "delay", "delay_ms", 0, SECONDS_MAX, 1000 },
+        { "expires", "expires_ms", 0, INT64_MAX, 1 },
+        { "priority", "priority", 0, 9, 1 },
+        { "attempts", "max_attempts", 1, 100, 1 },
+        { "soft", "soft_ms", 1, SECONDS_MAX, 1000 },
+        { "hard", "hard_ms", 0, SECONDS_MAX, 1000 },
+        { "retain", "retain_ms", 0, SECONDS_MAX, 1000 },
+    };
+    for (size_t i = 0; i < OM_COUNT(rows); i++) {
+        int64_t value;
+        if (!args_get_int(args, rows[i].option, rows[i].min, rows[i].max, 0, &value))
+            return false;
+        if (args_get(args, rows[i].option))
+            json_object_set_new(job, rows[i].field, json_integer(value * rows[i].unit));
+    }
+    return true;
+}
+
 // Options into the job. False after a message.
 static bool
 add_options(const struct args *args, json_t *job)
 {
-    int64_t delay_s, unique_s;
-    if (!args_get_int(args, "delay", 0, 3650LL * DAY_S, 0, &delay_s) ||
-        !args_get_int(args, "unique-for", 1, 3650LL * DAY_S, 0, &unique_s))
+    int64_t unique_s;
+    if (!args_get_int(args, "unique-for", 1, SECONDS_MAX, 0, &unique_s) ||
+        !add_numbers(args, job))
         return false;
     if (args_get(args, "limit-key"))
         json_object_set_new(job, "limit_key", json_string(args_get(args, "limit-key")));
-    if (delay_s)
-        json_object_set_new(job, "delay_ms", json_integer(delay_s * 1000));
     if (args_get(args, "unique")) {
         json_t *unique = json_pack("{s:s}", "key", args_get(args, "unique"));
         if (unique_s)
@@ -52,10 +76,10 @@ submit_one(const struct args *args)
     struct api_reply reply = { 0 };
     if (args->count < 2)
         return args_fail(EXIT_USAGE, "give a queue and a kind of job, or --batch FILE");
-    json_t *payload = args->count > 2 ? read_json(args->positional[2]) : json_object();
-    if (!payload)
+    json_t *payload = args->count > 2 ? read_json(args->positional[2]) : NULL;
+    if (args->count > 2 && !payload)
         return EXIT_USAGE;
-    json_t *job = json_pack("{s:s,s:s,s:o}", "queue", args->positional[0], "kind",
+    json_t *job = json_pack("{s:s,s:s,s:o*}", "queue", args->positional[0], "kind",
                             args->positional[1], "payload", payload);
     struct api *api = add_options(args, job) ? api_open(args) : NULL;
     if (!api) {

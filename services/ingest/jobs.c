@@ -193,8 +193,10 @@ on_accepted(void *context, const struct om_answer *answer)
     bool held = om_str_eq(msg->param, OM_LIT("unique_key"));
     struct task_accepted reply = { 0 };
     REC_SET(&reply, task_accepted, task_id, om_str(task));
-    REC_SET(&reply, task_accepted, status,
-            msg->type == WIRE_CANCEL_ACK ? OM_LIT("running") : OM_LIT("submitted"));
+    if (msg->type == WIRE_CANCEL_ACK) // at once, or when its worker has stopped it
+        REC_SET(&reply, task_accepted, cancel_requested, true);
+    else
+        REC_SET(&reply, task_accepted, status, OM_LIT("submitted"));
     REC_SET(&reply, task_accepted, check_url, om_str(url));
     if (held)
         REC_SET(&reply, task_accepted, duplicate, true);
