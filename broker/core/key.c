@@ -179,6 +179,25 @@ end_expired(struct core *self)
     }
 }
 
+static void
+ask_again(struct core *self, struct key *key)
+{
+    if (key->call)
+        key->again = true;
+    else
+        ask_key(self, key);
+}
+
+// The keys of a tenant that changed, and those nobody has said yet whose they are.
+static void
+ask_about_tenant(struct core *self, const struct om_uuid *tenant)
+{
+    struct key *key, *next;
+    HASH_ITER (hh, self->keys, key, next)
+        if (om_uuid_eq(&key->tenant, tenant) || om_uuid_is_zero(&key->tenant))
+            ask_again(self, key);
+}
+
 static bool
 apply_changes(struct core *self, const struct key_changes_reply *reply)
 {
@@ -191,10 +210,11 @@ apply_changes(struct core *self, const struct key_changes_reply *reply)
             continue;
         self->feed_seq = change.seq;
         HASH_FIND(hh, self->keys, change.hash.data, sizeof(key->hash), key);
-        if (key && key->call)
-            key->again = true;
-        else if (key)
-            ask_key(self, key);
+        if (key)
+            ask_again(self, key);
+        struct om_uuid tenant;
+        if (om_typeid_decode(OM_ID_TENANT, change.tenant, &tenant) == OM_OK)
+            ask_about_tenant(self, &tenant);
     }
     return count == CHANGES_A_REPLY;
 }

@@ -1,5 +1,6 @@
 // What the edge hears of by asking twice a second: keys and tenants that changed, of
-// identity, and plans, of billing. An answer that says nothing new is a few bytes.
+// identity, and plans, of billing. An answer that says nothing new is a few bytes. Once a
+// minute it says which keys were used.
 #include "clock.h"
 #include "ingest.h"
 
@@ -7,6 +8,9 @@ enum {
     FEED_MS = 2000,       // to be answered
     FEED_LATE_MS = 3000,  // then this edge is not ready
     KEYS_HOLD_MS = 30000, // known keys are served without identity
+    USED_FIRST_MS = 2000, // after the start the keys in use are told of,
+    USED_MS = 60000,      // and then so often
+    USED_KEYS_MAX = 1000, // of a report; the others come with the next
 };
 
 static bool
@@ -78,6 +82,26 @@ ask_plans(struct edge *self)
     self->plans_asked = ask(self, OP_plan_changes, &request, on_plans);
 }
 
+// ---- last use
+
+// Lost, it is as if the keys had not been used until they are used again.
+static void
+on_used(void *context, const struct om_answer *answer)
+{
+    (void)context, (void)answer;
+}
+
+static void
+tell_used(struct edge *self)
+{
+    struct key_used_request request = { 0 };
+    OM_AUTO(om_buf_finish) struct om_buf ids = { 0 };
+    if (keys_take_used(&self->keys, USED_KEYS_MAX, &ids) == 0)
+        return;
+    REC_SET(&request, key_used_request, ids, om_buf_str(&ids));
+    ask(self, OP_key_used, &request, on_used);
+}
+
 // ---- the edge
 
 void
@@ -87,6 +111,11 @@ feed_ask(struct edge *self)
         return;
     ask_keys(self);
     ask_plans(self);
+    if (om_clock_mono_ms() >= self->used_due_ms) {
+        tell_used(self);
+        self->used_due_ms =
+            om_clock_mono_ms() + (self->used_due_ms ? USED_MS : USED_FIRST_MS);
+    }
 }
 
 bool

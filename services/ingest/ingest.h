@@ -91,6 +91,7 @@ struct edge {
     int64_t feed_ms;      // when the key feed was asked that was answered last; 0: never
     int64_t feed_sent_ms; // when it was asked last
     bool feed_asked, plans_asked;
+    int64_t used_due_ms; // when identity is told next which keys were used
     uint64_t ticks;
     char refused_id[OM_TYPEID_MAX];
     struct exchange *idle; // exchanges to use again

@@ -55,11 +55,14 @@ keys_read(struct om_str authorization, uint8_t hash[KEY_HASH])
 }
 
 const struct caller *
-keys_find(const struct key_cache *self, const uint8_t hash[KEY_HASH])
+keys_find(struct key_cache *self, const uint8_t hash[KEY_HASH])
 {
     struct key_entry *entry = NULL;
     HASH_FIND(hh, self->entries, hash, KEY_HASH, entry);
-    return entry ? &entry->caller : NULL;
+    if (!entry)
+        return NULL;
+    entry->used = true;
+    return &entry->caller;
 }
 
 void
@@ -79,6 +82,7 @@ keys_put(struct key_cache *self, const uint8_t hash[KEY_HASH],
         return; // asked again at the next request
     memcpy(entry->hash, hash, KEY_HASH);
     entry->caller = caller_hold(caller);
+    entry->used = true;
     HASH_ADD(hh, self->entries, hash, KEY_HASH, entry);
 }
 
@@ -123,4 +127,22 @@ keys_apply(struct key_cache *self, const struct key_changes_reply *reply)
     }
     forget_tenants(self, tenants, count);
     return reply->data.data && self->seq < reply->last;
+}
+
+size_t
+keys_take_used(struct key_cache *self, size_t max, struct om_buf *out)
+{
+    OM_AUTO(om_buf_finish) struct om_buf ids = { 0 };
+    struct key_entry *entry, *next;
+    size_t count = 0;
+    HASH_ITER (hh, self->entries, entry, next) {
+        if (!entry->used || count == max)
+            continue;
+        entry->used = false;
+        om_pack_str(&ids, om_str(entry->caller.key));
+        count++;
+    }
+    om_pack_array(out, count);
+    om_buf_put(out, ids.data, ids.size);
+    return count;
 }

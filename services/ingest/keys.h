@@ -18,6 +18,7 @@ enum {
 struct key_entry {
     uint8_t hash[KEY_HASH];
     struct caller caller;
+    bool used; // since the last report
     UT_hash_handle hh;
 };
 
@@ -32,9 +33,8 @@ void keys_finish(struct key_cache *self);
 // be one of ours.
 bool keys_read(struct om_str authorization, uint8_t hash[KEY_HASH]);
 
-// NULL: not known, ask identity.
-const struct caller *keys_find(const struct key_cache *self,
-                               const uint8_t hash[KEY_HASH]);
+// The caller, whose key is used now. NULL: not known, ask identity.
+const struct caller *keys_find(struct key_cache *self, const uint8_t hash[KEY_HASH]);
 
 // Remember a caller, whose policy is held; the oldest is forgotten when there are too
 // many. `asked_seq` is the cache's seq when identity was asked: an answer that a change
@@ -45,3 +45,7 @@ void keys_put(struct key_cache *self, const uint8_t hash[KEY_HASH],
 // Apply a page of the feed of changes: forget each key that changed, and all of a tenant
 // that did. True: there are more.
 bool keys_apply(struct key_cache *self, const struct key_changes_reply *reply);
+
+// Write the ids of the keys that were used since they were last written, as an array of at
+// most `max`; returns how many. A key that is forgotten before is not told of.
+size_t keys_take_used(struct key_cache *self, size_t max, struct om_buf *out);

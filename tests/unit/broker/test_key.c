@@ -108,6 +108,26 @@ answer_feed(struct bench *bench, int64_t call, int64_t seq, const char *credenti
     om_buf_finish(&data);
 }
 
+// Answer with the change `seq` of a tenant.
+static void
+answer_feed_of_tenant(struct bench *bench, int64_t call, int64_t seq,
+                      struct om_str tenant)
+{
+    static const uint8_t all_keys[32];
+    struct om_buf data = { 0 };
+    struct key_changes_reply reply = { 0 };
+    struct key_change_item item = { 0 };
+    REC_SET(&item, key_change_item, seq, seq);
+    REC_SET(&item, key_change_item, hash, ((struct om_str){ (char *)all_keys, 32 }));
+    REC_SET(&item, key_change_item, tenant, tenant);
+    om_pack_array(&data, 1);
+    rec_encode(&key_change_item_rec, &item, &data);
+    REC_SET(&reply, key_changes_reply, data, om_buf_str(&data));
+    REC_SET(&reply, key_changes_reply, last, seq);
+    answer(bench, call, &key_changes_reply_rec, &reply);
+    om_buf_finish(&data);
+}
+
 // A worker with an open session, and the feed asked for the first time.
 static int64_t
 open_worker(struct bench *bench, int64_t expires_ms)
@@ -151,6 +171,24 @@ Test(key, of_another_that_changed_is_not_asked_about)
     body = payload_bytes(bench.sent.payload);
     cr_assert_eq(rec_decode(&key_changes_request_rec, body, &request, NULL), OM_OK);
     cr_expect_eq(request.since, 7);
+    bench_finish(&bench);
+}
+
+Test(key, of_a_tenant_that_is_suspended_loses_its_session)
+{
+    struct bench bench;
+    struct om_uuid other = { { 1 } };
+    char text[OM_TYPEID_MAX];
+    int64_t feed = open_worker(&bench, 0);
+    om_typeid_encode(OM_ID_TENANT, &other, text);
+    answer_feed_of_tenant(&bench, feed, 7, om_str(text));
+    bench_expect_nothing(&bench);
+    bench_pass(&bench, 500);
+    answer_feed_of_tenant(&bench, expect_question(&bench, OP_key_changes), 8,
+                          BENCH_TENANT);
+    answer_error(&bench, expect_question(&bench, OP_key_resolve), "permission_denied");
+    cr_expect(om_str_eq(bench_refusal(&bench, BENCH_WORKER, WIRE_ERROR),
+                        OM_LIT("permission_denied")));
     bench_finish(&bench);
 }
 

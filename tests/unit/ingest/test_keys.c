@@ -167,3 +167,27 @@ Test(keys, are_served_for_half_a_minute_without_identity)
         cr_expect_eq(edge_keys_hold(&edge), cases[i].hold, "case %zu", i);
     }
 }
+
+Test(keys, tells_once_of_each_that_was_used)
+{
+    struct key_cache cache = { 0 };
+    OM_AUTO(om_buf_finish) struct om_buf first = { 0 };
+    OM_AUTO(om_buf_finish) struct om_buf second = { 0 };
+    OM_AUTO(om_buf_finish) struct om_buf third = { 0 };
+    uint8_t hash[KEY_HASH];
+    struct om_str id;
+    for (int i = 0; i < 3; i++) {
+        struct caller caller = someone(i);
+        hash_of(i, hash);
+        keys_put(&cache, hash, &caller, 0);
+    }
+    cr_expect_eq(keys_take_used(&cache, 2, &first), 2, "no more than fit");
+    cr_expect_eq(keys_take_used(&cache, 2, &second), 1, "the rest comes later");
+    hash_of(1, hash);
+    cr_assert(keys_find(&cache, hash));
+    cr_expect_eq(keys_take_used(&cache, 2, &third), 1);
+    struct rec_iter iter = rec_iter(om_buf_str(&third));
+    cr_assert(rec_next_str(&iter, &id) && iter.left == 0);
+    cr_expect(om_str_eq(id, OM_LIT("key_1")));
+    keys_finish(&cache);
+}
