@@ -8,8 +8,7 @@ enum {
     FEED_MS = 2000,       // to be answered
     FEED_LATE_MS = 3000,  // then this edge is not ready
     KEYS_HOLD_MS = 30000, // known keys are served without identity
-    USED_FIRST_MS = 2000, // after the start the keys in use are told of,
-    USED_MS = 60000,      // and then so often
+    USED_MS = 60000,      // between two reports of the keys in use
     USED_KEYS_MAX = 1000, // of a report; the others come with the next
 };
 
@@ -91,15 +90,16 @@ on_used(void *context, const struct om_answer *answer)
     (void)context, (void)answer;
 }
 
-static void
+// False: none was.
+static bool
 tell_used(struct edge *self)
 {
     struct key_used_request request = { 0 };
     OM_AUTO(om_buf_finish) struct om_buf ids = { 0 };
     if (keys_take_used(&self->keys, USED_KEYS_MAX, &ids) == 0)
-        return;
+        return false;
     REC_SET(&request, key_used_request, ids, om_buf_str(&ids));
-    ask(self, OP_key_used, &request, on_used);
+    return ask(self, OP_key_used, &request, on_used);
 }
 
 // ---- the edge
@@ -111,11 +111,8 @@ feed_ask(struct edge *self)
         return;
     ask_keys(self);
     ask_plans(self);
-    if (om_clock_mono_ms() >= self->used_due_ms) {
-        tell_used(self);
-        self->used_due_ms =
-            om_clock_mono_ms() + (self->used_due_ms ? USED_MS : USED_FIRST_MS);
-    }
+    if (om_clock_mono_ms() >= self->used_due_ms && tell_used(self))
+        self->used_due_ms = om_clock_mono_ms() + USED_MS;
 }
 
 bool

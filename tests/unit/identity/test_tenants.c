@@ -151,14 +151,13 @@ keep(char out[128], const char *name)
 }
 
 static enum om_rc
-resolve_from(enum role from, const char *key)
+resolve(const char *key)
 {
     uint8_t hash[32];
     struct key_resolve_request request = { 0 };
     struct key_resolve_reply reply;
     om_sha256(om_str(key), hash);
     REC_SET(&request, key_resolve_request, hash, ((struct om_str){ (char *)hash, 32 }));
-    (void)from;
     enum om_rc rc = call_op(&call, identity_routes, &identity, OP_key_resolve,
                             (struct om_uuid){ 0 }, "", &request, &reply);
     om_buf_reset(&text);
@@ -169,12 +168,6 @@ resolve_from(enum role from, const char *key)
     om_json_put_record(&text, &key_resolve_reply_rec, &reply);
     answer = json_loadb(text.data, text.size, 0, NULL);
     return rc;
-}
-
-static enum om_rc
-resolve(const char *key)
-{
-    return resolve_from(ROLE_INGEST, key);
 }
 
 // All that is stored, counted; a refused request changes none of it.
@@ -734,6 +727,27 @@ Test(tenants, limits_of_key_user_team_and_tenant_are_all_told)
     cr_assert_eq(resolve(key), OM_OK);
     cr_expect_eq(json_array_size(json_object_get(answer, "limits")), 3);
     OK(OP_team_delete, team, "{}");
+}
+
+Test(tenants, workers_of_a_suspended_one_and_with_keys_bound_to_networks_are_refused)
+{
+    char id[128], key[128];
+    OK(OP_tenant_create, NULL, "{\"name\":\"Acme\",\"slug\":\"acme\"}");
+    keep(id, "id");
+    keep(key, "key");
+    call.from = ROLE_BROKER;
+    cr_expect_eq(resolve(key), OM_OK);
+    call.from = ROLE_INGEST;
+    OK(OP_tenant_update, id, "{\"state\":\"suspended\"}");
+    cr_expect_eq(resolve(key), OM_OK, "the edge says why it refuses");
+    call.from = ROLE_BROKER;
+    cr_expect_eq(resolve(key), OM_EFORBIDDEN);
+    call.from = ROLE_INGEST;
+    OK(OP_key_create, NULL,
+       "{\"name\":\"k\",\"scopes\":[\"worker\"],\"cidrs\":[\"10.0.0.0/8\"]}");
+    keep(key, "key");
+    call.from = ROLE_BROKER;
+    cr_expect_eq(resolve(key), OM_EFORBIDDEN, "the broker sees no addresses");
 }
 
 Test(tenants, last_use_is_shown_once_it_was_reported)

@@ -13,6 +13,7 @@
 
 struct call {
     struct om_client *client; // set by the test: the handler's own, NULL for none
+    enum role from;           // set by the test: who calls; 0 for the edge
     int64_t deadline_ms; // set by the test: mono, when the work is cancelled; 0: never
     struct om_arena arena;
     union {
@@ -39,7 +40,9 @@ call_op(struct call *self, const struct om_route *routes, void *service, enum op
         struct om_uuid tenant, const char *id, const void *request, void *reply)
 {
     call_finish(self);
-    *self = (struct call){ .client = self->client, .deadline_ms = self->deadline_ms };
+    *self = (struct call){ .client = self->client,
+                           .from = self->from,
+                           .deadline_ms = self->deadline_ms };
     pthread_mutex_init(&self->work.lock, NULL);
     self->job.slot = self->client;
     om_typeid_encode(OM_ID_TENANT, &tenant, self->tenant);
@@ -52,7 +55,7 @@ call_op(struct call *self, const struct om_route *routes, void *service, enum op
         .tenant = om_str(self->tenant),
         .tenant_id = tenant,
         .id = *id ? om_str(self->id) : (struct om_str){ 0 },
-        .from = ROLE_INGEST,
+        .from = self->from ? self->from : ROLE_INGEST,
         .job = &self->job,
     };
     void *decoded = om_arena_alloc(&self->arena, ops[op].request->size);
