@@ -3,6 +3,7 @@
 
 #include "admit.h"
 #include "clock.h"
+#include "cors_reply.h"
 #include "id.h"
 
 enum { REASON_MAX = 256 };
@@ -79,7 +80,7 @@ decide(struct exchange *x, const struct caller *caller)
         .route = x->route,
         .caller = &x->caller,
         .plan = admit_plan(x),
-        .address = request ? request->remote : NULL,
+        .address = request ? x->remote : NULL,
         .model = x->route->flags & ROUTE_MODEL ? x->params[0] : (struct om_str){ 0 },
         .wall_ms = om_clock_wall_ms(),
     };
@@ -88,6 +89,8 @@ decide(struct exchange *x, const struct caller *caller)
         admit_refuse(x, what);
         return false;
     }
+    if (!cors_admit(x))
+        return false;
     if (x->route->action && report_full(&x->edge->report)) {
         exchange_fail(x, OM_EUNAVAILABLE, NULL,
                       "the audit log cannot be written; try again later");

@@ -7,6 +7,7 @@
 
 #include "admit.h"
 #include "clock.h"
+#include "cors_reply.h"
 #include "exchange.h"
 #include "id.h"
 #include "log.h"
@@ -32,6 +33,8 @@ on_head(void *context, struct om_http_request *request)
     request->user = x;
     struct om_str params[ROUTE_PARAMS_MAX] = { 0 };
     x->route = route_find(request, params, x->resource, sizeof(x->resource));
+    if (!x->route && x->resource[0] && cors_preflight(x, x->resource))
+        return;
     if (!x->route) {
         if (x->resource[0])
             exchange_fail_status(x, 405, "this path allows %s", x->resource);

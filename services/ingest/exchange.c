@@ -5,6 +5,7 @@
 
 #include "admit.h"
 #include "clock.h"
+#include "cors_reply.h"
 #include "exchange.h"
 #include "id.h"
 #include "json.h"
@@ -40,6 +41,9 @@ exchange_begin(struct edge *edge, struct om_http_request *request)
     set_id(x, 0);
     x->started_us = om_clock_mono_us();
     DL_APPEND(edge->busy, x);
+    const struct proxies *proxies = &edge->ingest->proxies;
+    x->remote = proxy_client(proxies, request, &x->arena);
+    x->secure = proxy_is_secure(proxies, request, edge->ingest->tls != NULL);
 
     struct om_trace parent;
     if (om_trace_parse(om_http_field(request, "traceparent"), &parent) == OM_OK)
@@ -100,7 +104,7 @@ exchange_identify(struct exchange *x, const struct caller *caller)
     x->authenticated = true;
     set_id(x, om_uuid_shard(&caller->tenant));
     if (x->route->action && request) {
-        x->ip = copy(x, om_str(request->remote), 64);
+        x->ip = copy(x, om_str(x->remote), 64);
         x->agent = copy(x, om_http_field(request, "user-agent"), 256);
         snprintf(x->resource, sizeof(x->resource), "%.*s", (int)x->params[0].size,
                  x->params[0].data ? x->params[0].data : "");
@@ -327,6 +331,8 @@ log_reply(const struct exchange *x, int status)
     om_log(failed ? OM_ERROR : OM_DEBUG, "answered",
            LOG_S("route", x->route ? x->route->pattern : ""), LOG_I("status", status),
            LOG_S("tenant", x->caller.tenant_text),
+           LOG_S("client", x->handle ? x->remote : ""),
+           LOG_S("scheme", x->secure ? "https" : "http"),
            LOG_I("dur_us", om_clock_mono_us() - x->started_us));
     om_log_context(NULL, NULL);
 }
@@ -338,6 +344,7 @@ note_reply(struct exchange *x, struct om_http_response *response)
     struct edge *edge = x->edge;
     om_http_response_field(response, "x-request-id", om_str(x->id_text));
     admit_fields(x, response);
+    cors_fields(x, response);
     if (response->status == 401)
         om_http_response_field(response, "www-authenticate", OM_LIT("Bearer"));
     size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;
@@ -419,10 +426,9 @@ exchange_fail(struct exchange *x, enum om_rc rc, const char *param, const char *
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    struct error_text error = { .type = info->type,
-                                .code = info->code,
-                                .param = param,
-                                .message = om_str(text) };
+    struct error_text error = {
+        .type = info->type, .code = info->code, .param = param, .message = om_str(text)
+    };
     bool later = info->http_status == 429 || info->http_status == 503;
     fail(x, info->http_status, &error, later ? "1" : NULL);
 }

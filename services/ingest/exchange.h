@@ -43,9 +43,11 @@ struct exchange {
     struct upload *upload;
     struct stream *stream;   // the answer, if it has begun and goes on
     char resource[128];      // to what, in the audit log
+    const char *remote;      // the client's address, as long as it is there
+    bool secure;             // it uses TLS, to us or to a proxy
     struct om_str ip, agent; // in the arena
-    struct quota_use quota; // what it has taken of the tenant's quotas
-    int status;             // of the reply; 0: none yet
+    struct quota_use quota;  // what it has taken of the tenant's quotas
+    int status;              // of the reply; 0: none yet
     int64_t started_us;
     // What to do when the edge stops, of one that may wait long; else NULL.
     void (*on_stop)(struct exchange *x);

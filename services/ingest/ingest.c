@@ -40,6 +40,10 @@ const struct om_setting ingest_settings[] = {
       "what edges share: memory (nothing) or redis://[:PASSWORD@]HOST[:PORT][/DB]" },
     { "OMNI_CACHE_MS", CONF_INT, AT(cache_ms), "50", 5, 1000,
       "how long a request waits for it" },
+    { "OMNI_TRUSTED_PROXIES", CONF_STR, AT(proxies), "", 0, 0,
+      "networks of proxies that may say who the client is, with commas" },
+    { "OMNI_CORS_ORIGINS", CONF_STR, AT(origins), "", 0, 0,
+      "web origins whose pages may ask, with commas; *: those that a tenant names" },
     { 0 },
 };
 
@@ -61,6 +65,28 @@ open_tls(struct ingest *self, char *why, size_t why_size)
            OM_OK;
 }
 
+// What is said of who may ask, and through whom.
+static bool
+read_clients(struct ingest *self, char *why, size_t why_size)
+{
+    const struct ingest_conf *conf = &self->conf;
+    struct om_str bad = { 0 };
+    const char *name = "OMNI_TRUSTED_PROXIES", *kind = "network, as 10.0.0.0/8";
+    enum om_rc rc = om_cidr_list(om_str(conf->proxies), self->proxies.networks,
+                                 PROXIES_MAX, &self->proxies.count, &bad);
+    if (rc == OM_OK) {
+        name = "OMNI_CORS_ORIGINS";
+        kind = "origin, as https://app.example";
+        rc = cors_parse(om_str(conf->origins), &self->cors, &bad);
+    }
+    if (rc == OM_ETOOBIG)
+        snprintf(why, why_size, "%s names too many", name);
+    else if (rc != OM_OK)
+        snprintf(why, why_size, "%s: \"%.*s\" is no %s", name, (int)bad.size, bad.data,
+                 kind);
+    return rc == OM_OK;
+}
+
 bool
 ingest_open(struct ingest *self, char *why, size_t why_size)
 {
@@ -77,7 +103,7 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
         return false;
     if (om_secret_load(conf->secret_file, &self->secret, why, why_size) != OM_OK ||
         om_blob_store_create(conf->blobs, &self->blobs, why, why_size) != OM_OK ||
-        !open_tls(self, why, why_size))
+        !open_tls(self, why, why_size) || !read_clients(self, why, why_size))
         return false;
     self->counters = counters_create((size_t)conf->limits_max);
     if (!self->counters) {

@@ -7,10 +7,12 @@
 #include "blob.h"
 #include "client.h"
 #include "conf.h"
+#include "cors.h"
 #include "grant.h"
 #include "http.h"
 #include "keys.h"
 #include "plans.h"
+#include "proxy.h"
 #include "quotas.h"
 #include "report.h"
 #include "shared.h"
@@ -30,6 +32,8 @@ struct ingest_conf {
     int64_t streams_max;     // OMNI_STREAMS_MAX
     int64_t limits_max;      // OMNI_LIMITS_MAX
     int64_t quota_hold_ms;   // OMNI_QUOTA_HOLD_MS
+    const char *proxies;     // OMNI_TRUSTED_PROXIES
+    const char *origins;     // OMNI_CORS_ORIGINS
     const char *tls_cert;    // OMNI_TLS_CERT
     const char *tls_key;     // OMNI_TLS_KEY
     const char *cache;       // OMNI_CACHE
@@ -49,6 +53,8 @@ struct ingest {
     struct om_blob_store *blobs;
     struct om_secret secret;
     struct om_tls *tls; // NULL: plain HTTP
+    struct proxies proxies;
+    struct cors cors;
     struct om_buf openapi;
     struct stream_counts streams;
     struct counters *counters;
