@@ -70,15 +70,16 @@ struct replay {
     int64_t number;
 };
 
+// Which events were applied is not known before the last record is read.
+static const struct event_cursors replay_cursors;
+
 static enum om_rc
 replay_apply(struct replay *self)
 {
-    // Which events were applied is not known before the last record is read.
-    static const struct event_cursors none;
     enum om_rc rc = OM_OK;
     if (self->records)
-        rc = window_apply(self->window, self->tables, &none, self->number);
-    window_reset(self->window);
+        rc = window_apply(self->window, self->tables, self->number);
+    window_reset(self->window, &replay_cursors);
     while (self->records) {
         struct record *record = self->records;
         self->records = record->kept;
@@ -120,6 +121,7 @@ applier_recover(struct sqlite_store *tables, struct journal *journal, size_t win
                              .window_bytes = window_bytes };
     if (!replay.window)
         return store_refuse(OM_EDB, "no memory");
+    window_reset(replay.window, &replay_cursors);
     int64_t last;
     enum om_rc rc =
         journal_recover(journal, tables->applied, replay_record, &replay, &last);
@@ -163,7 +165,7 @@ gather(struct applier *self, const struct record *last, int64_t until_ms,
 {
     enum om_rc rc = OM_OK;
     size_t bytes = 0;
-    window_reset(self->window);
+    window_reset(self->window, &self->window_cursors);
     for (const struct record *record = self->waiting; rc == OM_OK;
          record = record->waiting) {
         rc = window_add(self->window, (struct om_str){ record->bytes + JOURNAL_HEAD_BYTES,
@@ -214,7 +216,7 @@ apply(struct applier *self)
     pthread_mutex_unlock(&self->mutex);
     enum om_rc rc = gather(self, last, until_ms, &end);
     if (rc == OM_OK)
-        rc = window_apply(self->window, self->tables, &self->window_cursors, end->number);
+        rc = window_apply(self->window, self->tables, end->number);
     pthread_mutex_lock(&self->mutex);
     if (rc == OM_OK)
         publish(self, end);

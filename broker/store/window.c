@@ -41,43 +41,15 @@ window_destroy(struct window **self_p)
 }
 
 void
-window_reset(struct window *self)
+window_reset(struct window *self, const struct event_cursors *cursors)
 {
+    if (self->count > 0)
+        memset(self->fates, 0, (self->fate_mask + 1) * sizeof(*self->fates));
+    memset(self->left_out, 0, sizeof(self->left_out));
+    memset(&self->greatest_id, 0, sizeof(self->greatest_id));
     self->count = 0;
-}
-
-static bool
-grow(struct window *self)
-{
-    if (self->count < self->capacity)
-        return true;
-    size_t capacity = self->capacity ? self->capacity * 2 : 1024;
-    struct sqlite_row *rows = realloc(self->rows, capacity * sizeof(*rows));
-    if (rows)
-        self->rows = rows;
-    struct fate *fates = malloc(2 * capacity * sizeof(*fates));
-    if (!rows || !fates) {
-        free(fates);
-        return false;
-    }
-    free(self->fates);
-    self->fates = fates;
-    self->fate_mask = 2 * capacity - 1;
-    self->capacity = capacity;
-    return true;
-}
-
-enum om_rc
-window_add(struct window *self, struct om_str body)
-{
-    struct om_str change;
-    while (journal_next(&body, &change)) {
-        if (!grow(self))
-            return OM_EDB;
-        self->rows[self->count++] =
-            (struct sqlite_row){ .change = change, .kind = journal_kind(change) };
-    }
-    return body.size == 0 ? OM_OK : OM_EPROTO;
+    self->reopens = false;
+    self->cursors = cursors;
 }
 
 // ---- fates
@@ -91,6 +63,32 @@ fate_of(struct window *self, int64_t seq)
         at = (at + 1) & self->fate_mask;
     self->fates[at].seq = seq;
     return &self->fates[at];
+}
+
+static bool
+grow(struct window *self)
+{
+    if (self->count < self->capacity)
+        return true;
+    size_t capacity = self->capacity ? self->capacity * 2 : 1024;
+    struct sqlite_row *rows = realloc(self->rows, capacity * sizeof(*rows));
+    if (rows)
+        self->rows = rows;
+    struct fate *fates = calloc(2 * capacity, sizeof(*fates));
+    if (!rows || !fates) {
+        free(fates);
+        return false;
+    }
+    struct fate *old = self->fates;
+    size_t old_count = old ? self->fate_mask + 1 : 0;
+    self->fates = fates;
+    self->fate_mask = 2 * capacity - 1;
+    self->capacity = capacity;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].seq)
+            *fate_of(self, old[i].seq) = old[i];
+    free(old);
+    return true;
 }
 
 static void
@@ -174,17 +172,19 @@ foresee_row(struct window *self, struct sqlite_row *row)
     return OM_OK;
 }
 
-static enum om_rc
-foresee(struct window *self)
+enum om_rc
+window_add(struct window *self, struct om_str body)
 {
-    self->reopens = false;
-    memset(self->left_out, 0, sizeof(self->left_out));
-    if (self->count > 0)
-        memset(self->fates, 0, (self->fate_mask + 1) * sizeof(*self->fates));
+    struct om_str change;
     enum om_rc rc = OM_OK;
-    for (size_t i = 0; i < self->count && rc == OM_OK; i++)
-        rc = foresee_row(self, &self->rows[i]);
-    return rc;
+    while (rc == OM_OK && journal_next(&body, &change)) {
+        if (!grow(self))
+            return OM_EDB;
+        struct sqlite_row *row = &self->rows[self->count++];
+        *row = (struct sqlite_row){ .change = change, .kind = journal_kind(change) };
+        rc = foresee_row(self, row); // now that it was touched
+    }
+    return rc != OM_OK || body.size == 0 ? rc : OM_EPROTO;
 }
 
 // ---- writing
@@ -301,14 +301,9 @@ keep_numbers(const struct window *self, struct sqlite_store *tables)
 }
 
 enum om_rc
-window_apply(struct window *self, struct sqlite_store *tables,
-             const struct event_cursors *cursors, int64_t number)
+window_apply(struct window *self, struct sqlite_store *tables, int64_t number)
 {
-    self->cursors = cursors;
-    self->greatest_id = tables->greatest_id;
-    enum om_rc rc = foresee(self);
-    if (rc == OM_OK)
-        rc = sqlite_begin(tables);
+    enum om_rc rc = sqlite_begin(tables);
     if (rc != OM_OK)
         return rc;
     int code = write_rows(self, tables);
@@ -321,7 +316,8 @@ window_apply(struct window *self, struct sqlite_store *tables,
     rc = sqlite_end(tables, code);
     if (rc == OM_OK) {
         tables->applied = number;
-        tables->greatest_id = self->greatest_id;
+        if (memcmp(&self->greatest_id, &tables->greatest_id, sizeof(struct om_uuid)) > 0)
+            tables->greatest_id = self->greatest_id;
     }
     return rc;
 }

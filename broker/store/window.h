@@ -17,15 +17,15 @@ struct event_cursors {
 struct window *window_create(void);
 void window_destroy(struct window **self_p);
 
+// Begin a window. The cursors, which are borrowed, may be of records behind it.
+void window_reset(struct window *self, const struct event_cursors *cursors);
+
 // Add the changes of a record, which is borrowed until window_reset().
 //   OM_EPROTO  it cannot be read
 //   OM_EDB     no memory
 OM_MUST_CHECK enum om_rc window_add(struct window *self, struct om_str body);
 
 // Write all of it in one transaction, which also sets the number of the last record. The
-// cursors may be of later records. The results of sqlite_end().
+// results of sqlite_end().
 OM_MUST_CHECK enum om_rc window_apply(struct window *self, struct sqlite_store *tables,
-                                      const struct event_cursors *cursors,
                                       int64_t number);
-
-void window_reset(struct window *self);
