@@ -44,8 +44,15 @@ put_open(const struct task *task, bool whole, struct om_buf *out)
         REC_SET(&record, wire_task, finished_ms, task->finished_ms);
     if (task->state == STATE_SCHEDULED || task->state == STATE_RETRY_WAIT)
         REC_SET(&record, wire_task, due_ms, task->due_ms > 0 ? task->due_ms : 0);
+    REC_SET(&record, wire_task, priority, task->priority);
+    if (task->expires_ms != INT64_MAX)
+        REC_SET(&record, wire_task, expires_ms, task->expires_ms);
+    if (task->flow->key.size)
+        REC_SET(&record, wire_task, limit_key, task->flow->key);
     if (task->lease.active)
         REC_SET(&record, wire_task, progress, task->progress);
+    if (task->lease.active && !task->lease.credit)
+        REC_SET(&record, wire_task, node, label_str(&task->lease.node));
     if (task->detail)
         REC_SET(&record, wire_task, detail, om_str(task->detail));
     if (task->cancel_durable)
@@ -81,6 +88,23 @@ open_state(const struct core *self, const struct stored_task *stored)
     return stored->due_ms ? STATE_RETRY_WAIT : STATE_READY;
 }
 
+// What the record shows of a task's SUBMIT.
+static void
+set_submitted(const struct stored_task *stored, enum task_state state, bool whole,
+              const struct wire_msg *submit, struct wire_task *record)
+{
+    REC_SET(record, wire_task, priority,
+            WIRE_HAS(submit, priority) ? submit->priority : PRIORITY_DEFAULT);
+    if (WIRE_HAS(submit, limit_key))
+        REC_SET(record, wire_task, limit_key, submit->limit_key);
+    if (WIRE_HAS(submit, expires_ms) && !stored->reopened)
+        REC_SET(record, wire_task, expires_ms, submit->expires_ms);
+    if (state == STATE_SCHEDULED)
+        REC_SET(record, wire_task, due_ms, submit->due_ms);
+    if (whole && WIRE_HAS(submit, depends_on))
+        REC_SET(record, wire_task, depends_on, submit->depends_on);
+}
+
 static void
 put_stored(const struct core *self, const struct stored_task *stored, bool whole,
            struct om_buf *out)
@@ -102,16 +126,12 @@ put_stored(const struct core *self, const struct stored_task *stored, bool whole
         REC_SET(&record, wire_task, finished_ms, stored->finished_ms);
     if (view.state == STATE_RETRY_WAIT)
         REC_SET(&record, wire_task, due_ms, stored->due_ms);
-    else if (view.state == STATE_SCHEDULED &&
-             stored_task_header(stored, &submit) == OM_OK)
-        REC_SET(&record, wire_task, due_ms, submit.due_ms);
     if (stored->ctype.size)
         REC_SET(&record, wire_task, ctype, stored->ctype);
     if (stored->cancel)
         REC_SET(&record, wire_task, cancel_requested, true);
-    if (whole && stored_task_header(stored, &submit) == OM_OK &&
-        WIRE_HAS(&submit, depends_on))
-        REC_SET(&record, wire_task, depends_on, submit.depends_on);
+    if (stored_task_header(stored, &submit) == OM_OK)
+        set_submitted(stored, view.state, whole, &submit, &record);
     encode(&record, &view, out);
 }
 

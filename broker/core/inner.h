@@ -20,6 +20,7 @@
 
 enum {
     BANDS = 10,                // priorities
+    PRIORITY_DEFAULT = 5,      // of a job that names none
     SESSIONS_MAX = 65536,      // sessions beyond it are refused
     CREDITS_MAX = 256,         // queues a session may take from
     WATCHES_MAX = 16384,       // watches in all

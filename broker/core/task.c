@@ -45,7 +45,8 @@ or_default(const struct wire_msg *msg, uint64_t field, int64_t value, int64_t fa
 static void
 read_options(struct core *self, const struct wire_msg *msg, struct task *task)
 {
-    task->priority = (uint8_t)or_default(msg, W(priority), msg->priority, 5);
+    task->priority =
+        (uint8_t)or_default(msg, W(priority), msg->priority, PRIORITY_DEFAULT);
     task->flow = flow_get(task->share, task->priority, msg->limit_key);
     task->lease.flow = task->flow;
     limit_join_flow(self, task->flow);

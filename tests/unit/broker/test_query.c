@@ -140,6 +140,57 @@ Test(get, of_an_ended_task_brings_its_result)
     bench_finish(&bench);
 }
 
+// The record of GET, which is sent next.
+static struct wire_task
+shown(struct bench *bench)
+{
+    struct wire_task task;
+    const struct wire_msg *msg = bench_expect(bench, BENCH_CLIENT, WIRE_TASK);
+    cr_assert_eq(rec_decode(&wire_task_rec, msg->info, &task, NULL), OM_OK);
+    cr_expect(om_str_eq(task.limit_key, OM_LIT("gpu")));
+    cr_expect_eq(task.priority, 2);
+    return task;
+}
+
+Test(get, shows_what_the_job_was_submitted_with_from_memory_and_from_the_store)
+{
+    struct bench bench;
+    struct om_buf header = { 0 };
+    struct wire_msg msg = { 0 };
+    open_bench(&bench);
+    struct om_uuid id = bench_task(&bench, 1);
+    WIRE_SET(&msg, id, OM_LIT("m1"));
+    WIRE_SET(&msg, task, bench_task_text(&id));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, kind, OM_LIT("k"));
+    WIRE_SET(&msg, limit_key, OM_LIT("gpu"));
+    WIRE_SET(&msg, priority, 2);
+    WIRE_SET(&msg, expires_ms, bench.now.wall_ms + 9000);
+    wire_encode(WIRE_SUBMIT, &msg, &header);
+    bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_SUBMIT, &msg, NULL);
+    bench_settle(&bench);
+    bench_hello(&bench, BENCH_WORKER, "inference", "w1");
+    bench_credit(&bench, BENCH_WORKER, "omni.inference", 1);
+    bench_expect(&bench, BENCH_WORKER, WIRE_JOB);
+    bench_ask(&bench, WIRE_GET, &id);
+    struct wire_task task = shown(&bench);
+    cr_expect_eq(task.expires_ms, msg.expires_ms);
+    cr_expect(om_str_eq(task.node, OM_LIT("w1")));
+
+    struct om_uuid other = bench_task(&bench, 1);
+    bench_ask(&bench, WIRE_GET, &other);
+    struct stored_task stored = { .id = other,
+                                  .queue = OM_LIT("omni.inference"),
+                                  .kind = OM_LIT("k"),
+                                  .header = om_buf_str(&header),
+                                  .state = STATE_SUCCEEDED };
+    bench_answer_task(&bench, OM_OK, &stored);
+    cr_expect_eq(shown(&bench).expires_ms, msg.expires_ms);
+    om_buf_finish(&header);
+    bench_finish(&bench);
+}
+
 Test(watch, tells_each_change_and_the_end)
 {
     struct bench bench;
