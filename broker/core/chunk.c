@@ -6,10 +6,7 @@
 #include "task.h"
 #include "watch.h"
 
-enum {
-    READ_ROWS = 1024,
-    NUMBERS_A_MS = 1000, // more than a task uses up
-};
+enum { READ_ROWS = 1024 };
 
 // ---- numbers
 
@@ -18,18 +15,20 @@ chunk_newest(const struct core *self, struct task *task)
 {
     if (task->stream_seq > 0)
         return task->stream_seq;
-    int64_t age_ms = self->now.wall_ms - task->created_ms;
-    task->stream_seq = age_ms > 0 ? 1 + age_ms * NUMBERS_A_MS : 1;
-    if (task->stream_seq < task->stored_seq) // the clock was set back
+    task->stream_seq = self->last_number;
+    if (task->stream_seq < task->stored_seq)
         task->stream_seq = task->stored_seq;
     task->stored_seq = task->stream_seq;
     return task->stream_seq;
 }
 
 int64_t
-chunk_number(const struct core *self, struct task *task)
+chunk_number(struct core *self, struct task *task)
 {
-    return task->stream_seq = chunk_newest(self, task) + 1;
+    task->stream_seq = chunk_newest(self, task) + 1;
+    if (self->last_number < task->stream_seq)
+        self->last_number = task->stream_seq;
+    return task->stream_seq;
 }
 
 // ---- from the worker to watchers and to the store

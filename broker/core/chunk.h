@@ -3,12 +3,16 @@
 // A task's changes and chunks share one row of numbers that only rises, over all attempts
 // and restarts, so that "what is newer than N" has one answer. It has gaps: only chunks
 // are stored, and a task read from the store goes on above anything that may have been
-// told of it. What is not durable yet stays in memory with its task.
+// told of it, which is less than the epoch times EPOCH_NUMBERS, or was told by this start
+// of the broker. What is not durable yet stays in memory with its task.
 //
 // Bounded: beyond core_conf.max_chunks or max_chunk_bytes of a task a chunk is refused,
 // and the first ones stay.
 #pragma once
 #include "inner.h"
+
+// More than one start of the broker gives out; two million starts have such numbers.
+#define EPOCH_NUMBERS (INT64_C(1) << 32)
 
 struct task_chunk {
     int64_t seq, attempt;
@@ -42,7 +46,7 @@ struct replay {
 
 // The newest number of the task's changes and chunks; and the next.
 int64_t chunk_newest(const struct core *self, struct task *task);
-int64_t chunk_number(const struct core *self, struct task *task);
+int64_t chunk_number(struct core *self, struct task *task);
 
 // CHUNK of the worker that holds the task.
 void chunk_add(struct core *self, struct task *task, const struct input *in);

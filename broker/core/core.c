@@ -1,5 +1,6 @@
 #include "batch.h"
 #include "call.h"
+#include "chunk.h"
 #include "commit.h"
 #include "depend.h"
 #include "events.h"
@@ -105,6 +106,7 @@ core_create(const struct core_conf *conf)
     self->conf = *conf;
     self->node = core_strdup(om_str(conf->node));
     self->random = conf->seed;
+    self->last_number = conf->epoch * EPOCH_NUMBERS;
     self->disk_free = 1;
     self->sends_end = &self->sends;
     self->spill = spill_create();

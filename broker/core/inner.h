@@ -131,6 +131,7 @@ struct core {
     int64_t last_question;    // about parents and old ids
     struct spill *spill;
     size_t cached_bytes, chunk_bytes; // chunks: of those not durable yet
+    int64_t last_number; // no task read from the store was told more by this broker
 
     struct call *calls;
     size_t waiting_calls;

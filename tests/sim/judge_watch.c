@@ -5,11 +5,9 @@ struct watching {
     int64_t link;
     struct om_uuid task;
     char id[65];
-    int64_t at; // it was told all up to this
-    bool over;  // its last EVENT was sent
-    // Said twice: the second is another watch if the session is another. Or the clock of
-    // its numbers jumps.
-    bool unsure;
+    int64_t at;  // it was told all up to this
+    bool over;   // its last EVENT was sent
+    bool unsure; // said twice: the second is another watch if the session is another
 };
 
 struct watches {
@@ -59,9 +57,7 @@ void
 watches_asked(struct watches *self, int actor, int64_t link, const struct wire_msg *msg)
 {
     struct watching *known = find(self, actor, link, msg->id);
-    struct watching watch = {
-        .actor = actor, .link = link, .at = msg->seq, .unsure = self->sim->jumps
-    };
+    struct watching watch = { .actor = actor, .link = link, .at = msg->seq };
     if (known)
         known->unsure = true;
     if (known || !WIRE_HAS(msg, seq) ||
@@ -93,7 +89,7 @@ told_chunk(struct watches *self, struct watching *watch, struct disk_task *task,
     if (stored && (!om_str_eq(payload_bytes(stored->payload), payload) ||
                    stored->attempt != msg->attempt))
         sim_fail(self->sim, "a partial result was told otherwise than it is stored");
-    if (!stored && msg->seq <= task->told_before && !self->sim->jumps)
+    if (!stored && msg->seq <= task->told_before)
         sim_fail(self->sim, "a number of before the restart was used again");
     if (watch->unsure)
         return;
