@@ -55,6 +55,7 @@ struct work {
 
     // What the handler asks of a task that the job depends on; under `lock`.
     struct work_parent *parent;
+    unsigned parents_asked;
     pthread_cond_t parent_told;
     bool waits_allowed; // it runs in a slot: the control thread goes on meanwhile
 

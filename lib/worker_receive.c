@@ -105,7 +105,6 @@ on_beat_ack(struct om_worker *self, const struct wire_msg *msg)
         om_worker_stop(self);
 }
 
-// The only message this worker gives an id to is a chunk, the id of its task.
 // The answer to a handler's question. False: it is none.
 static bool
 on_parent(struct om_worker *self, const struct om_frame *frame)
@@ -117,6 +116,7 @@ on_parent(struct om_worker *self, const struct om_frame *frame)
     return false;
 }
 
+// Besides questions this worker gives an id to chunks only: the id of their task.
 static void
 on_error(struct om_worker *self, const struct om_frame *frame)
 {

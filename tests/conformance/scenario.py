@@ -30,6 +30,7 @@ class Scenario:
         self._reference = reference
         self._tokens: dict[str, bytes] = {}
         self._ids: dict[str, Any] = {}  # of the last message of each type
+        self._earlier_ids: dict[str, Any] = {}  # of the one before
 
     def play(self, command: str) -> None:
         """Raises Broken with the step the worker did not pass."""
@@ -83,6 +84,7 @@ class Scenario:
                 continue
             wrong = self._compare(message, step)
             if wrong is None:
+                self._earlier_ids[message.name] = self._ids.get(message.name)
                 self._ids[message.name] = message.fields.get("id")
                 return
             last = f"the last {message.name} has {wrong}"
@@ -104,7 +106,8 @@ class Scenario:
         if "job" in step:
             fields["tok"] = self._token(step["job"])
         if "id_of" in step:
-            fields["id"] = self._ids[step["id_of"]]
+            ids = self._earlier_ids if step.get("earlier") else self._ids
+            fields["id"] = ids[step["id_of"]]
         if step["send"] == "JOB":
             fields = {"q": _QUEUE, "att": 1, "ls": 30000, **fields}
         elif step["send"] == "CALL":

@@ -32,7 +32,7 @@ _LATE_GRACE_S = 1.0  # for a handler past its hard limit
 _HARD_GRACE_S = 5.0  # the hard limit is the broker's word, unless it is silent so long
 _BEAT_BYTES = 12000  # of one BEAT's list, below the header's limit
 _WAIT_MAX_S = 60.0
-_PARENT_ID = "parent/"  # begins the id of a question about a parent
+_PARENT_ID = "parent/"  # begins the id of a question; its number and the job's task follow
 
 
 @dataclass
@@ -207,17 +207,20 @@ class Control:
     def _ask_parent(self, work: Work) -> None:
         """Ask for what the handler waits for; again when a session opens."""
         if work.asked is not None and work.state is State.RUNNING:
-            self._link.send(Type.PARENT, id=_PARENT_ID + work.fields.get("task", ""),
-                            token=work.token, task=work.asked)
+            self._link.send(Type.PARENT, id=self._parent_id(work), token=work.token,
+                            task=work.asked)
+
+    @staticmethod
+    def _parent_id(work: Work) -> str:
+        return f"{_PARENT_ID}{work.questions}/{work.fields.get('task', '')}"
 
     def _on_parent(self, fields: dict[str, Any], payload: bytes) -> bool:
         """Give the answer to the handler that asked; False if it is none."""
         if not fields.get("id", "").startswith(_PARENT_ID):
             return False
-        task = fields["id"][len(_PARENT_ID):]
         for work in self._works.values():
-            if work.is_call or work.fields.get("task") != task or work.asked is None:
-                continue
+            if work.is_call or work.asked is None or fields["id"] != self._parent_id(work):
+                continue  # an answer to an earlier question may come late
             if fields["type"] == Type.PARENT_IS and fields["task"] != work.asked:
                 continue
             state = wire.STATES.get(fields.get("info", {}).get("state"), "unknown")
@@ -313,6 +316,7 @@ class Control:
             work.progress, work.detail, work.progress_new = message[2], message[3], True
         elif message[0] == "parent":
             work.asked = message[2]
+            work.questions += 1
             self._ask_parent(work)
         elif message[0] == "chunk":
             work.add_chunk(message[2], message[3])

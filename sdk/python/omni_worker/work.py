@@ -42,6 +42,7 @@ class Work:
         self.chunk_bytes = 0  # of those not sent
         self.chunks_refused = False
         self.asked: str | None = None  # the parent its handler waits to hear of
+        self.questions = 0  # asked so far
         self.broker_cancels = False
         self.stale = False  # nobody waits for the outcome
         self.late = False  # ended over its hard limit, without a word of the broker
