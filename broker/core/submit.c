@@ -76,6 +76,10 @@ outcome_joined(const struct submitter *to, const struct outcome *first,
     if (outcome.rc == OM_OK && !outcome.duplicate) {
         outcome.duplicate = true;
         outcome.by = to->by;
+    } else if (outcome.rc == OM_EREUSED && to->by == KNOWN_UNIQUE && batch &&
+               to->intake == batch) {
+        outcome.rc = OM_ECONFLICT; // that batch said again would end in the same way
+        outcome.why = "another job of the batch, which has its unique key, was refused";
     } else if ((outcome.rc == OM_EREUSED && to->by == KNOWN_UNIQUE) ||
                (outcome.rc == OM_ECONFLICT && to->intake != batch)) {
         outcome.rc = OM_EUNAVAILABLE; // that was the other job's fault

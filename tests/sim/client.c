@@ -111,8 +111,10 @@ want_refused(struct actor *self, struct want *want, struct om_str code)
         return;
     }
     bool reused = rc == OM_EREUSED && WIRE_HAS(&want->options, idem_key);
+    bool second = rc == OM_ECONFLICT && want->batch && // of its key, behind a refused one
+                  WIRE_HAS(&want->options, unique_key);
     bool cyclic = rc == OM_EINVAL && client->batches[want->batch].cyclic;
-    if (want->phase == SUBMITTING && (reused || cyclic))
+    if (want->phase == SUBMITTING && (reused || second || cyclic))
         want->phase = FINISHED;
     else
         sim_fail(self->sim, "%s got %.*s in phase %d", self->name, (int)code.size,

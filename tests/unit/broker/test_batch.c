@@ -454,6 +454,26 @@ Test(key, of_other_content_is_refused_unless_it_is_a_unique_one)
     bench_finish(&bench);
 }
 
+Test(key, of_a_refused_job_keeps_another_of_its_batch_from_being_taken_and_says_so)
+{
+    struct bench bench;
+    struct job jobs[2], known;
+    open_bench(&bench);
+    job_init(&bench, &known);
+    for (size_t i = 0; i < OM_COUNT(jobs); i++) {
+        job_init(&bench, &jobs[i]);
+        WIRE_SET(&jobs[i].msg, unique_key, OM_LIT("k"));
+    }
+    WIRE_SET(&jobs[0].msg, hash, OM_LIT("another content of the same size"));
+    send_batch(&bench, false, jobs, OM_COUNT(jobs));
+    struct batch *batch = core_take_batch(bench.core);
+    cr_assert(batch);
+    know(batch, 0, KNOWN_ID, &known);
+    core_committed(bench.core, bench.now, &batch, OM_OK);
+    EXPECT_ITEMS(&bench, "id_reused", "conflict");
+    bench_finish(&bench);
+}
+
 Test(key, of_one_tenant_is_not_anothers)
 {
     struct bench bench;
