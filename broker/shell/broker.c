@@ -91,6 +91,9 @@ load_core(struct broker *self)
     om_random(&conf.seed, sizeof(conf.seed));
     conf.node = self->conf->node;
     conf.sha256 = om_sha256;
+    conf.max_open_tasks = (size_t)self->conf->jobs_max;
+    conf.max_open_per_tenant = (size_t)self->conf->tenant_jobs_max;
+    conf.max_pending_bytes = (size_t)self->conf->pending_bytes_max;
     self->core = core_create(&conf);
     if (!self->core)
         return refuse(EX_OSERR, "no memory");

@@ -14,6 +14,7 @@ struct broker_conf {
     const char *keys;          // folder of CURVE keys, or ""
     const char *node;          // the broker's name
     int64_t retention_hours;
+    int64_t jobs_max, tenant_jobs_max, pending_bytes_max;
 };
 
 // Serve until SIGTERM or SIGINT. Logs. Returns the exit status, 0 or one of sysexits.h: a

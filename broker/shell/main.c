@@ -20,6 +20,12 @@ static const struct om_setting settings[] = {
       "name of this process in logs and listings" },
     { "OMNI_RETENTION_HOURS", CONF_INT, AT(retention_hours), "24", 1, 8760,
       "how long ended jobs are kept; applied events at most so long" },
+    { "OMNI_JOBS_MAX", CONF_INT, AT(jobs_max), "20000000", 1, 1000000000,
+      "open jobs in all; one more is refused as queue_full" },
+    { "OMNI_TENANT_JOBS_MAX", CONF_INT, AT(tenant_jobs_max), "1000000", 1, 1000000000,
+      "open jobs of a tenant" },
+    { "OMNI_PENDING_BYTES_MAX", CONF_INT, AT(pending_bytes_max), "67108864", 1048576,
+      4294967296, "payloads on their way to the disk; beyond it jobs are refused" },
     { 0 },
 };
 

@@ -235,6 +235,27 @@ static const struct shape {
     { "a payload too large", { OM_LIT("\x80"), { garbage, sizeof(garbage) } }, 2 },
 };
 
+Test(broker, takes_as_many_jobs_of_a_tenant_as_its_settings_say)
+{
+    struct raw_peer client;
+    snprintf(here.settings[3], sizeof(here.settings[3]), "OMNI_TENANT_JOBS_MAX=1");
+    start();
+    raw_open(&client, here.client, NULL, NULL);
+    raw_hello(&client, "ingest");
+    struct job_id first = new_job(), second = new_job();
+    submit(&client, &first, OM_LIT("payload"));
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, task, om_str(second.task));
+    WIRE_SET(&msg, tenant, om_str(first.tenant));
+    WIRE_SET(&msg, queue, QUEUE);
+    WIRE_SET(&msg, kind, OM_LIT("train"));
+    raw_send(&client, WIRE_SUBMIT, &msg, OM_LIT("payload"));
+    raw_expect(&client, WIRE_REJECT);
+    cr_expect(om_str_eq(client.msg.code, OM_LIT("queue_full")), "%.*s",
+              (int)client.msg.code.size, client.msg.code.data);
+    raw_close(&client);
+}
+
 Test(broker, malformed_messages_do_no_harm)
 {
     memset(garbage, 0x91, sizeof(garbage));
@@ -441,6 +462,9 @@ Test(broker, what_it_cannot_serve_it_refuses_with_the_reason)
     expect_refusal("OMNI_DATABASE=postgres://x", EX_CONFIG, "sqlite:DIR");
     expect_refusal("OMNI_DATABASE=/nowhere/at/all", EX_CANTCREAT, "No such file");
     expect_refusal("OMNI_RETENTION_HOURS=0", EX_CONFIG, "whole number");
+    expect_refusal("OMNI_JOBS_MAX=0", EX_CONFIG, "whole number");
+    expect_refusal("OMNI_TENANT_JOBS_MAX=many", EX_CONFIG, "whole number");
+    expect_refusal("OMNI_PENDING_BYTES_MAX=1000", EX_CONFIG, "1048576");
     snprintf(here.settings[0], sizeof(here.settings[0]), "%s", tcp);
     expect_refusal(no_keys, EX_CONFIG, "broker.key");
 }
@@ -460,7 +484,7 @@ Test(broker, a_commit_whose_outcome_is_unknown_ends_it_and_the_next_start_recove
     cr_assert_eq(prlimit(here.broker.pid, RLIMIT_FSIZE, &limit, NULL), 0);
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, task, om_str(second.task));
-    WIRE_SET(&msg, tenant, om_str(second.tenant));
+    WIRE_SET(&msg, tenant, om_str(first.tenant));
     WIRE_SET(&msg, queue, QUEUE);
     WIRE_SET(&msg, kind, OM_LIT("train"));
     raw_send(&client, WIRE_SUBMIT, &msg, (struct om_str){ bytes, sizeof(bytes) });
