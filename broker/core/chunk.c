@@ -238,6 +238,8 @@ send_read(struct core *self, struct replay *replay, const struct read *read)
 {
     for (size_t i = 0; i < read->count; i++) {
         const struct change_chunk *stored = &read->chunks[i];
+        if (replay->last_seq && stored->seq > replay->last_seq)
+            return; // it came when the watch was over
         struct task_chunk chunk = { .seq = stored->seq,
                                     .attempt = stored->attempt,
                                     .payload = stored->payload };

@@ -194,13 +194,14 @@ listing_create(const struct input *in)
     return listing;
 }
 
-// May a task of the listing be away?
+// May a task of the listing be away? If not, a deep backlog costs nothing.
 static bool
 may_be_away(const struct listing *listing, const struct tenant_state *tenant)
 {
-    return tenant && tenant->away > 0 &&
-           (listing->states[STATE_READY] || listing->states[STATE_SCHEDULED] ||
-            listing->states[STATE_RETRY_WAIT]);
+    bool timed = listing->states[STATE_SCHEDULED] || listing->states[STATE_RETRY_WAIT];
+    return tenant &&
+           ((listing->states[STATE_READY] && tenant->away > tenant->away_timed) ||
+            (timed && tenant->away_timed > 0));
 }
 
 void

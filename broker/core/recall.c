@@ -369,6 +369,7 @@ become_ready(struct core *self, struct flow *flow, int64_t seq, enum wake kind)
         return;
     seq_set_add(&spill->ready, seq);
     seq_deque_push(&flow->spilled, seq);
+    tenant_get(self, &flow->turn->share->tenant)->away_timed--;
     stats_move(flow->turn->share, kind == WAKE_DUE ? GAUGE_SCHEDULED : GAUGE_RETRYING,
                GAUGE_READY);
 }

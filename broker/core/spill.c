@@ -23,6 +23,7 @@ spill_away(struct core *self, struct flow *flow, struct tenant_state *tenant,
     flow->refs++;
     tenant->open++;
     tenant->away++;
+    tenant->away_timed += gauge != GAUGE_READY;
     self->stats.open_tasks++;
 }
 
@@ -34,6 +35,7 @@ spill_back(struct core *self, struct flow *flow, struct tenant_state *tenant,
     self->spill->deep -= --flow->away == 0;
     self->stats.open_tasks--;
     tenant->away--;
+    tenant->away_timed -= gauge != GAUGE_READY;
     tenant_drop(self, tenant);
     flow_unref(self, &flow);
 }

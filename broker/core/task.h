@@ -12,6 +12,7 @@ struct tenant_state {
     struct om_uuid id;
     size_t open, blocked;
     size_t away;        // of `open`, not in memory
+    size_t away_timed;  // of those, waiting for a time
     struct task *tasks; // in the order of their seq
     UT_hash_handle hh;
 };

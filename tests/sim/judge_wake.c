@@ -254,6 +254,22 @@ check_limits(const struct core *core)
     return wrong;
 }
 
+// Does what is said to be away add up?
+static const char *
+check_away(const struct core *core)
+{
+    size_t away = 0, timed = 0;
+    for (const struct tenant_state *tenant = core->tenants; tenant;
+         tenant = tenant->hh.next) {
+        away += tenant->away;
+        timed += tenant->away_timed;
+    }
+    return away == core->spill->ready.count + core->spill->timed.count &&
+                   timed == core->spill->timed.count
+               ? NULL
+               : "the tasks that are away are miscounted";
+}
+
 static const char *
 check_runs(const struct sim *sim)
 {
@@ -269,6 +285,8 @@ static const char *
 check_all(const struct core *core)
 {
     const char *wrong = check_limits(core);
+    if (!wrong)
+        wrong = check_away(core);
     for (struct queue_state *queue = core->queues; queue && !wrong;
          queue = queue->hh.next)
         wrong = check_queue(core, queue);

@@ -39,16 +39,22 @@ emit(struct fixture *self, int64_t seq, const char *payload)
 }
 
 static void
-watch(struct fixture *self, const char *id, int64_t after)
+watch_for(struct fixture *self, const char *id, int64_t after, int64_t ttl_ms)
 {
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, id, om_str(id));
     WIRE_SET(&msg, tenant, BENCH_TENANT);
     WIRE_SET(&msg, task, bench_task_text(&self->task));
-    WIRE_SET(&msg, ttl_ms, 60000);
+    WIRE_SET(&msg, ttl_ms, ttl_ms);
     if (after >= 0)
         WIRE_SET(&msg, seq, after);
     bench_send(&self->bench, BENCH_CLIENT, &bench_local, WIRE_WATCH, &msg, NULL);
+}
+
+static void
+watch(struct fixture *self, const char *id, int64_t after)
+{
+    watch_for(self, id, after, 60000);
 }
 
 // The next message for the client is a chunk with this payload; returns its number.
@@ -223,6 +229,24 @@ Test(chunk, comes_before_the_end_of_a_task_that_ends_during_the_replay)
     answer_read(&f, 0, 4, 1, (const char *[]){ "one" });
     int64_t chunk = expect_chunk(&f, "one");
     cr_expect_gt(expect_event(&f, STATE_SUCCEEDED, true), chunk);
+    bench_expect_nothing(&f.bench);
+    bench_finish(&f.bench);
+}
+
+Test(chunk, stored_when_its_watch_is_over_is_not_told)
+{
+    struct fixture f;
+    open_fixture(&f, NULL);
+    watch(&f, "w1", 0);
+    bench_drop(&f.bench);
+    emit(&f, 1, "one");
+    int64_t number = expect_chunk(&f, "one");
+    bench_settle(&f.bench);
+    watch_for(&f, "w2", 0, 3000);
+    bench_pass_beating(&f.bench, BENCH_WORKER, f.token, 3000);
+    answer_read(&f, 0, number, 2, (const char *[]){ "one", "late" });
+    cr_expect_eq(expect_chunk(&f, "one"), number);
+    cr_expect_eq(expect_event(&f, STATE_RUNNING, true), number);
     bench_expect_nothing(&f.bench);
     bench_finish(&f.bench);
 }

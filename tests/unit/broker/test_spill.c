@@ -308,6 +308,49 @@ Test(spill, lists_jobs_that_are_away_with_the_others)
     close_shelf(&shelf);
 }
 
+Test(spill, costs_a_list_of_what_is_never_away_nothing)
+{
+    struct shelf shelf;
+    open_shelf(&shelf);
+    for (int i = 0; i < JOBS; i++)
+        submit(&shelf, 0, 0);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("l1"));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, status, OM_LIT("retrying"));
+    WIRE_SET(&msg, limit, 10);
+    bench_send(&shelf.bench, BENCH_CLIENT, &bench_local, WIRE_LIST, &msg, NULL);
+    bench_expect(&shelf.bench, BENCH_CLIENT, WIRE_TASKS);
+    cr_expect_eq(answer(&shelf, OM_OK), 0);
+    close_shelf(&shelf);
+}
+
+Test(spill, lets_a_job_leave_when_its_last_change_is_durable_and_not_before)
+{
+    struct shelf shelf;
+    char token[WIRE_TOKEN_BYTES];
+    open_shelf(&shelf);
+    submit(&shelf, 0, 0);
+    bench_credit(&shelf.bench, BENCH_WORKER, "omni.inference", 1);
+    bench_take_job(&shelf.bench, BENCH_WORKER, token);
+    commit(&shelf);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, token, ((struct om_str){ token, sizeof(token) }));
+    WIRE_SET(&msg, code, OM_LIT("unavailable"));
+    WIRE_SET(&msg, retry_ms, 60000);
+    bench_send(&shelf.bench, BENCH_WORKER, &bench_local, WIRE_FAIL, &msg, NULL);
+    struct batch *batch = core_take_batch(shelf.bench.core);
+    cr_assert(batch);
+    cr_expect_eq(core_stats(shelf.bench.core).away, 0);
+    core_committed(shelf.bench.core, shelf.bench.now, &batch, OM_EDB);
+    cr_expect_eq(core_stats(shelf.bench.core).away, 0);
+    bench_pass(&shelf.bench, 2000); // then it is tried again
+    commit(&shelf);
+    cr_expect_eq(core_stats(shelf.bench.core).away, 1);
+    cr_expect_eq(core_stats(shelf.bench.core).open_tasks, 1);
+    close_shelf(&shelf);
+}
+
 Test(spill, begins_with_all_that_wait_away)
 {
     struct core_conf conf = bench_conf();
