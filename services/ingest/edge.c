@@ -146,6 +146,7 @@ on_wake(void *context)
     if (!was_open && om_link_is_open(om_client_link(self->client)))
         feed_ask(self);
     quota_desk_wake(self);
+    om_offload_box_run(self->commits);
     share_process(self);
     set_timer(self, &self->client_timer, due_ms);
 }
@@ -248,7 +249,10 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
                                  .hooks = &hooks,
                                  .context = self };
     self->loop = om_http_loop_create(&conf);
-    if (!self->loop || !quota_desk_init(self) || !share_open(self) ||
+    self->commits = om_offload_box_create(ingest->offload);
+    if (!self->loop || !self->commits ||
+        !om_http_watch(self->loop, om_offload_box_fd(self->commits)) ||
+        !quota_desk_init(self) || !share_open(self) ||
         !open_client(self, why, why_size)) {
         edge_destroy(&self);
         return NULL;
@@ -268,8 +272,10 @@ wait_for_link(struct edge *self, int64_t wait_ms)
 {
     int fds[2];
     om_link_fds(om_client_link(self->client), fds);
-    struct pollfd polled[2] = { { fds[0], POLLIN, 0 }, { fds[1], POLLIN, 0 } };
-    poll(polled, 2, (int)wait_ms);
+    struct pollfd polled[] = { { fds[0], POLLIN, 0 },
+                               { fds[1], POLLIN, 0 },
+                               { om_offload_box_fd(self->commits), POLLIN, 0 } };
+    poll(polled, OM_COUNT(polled), (int)wait_ms);
 }
 
 // What was done is reported, and what goes on without its client is finished, before the
@@ -281,6 +287,7 @@ flush(struct edge *self)
     report_flush(&self->report);
     while (om_clock_mono_ms() < until_ms) {
         quota_desk_drain(self);
+        om_offload_box_run(self->commits);
         om_client_process(self->client);
         report_flush(&self->report);
         if (!self->busy && report_idle(&self->report) && quota_desk_idle(self))
@@ -319,6 +326,7 @@ edge_destroy(struct edge **self_p)
     om_http_loop_destroy(&self->loop);
     while (self->busy)
         exchange_abandon(self->busy);
+    om_offload_box_destroy(&self->commits);
     report_finish(&self->report);
     om_client_destroy(&self->client);
     quota_desk_finish(self);

@@ -5,6 +5,7 @@
 
 #include "admit.h"
 #include "clock.h"
+#include "commit.h"
 #include "cors_reply.h"
 #include "exchange.h"
 #include "id.h"
@@ -61,6 +62,8 @@ exchange_abandon(struct exchange *x)
         om_client_forget(edge->client, x->pending);
     if (x->upload)
         om_blob_abort(&x->upload->writer);
+    if (x->commit)
+        commit_forget(x->commit);
     if (x->stream)
         stream_forget(x);
     quota_finish(x, x->status);
@@ -74,7 +77,8 @@ exchange_abandon(struct exchange *x)
 void
 exchange_gone(struct exchange *x)
 {
-    bool goes_on = x->pending && x->authenticated && x->route->flags & ROUTE_MUTATES;
+    bool goes_on =
+        (x->pending || x->commit) && x->authenticated && x->route->flags & ROUTE_MUTATES;
     x->handle = 0;
     if (!goes_on)
         exchange_abandon(x);

@@ -41,6 +41,7 @@ struct exchange {
     struct om_str idem_key; // of the request, once job_has_key() found it; in the arena
     void *record;           // what the request says, of route_request()
     struct upload *upload;
+    struct commit *commit;   // of the upload, under way
     struct stream *stream;   // the answer, if it has begun and goes on
     char resource[128];      // to what, in the audit log
     const char *remote;      // the client's address, as long as it is there

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "commit.h"
 #include "exchange.h"
 #include "id.h"
 
@@ -131,17 +132,10 @@ check_form(struct exchange *x)
 
 // The blob is durable before the registry hears of it; what is never registered is swept.
 static void
-keep_file(struct exchange *x)
+on_stored(struct exchange *x, const struct om_blob_info *info)
 {
-    struct upload *upload = x->upload;
-    struct om_blob_info info;
+    const struct upload *upload = x->upload;
     char ref[OM_BLOB_REF_MAX], id[OM_TYPEID_MAX];
-    enum om_rc rc = om_blob_commit(&upload->writer, &info);
-    if (rc != OM_OK) {
-        exchange_fail(x, rc, "file", "the file cannot be stored: %s",
-                      om_rc_info(rc)->text);
-        return;
-    }
     om_blob_ref_text(&upload->ref, ref);
     om_id_text(OM_ID_FILE, om_uuid_shard(&x->caller.tenant), id);
     snprintf(x->resource, sizeof(x->resource), "%s", id);
@@ -149,10 +143,16 @@ keep_file(struct exchange *x)
     REC_SET(&request, file_create_request, id, om_str(id));
     REC_SET(&request, file_create_request, purpose, om_str(upload->purpose));
     REC_SET(&request, file_create_request, filename, om_str(upload->filename));
-    REC_SET(&request, file_create_request, bytes, info.bytes);
-    REC_SET(&request, file_create_request, sha256, om_str(info.sha256));
+    REC_SET(&request, file_create_request, bytes, info->bytes);
+    REC_SET(&request, file_create_request, sha256, om_str(info->sha256));
     REC_SET(&request, file_create_request, blob, om_str(ref));
     exchange_call(x, OP_file_create, true, &request, 0, on_created);
+}
+
+static void
+keep_file(struct exchange *x)
+{
+    commit_upload(x, "file", on_stored);
 }
 
 void

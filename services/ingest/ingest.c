@@ -5,6 +5,8 @@
 #include "openapi.h"
 #include "route.h"
 
+enum { DISK_THREADS = 4, DISK_WAITING_MAX = 256 };
+
 #define AT(member) offsetof(struct ingest_conf, member)
 
 const struct om_setting ingest_settings[] = {
@@ -110,6 +112,11 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
         snprintf(why, why_size, "no memory for OMNI_LIMITS_MAX limits");
         return false;
     }
+    self->offload = om_offload_create(DISK_THREADS, DISK_WAITING_MAX);
+    if (!self->offload) {
+        snprintf(why, why_size, "no memory for threads");
+        return false;
+    }
     openapi_write(&self->openapi);
     self->quotas = quotas_create(conf->quota_hold_ms);
     snprintf(why, why_size, "no memory");
@@ -119,6 +126,7 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
 void
 ingest_close(struct ingest *self)
 {
+    om_offload_destroy(&self->offload);
     om_blob_store_destroy(&self->blobs);
     om_tls_destroy(&self->tls);
     om_buf_finish(&self->openapi);

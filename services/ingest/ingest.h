@@ -11,6 +11,7 @@
 #include "grant.h"
 #include "http.h"
 #include "keys.h"
+#include "offload.h"
 #include "plans.h"
 #include "proxy.h"
 #include "quotas.h"
@@ -51,6 +52,7 @@ struct ingest {
     struct ingest_conf conf;
     char node[64];
     struct om_blob_store *blobs;
+    struct om_offload *offload; // for what waits for the disk
     struct om_secret secret;
     struct om_tls *tls; // NULL: plain HTTP
     struct proxies proxies;
@@ -103,6 +105,7 @@ struct edge {
     struct exchange *idle; // exchanges to use again
     struct exchange *busy; // exchanges in use
     struct stream *streams;
+    struct om_offload_box *commits; // uploads being made durable come back here
     atomic_bool stopping;
     struct om_buf out;   // the body of the response being made; empty between two
     struct om_buf frame; // the event being made

@@ -1,6 +1,7 @@
 // Blobs over HTTP, for workers that share no directory with the edge (blob.h).
 #include <stdio.h>
 
+#include "commit.h"
 #include "exchange.h"
 
 REC_DEFINE(blob_written, BLOB_WRITTEN);
@@ -93,21 +94,20 @@ transfer_put_body(struct exchange *x, struct om_str bytes)
                       om_rc_info(rc)->text);
 }
 
-void
-transfer_put_end(struct exchange *x)
+static void
+on_stored(struct exchange *x, const struct om_blob_info *info)
 {
-    struct om_blob_info info;
     char ref[OM_BLOB_REF_MAX];
-    enum om_rc rc = om_blob_commit(&x->upload->writer, &info);
-    if (rc != OM_OK) {
-        exchange_fail(x, rc, NULL, "the bytes cannot be stored: %s",
-                      om_rc_info(rc)->text);
-        return;
-    }
     om_blob_ref_text(&x->upload->ref, ref);
     struct blob_written reply = { 0 };
     REC_SET(&reply, blob_written, ref, om_str(ref));
-    REC_SET(&reply, blob_written, bytes, info.bytes);
-    REC_SET(&reply, blob_written, sha256, om_str(info.sha256));
+    REC_SET(&reply, blob_written, bytes, info->bytes);
+    REC_SET(&reply, blob_written, sha256, om_str(info->sha256));
     exchange_reply_record(x, &blob_written_rec, &reply);
+}
+
+void
+transfer_put_end(struct exchange *x)
+{
+    commit_upload(x, NULL, on_stored);
 }

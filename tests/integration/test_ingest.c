@@ -14,7 +14,7 @@
 #include "exchange.h"
 #include "program.h"
 
-enum { DEADLINE_MS = 20000, SETTINGS = 11, BIG = 3 << 20 };
+enum { DEADLINE_MS = 20000, SETTINGS = 13, BIG = 3 << 20 };
 
 static struct setup {
     char folder[32], settings[SETTINGS][160], url[64], admin[128];
@@ -53,6 +53,7 @@ struct ask {
     const char *body;
     size_t body_size; // 0: strlen
     const char *type, *idem_key;
+    const char *fields[3]; // "Name: value"
     curl_mime *form;
 };
 
@@ -76,6 +77,9 @@ perform(CURL *curl, const struct ask *ask)
         headers = add_header(headers, "Content-Type: ", ask->type);
     if (ask->idem_key)
         headers = add_header(headers, "Idempotency-Key: ", ask->idem_key);
+    for (size_t i = 0; i < OM_COUNT(ask->fields); i++)
+        if (ask->fields[i])
+            headers = add_header(headers, ask->fields[i], "");
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)DEADLINE_MS);
@@ -209,6 +213,8 @@ begin(void)
     add_setting("OMNI_KEYS", "", NULL);
     add_setting("OMNI_LISTEN", "127.0.0.1:0", NULL);
     add_setting("OMNI_LOG_FORMAT", "json", NULL);
+    add_setting("OMNI_TRUSTED_PROXIES", "127.0.0.0/8", NULL);
+    add_setting("OMNI_CORS_ORIGINS", "https://app.example", NULL);
     add_setting("OMNI_DEFAULT_REQUESTS", "1000000", NULL); // there is no billing here
     program_start(&here.broker, "omni-broker", here.list, NULL);
     program_expect_log(&here.broker, "serving");
@@ -496,6 +502,58 @@ Test(ingest, answers_who_waits_for_a_task_when_it_stops)
     cr_expect_eq(get(path), 200);
     cr_expect_str_eq(text_of("status"), "submitted");
     cr_expect_lt(om_clock_mono_ms() - began_ms, 5000);
+}
+
+// ---- who stands between
+
+Test(ingest, believes_a_proxy_it_trusts_about_the_address_of_a_client)
+{
+    char key[128];
+    cr_assert_eq(post("/developer/keys", "{\"name\":\"far\",\"scopes\":[\"tasks:read\"],"
+                                         "\"cidrs\":[\"198.51.100.0/24\"]}"),
+                 201, "%.*s", (int)here.text.size, here.text.data);
+    snprintf(key, sizeof(key), "%s", text_of("key"));
+    struct ask request = { .method = "GET", .path = "/api/v1/tasks", .key = key };
+    cr_expect_eq(ask(request), 403);
+    cr_expect_str_eq(error_of("code"), "ip_not_allowed");
+    request.fields[0] = "X-Forwarded-For: 198.51.100.7";
+    cr_expect_eq(ask(request), 200);
+    request.fields[1] = "X-Forwarded-For: 203.0.113.9"; // the one the proxy knows
+    cr_expect_eq(ask(request), 403);
+}
+
+Test(ingest, lets_web_pages_of_the_origins_it_knows_ask)
+{
+    struct ask preflight = { .method = "OPTIONS",
+                             .path = "/api/v1/tasks",
+                             .fields = { "Origin: https://app.example",
+                                         "Access-Control-Request-Method: POST" } };
+    cr_expect_eq(ask(preflight), 204);
+    cr_expect(strcasestr(here.fields, "access-control-allow-origin: https://app.example"),
+              "%s", here.fields);
+    cr_expect(strcasestr(here.fields, "access-control-allow-methods: "));
+    cr_expect(strstr(here.fields, "POST"));
+    cr_expect(strcasestr(here.fields, "vary: origin"));
+    cr_expect_null(strcasestr(here.fields, "allow-credentials"));
+    preflight.fields[0] = "Origin: https://evil.example";
+    cr_expect_eq(ask(preflight), 405);
+    cr_expect_null(strcasestr(here.fields, "access-control-allow"));
+
+    struct ask request = { .method = "GET", .path = "/api/v1/tasks", .key = here.admin };
+    cr_expect_eq(ask(request), 200);
+    cr_expect_null(strcasestr(here.fields, "access-control"));
+    request.fields[0] = "Origin: https://app.example";
+    cr_expect_eq(ask(request), 200);
+    cr_expect(
+        strcasestr(here.fields, "access-control-allow-origin: https://app.example"));
+    request.fields[0] = "Origin: https://evil.example";
+    cr_expect_eq(ask(request), 403);
+    cr_expect_null(strcasestr(here.fields, "access-control-allow-origin"));
+    request.key = "omni_live_00000000000000000000000000000000";
+    request.fields[0] = "Origin: https://app.example";
+    cr_expect_eq(ask(request), 401, "and the page may read why");
+    cr_expect(
+        strcasestr(here.fields, "access-control-allow-origin: https://app.example"));
 }
 
 // ---- bytes
