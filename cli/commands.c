@@ -19,6 +19,13 @@
         "rate", "N/TIME", "so many starts in any such time, e.g. 10/s, 100/5m; 0: any"   \
     }
 
+#define MINUTE_OPTIONS                                                                   \
+    { "requests", "N", "so many requests in any minute; 0: no limit of its own" },       \
+        { "tokens", "N", "so many tokens in any minute; 0: no limit of its own" },       \
+    {                                                                                    \
+        "concurrent", "N", "so many requests at a time; 0: no limit of its own"          \
+    }
+
 // clang-format off
 const struct args_command commands[] = {
     { "up", NULL, "", 0, 0, false,
@@ -36,9 +43,82 @@ const struct args_command commands[] = {
 
     { "keys", "create", "NAME", 1, 1, true, "Make an API key; it is shown only this once.", cmd_key_create,
       { { "scopes", "A,B", "what it may do (default: all but operator and worker)" },
+        { "test", NULL, "a key of the sandbox, which sees none of the live data" },
+        { "user", "ID", "the user it acts for: it may do no more than that user" },
+        { "team", "ID", "the team whose limits it counts against" },
+        { "models", "A,B", "models it may use (default: any)" },
+        { "cidrs", "A,B", "networks it may be used from, e.g. 192.0.2.0/24 (default: any)" },
+        MINUTE_OPTIONS,
+        { "version", "DAY", "the Omni-Version it is made for" },
         { "days", "N", "how long it is valid (default: until revoked)" } } },
     { "keys", "list", "", 0, 0, true, "List API keys.", cmd_list, { LIST_OPTIONS } },
+    { "keys", "get", "ID", 1, 1, true, "Show an API key.", cmd_get, { { 0 } } },
+    { "keys", "rotate", "ID", 1, 1, true,
+      "Make the successor of an API key; the old one ends by itself.", cmd_key_rotate,
+      { { "overlap", "HOURS", "how long both work, 0 to 168 (default 24)" },
+        { "days", "N", "how long the new one is valid (default: as the old one)" } } },
     { "keys", "revoke", "ID", 1, 1, true, "Revoke an API key for ever.", cmd_revoke, { { 0 } } },
+
+    { "tenants", "create", "SLUG", 1, 1, true,
+      "Make a tenant (operators); its first key is shown only this once.", cmd_tenant_create,
+      { { "name", "NAME", "for people (default: the slug)" },
+        { "plan", "CODE", "its plan (default: free)" },
+        { "region", "NAME", "where its data is to be kept" },
+        { "sensitivity", "WORD", "of its data: normal, high or ultra_high" },
+        { "prepaid", "yes|no", "it pays before it uses" },
+        { "owner", "EMAIL", "its first user, with the role owner" } } },
+    { "tenants", "list", "", 0, 0, true, "List tenants (operators).", cmd_list, { LIST_OPTIONS } },
+    { "tenants", "get", "[ID]", 0, 1, true, "Show your tenant, or any (operators).", cmd_tenant_get, { { 0 } } },
+    { "tenants", "set", "ID", 1, 1, true, "Change a tenant (operators).", cmd_tenant_set,
+      { { "plan", "CODE", "its plan" },
+        { "state", "WORD", "active, past_due or suspended" },
+        { "name", "NAME", "for people" },
+        { "region", "NAME", "where its data is to be kept" },
+        { "sensitivity", "WORD", "of its data: normal, high or ultra_high" },
+        { "prepaid", "yes|no", "it pays before it uses" } } },
+    { "tenants", "close", "ID", 1, 1, true, "Close a tenant for ever (operators); its data stays.", cmd_delete, { { 0 } } },
+    { "tenants", "config", "[NAME=VALUE ...]", 0, 8, true,
+      "Show what can be set for your tenant, or set it; NAME= is the default.", cmd_tenant_config, { { 0 } } },
+    { "tenants", "clock", "SECONDS", 1, 1, true, "Set the sandbox's clock ahead (with a test key).", cmd_tenant_clock, { { 0 } } },
+
+    { "users", "create", "EMAIL", 1, 1, true, "Make a user of your tenant.", cmd_user_create,
+      { { "name", "NAME", "for people" },
+        { "roles", "A,B", "what it may do (default: nothing)" },
+        { "team", "ID", "whose limits count" },
+        MINUTE_OPTIONS } },
+    { "users", "list", "", 0, 0, true, "List users.", cmd_list, { LIST_OPTIONS } },
+    { "users", "get", "ID", 1, 1, true, "Show a user, and what it may do.", cmd_get, { { 0 } } },
+    { "users", "set", "ID", 1, 1, true, "Change a user; what is not given stays.", cmd_user_set,
+      { { "name", "NAME", "for people" },
+        { "state", "WORD", "active or suspended" },
+        { "team", "ID", "whose limits count; empty for none" },
+        MINUTE_OPTIONS } },
+    { "users", "delete", "ID", 1, 1, true, "Delete a user, and revoke its keys.", cmd_user_delete, { { 0 } } },
+
+    { "roles", "create", "NAME", 1, 1, true, "Make a role of your tenant's own.", cmd_role_create,
+      { { "allow", "A,B", "permissions: scopes, or files:*, *:read, * for several" },
+        { "deny", "A,B", "permissions it takes away, whatever allows them" },
+        { "description", "TEXT", "who it is for" } } },
+    { "roles", "list", "", 0, 0, true, "List roles, and what they amount to.", cmd_list, { { 0 } } },
+    { "roles", "get", "NAME", 1, 1, true, "Show a role, and what it amounts to.", cmd_role_get, { { 0 } } },
+    { "roles", "set", "NAME", 1, 1, true, "Say anew what a role of your own allows.", cmd_role_set,
+      { { "allow", "A,B", "permissions: scopes, or files:*, *:read, * for several" },
+        { "deny", "A,B", "permissions it takes away, whatever allows them" },
+        { "description", "TEXT", "who it is for" } } },
+    { "roles", "delete", "NAME", 1, 1, true, "Delete a role that nobody has.", cmd_delete, { { 0 } } },
+    { "roles", "give", "USER ROLE", 2, 2, true, "Give a user a role.", cmd_role_give,
+      { { "days", "N", "for how long (default: until it is taken)" } } },
+    { "roles", "take", "BINDING", 1, 1, true, "Take a role from a user; omni roles who shows the bindings.", cmd_role_take, { { 0 } } },
+    { "roles", "who", "", 0, 0, true, "Show who has which role.", cmd_role_who,
+      { { "user", "ID", "only this user's" } } },
+
+    { "teams", "create", "NAME", 1, 1, true, "Make a team: users and keys that share limits.", cmd_team_create,
+      { MINUTE_OPTIONS } },
+    { "teams", "list", "", 0, 0, true, "List teams.", cmd_list, { LIST_OPTIONS } },
+    { "teams", "get", "ID", 1, 1, true, "Show a team.", cmd_get, { { 0 } } },
+    { "teams", "set", "ID", 1, 1, true, "Change a team; what is not given stays.", cmd_team_set,
+      { { "name", "NAME", "for people" }, MINUTE_OPTIONS } },
+    { "teams", "delete", "ID", 1, 1, true, "Delete a team that nobody is in.", cmd_delete, { { 0 } } },
 
     { "files", "upload", "FILE", 1, 1, true, "Upload a file.", cmd_file_upload,
       { { "purpose", "WORD", "what it is for (default: dataset)" } } },

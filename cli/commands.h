@@ -17,9 +17,28 @@ int cmd_cancel(const struct args *args);
 int cmd_revoke(const struct args *args);
 int cmd_verify(const struct args *args);
 int cmd_usage(const struct args *args);
-int cmd_key_create(const struct args *args);
 int cmd_file_upload(const struct args *args);
 int cmd_schedule_create(const struct args *args);
+
+// tenants.c
+int cmd_key_create(const struct args *args);
+int cmd_key_rotate(const struct args *args);
+int cmd_tenant_create(const struct args *args);
+int cmd_tenant_set(const struct args *args);
+int cmd_tenant_get(const struct args *args);
+int cmd_tenant_clock(const struct args *args);
+int cmd_tenant_config(const struct args *args);
+int cmd_user_create(const struct args *args);
+int cmd_user_set(const struct args *args);
+int cmd_user_delete(const struct args *args);
+int cmd_team_create(const struct args *args);
+int cmd_team_set(const struct args *args);
+int cmd_role_get(const struct args *args);
+int cmd_role_create(const struct args *args);
+int cmd_role_set(const struct args *args);
+int cmd_role_give(const struct args *args);
+int cmd_role_take(const struct args *args);
+int cmd_role_who(const struct args *args);
 
 // submit.c
 int cmd_submit(const struct args *args);

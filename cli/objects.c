@@ -19,8 +19,20 @@ struct resource {
 static const struct resource resources[] = {
     { "keys", "/developer/keys",
       { { "id", "ID", 0 }, { "name", "NAME", 0 }, { "prefix", "KEY", 0 },
-        { "scopes", "SCOPES", 0 }, { "created_ms", "CREATED", PRINT_MILLIS },
+        { "scopes", "SCOPES", 0 }, { "used_ms", "USED", PRINT_MILLIS },
         { "expires_ms", "EXPIRES", PRINT_MILLIS }, { "revoked_ms", "REVOKED", PRINT_MILLIS } } },
+    { "tenants", "/api/v1/admin/tenants",
+      { { "id", "ID", 0 }, { "slug", "SLUG", 0 }, { "name", "NAME", 0 }, { "plan", "PLAN", 0 },
+        { "state", "STATE", 0 }, { "region", "REGION", 0 },
+        { "created_ms", "CREATED", PRINT_MILLIS } } },
+    { "users", "/api/v1/admin/users",
+      { { "id", "ID", 0 }, { "email", "EMAIL", 0 }, { "name", "NAME", 0 }, { "state", "STATE", 0 },
+        { "roles", "ROLES", 0 }, { "team", "TEAM", 0 } } },
+    { "roles", "/api/v1/admin/roles",
+      { { "id", "ROLE", 0 }, { "description", "FOR", 0 }, { "scopes", "SCOPES", 0 } } },
+    { "teams", "/api/v1/admin/teams",
+      { { "id", "ID", 0 }, { "name", "NAME", 0 }, { "requests", "REQUESTS/MIN", 0 },
+        { "tokens", "TOKENS/MIN", 0 }, { "concurrent", "AT A TIME", 0 } } },
     { "files", "/v1/files",
       { { "id", "ID", 0 }, { "filename", "NAME", 0 }, { "bytes", "BYTES", 0 },
         { "purpose", "PURPOSE", 0 }, { "created_at", "CREATED", PRINT_SECONDS } } },
@@ -213,39 +225,6 @@ cmd_usage(const struct args *args)
     api_reply_finish(&reply);
     api_close(&api);
     return status;
-}
-
-static json_t *
-split_list(const char *text)
-{
-    json_t *list = json_array();
-    while (*text) {
-        size_t size = strcspn(text, ",");
-        if (size)
-            json_array_append_new(list, json_stringn(text, size));
-        text += size + (text[size] == ',');
-    }
-    return list;
-}
-
-int
-cmd_key_create(const struct args *args)
-{
-    int64_t days;
-    struct api_reply reply = { 0 };
-    if (!args_get_int(args, "days", 1, 36500, 0, &days))
-        return EXIT_USAGE;
-    struct api *api = api_open(args);
-    if (!api)
-        return EXIT_USAGE;
-    json_t *body = json_pack("{s:s}", "name", args->positional[0]);
-    if (args_get(args, "scopes"))
-        json_object_set_new(body, "scopes", split_list(args_get(args, "scopes")));
-    if (days)
-        json_object_set_new(body, "expires_ms",
-                            json_integer(om_clock_wall_ms() + days * 24 * 3600 * 1000));
-    int status = api_call(api, &reply, "POST", body, "/developer/keys");
-    return finish_object(args, &api, &reply, status);
 }
 
 const char *

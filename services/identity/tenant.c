@@ -9,9 +9,11 @@ enum { SLUG_MAX = 48 };
 #define SANDBOX_TAIL "-sandbox" // of the slug of a sandbox
 
 #define TENANT_COLUMNS                                                                   \
-    "t.id, t.name, t.slug, t.plan, t.state, t.region, t.sensitivity, t.prepaid, "        \
+    "t.id, coalesce(p.name, t.name), t.slug, coalesce(p.plan, t.plan), "                 \
+    "coalesce(p.state, t.state), t.region, t.sensitivity, t.prepaid, "                   \
     "t.parent, t.clock_ms, t.version, t.created_ms, t.updated_ms, s.id "                 \
-    "FROM tenant t LEFT JOIN tenant s ON s.parent = t.id "
+    "FROM tenant t LEFT JOIN tenant s ON s.parent = t.id "                               \
+    "LEFT JOIN tenant p ON p.id = t.parent "
 
 OM_SQL(tenant_add,
        "INSERT INTO tenant (id, name, slug, plan, region, sensitivity, prepaid, "

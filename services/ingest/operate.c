@@ -6,6 +6,8 @@
 #include "exchange.h"
 #include "json.h"
 
+enum { PLANS_ASKED = 100 };
+
 // ---- replies
 
 static const struct rec_field *
@@ -188,6 +190,58 @@ operate(struct exchange *x)
     x->record = exchange_read(x, type);
     if (x->record && add_internal(x, type, x->record))
         go_on(x);
+}
+
+// ---- the plan of a tenant: identity keeps its code, billing knows which there are
+
+static struct om_str
+plan_wanted(struct exchange *x)
+{
+    const struct rec_field *field =
+        find_field(ops[x->route->op].request, "plan", REC_STR);
+    return *(struct om_str *)member(x->record, field);
+}
+
+static void
+on_plans(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    struct om_str plan = plan_wanted(x);
+    struct plan_list_reply reply;
+    struct plan_item item;
+    struct om_str bytes;
+    if (!exchange_answered(x, answer))
+        return;
+    if (rec_decode(&plan_list_reply_rec, answer->payload, &reply, NULL) != OM_OK) {
+        exchange_fail(x, OM_EINTERNAL, NULL, "the answer about plans is malformed");
+        return;
+    }
+    bool found = reply.has_more; // more than are looked at: billing takes what it gets
+    struct rec_iter iter = rec_iter(reply.data);
+    while (!found && rec_next_rec(&iter, &plan_item_rec, &item, &bytes))
+        found = om_str_eq(item.code, plan);
+    if (found)
+        go_on(x);
+    else
+        exchange_fail(x, OM_EINVAL, "plan",
+                      "plan: there is no plan \"%.*s\"; GET /api/v1/plans lists them",
+                      (int)plan.size, plan.data);
+}
+
+void
+tenant_change(struct exchange *x)
+{
+    const struct rec *type = ops[x->route->op].request;
+    struct plan_list_request request = { 0 };
+    x->record = exchange_read(x, type);
+    if (!x->record || !add_internal(x, type, x->record))
+        return;
+    if (!plan_wanted(x).data) {
+        go_on(x);
+        return;
+    }
+    REC_SET(&request, plan_list_request, limit, PLANS_ASKED);
+    exchange_call(x, OP_plan_list, false, &request, 0, on_plans);
 }
 
 void

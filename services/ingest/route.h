@@ -74,6 +74,7 @@ const struct rec *route_reply(const struct route *route);
 
 void operate(struct exchange *x); // the route's operation, one to one
 void predict(struct exchange *x);
+void tenant_change(struct exchange *x);
 
 void file_upload_head(struct exchange *x);
 void file_upload_body(struct exchange *x, struct om_str bytes);
