@@ -19,13 +19,17 @@ static const struct print_column quota_columns[] = {
     { 0 },
 };
 
+// Quotas have a column each.
 static const struct print_column plan_columns[] = {
     { "code", "PLAN", 0 },
-    { "name", "NAME", 0 },
     { "requests", "REQUESTS/MIN", 0 },
     { "tokens", "TOKENS/MIN", 0 },
     { "concurrent", "AT A TIME", 0 },
-    { "limits", "QUOTAS", 0 },
+    { "api_calls_month", "CALLS/MONTH", 0 },
+    { "ml_inference_day", "PREDICTIONS/DAY", 0 },
+    { "storage_bytes", "BYTES STORED", 0 },
+    { "compute_month", "COMPUTE MS/MONTH", 0 },
+    { "custom_models", "MODELS", 0 },
     { 0 },
 };
 
@@ -51,24 +55,16 @@ add_most(json_t *item)
     json_object_set_new(item, "most", json_string(text));
 }
 
-// "api_calls_month 10000, ml_inference_day 500"
 static void
 add_limits(json_t *plan)
 {
-    char text[512] = "";
-    size_t index, used = 0;
+    size_t index;
     json_t *quota;
-    json_array_foreach (json_object_get(plan, "quotas"), index, quota) {
-        if (used < sizeof(text))
-            used += (size_t)snprintf(
-                text + used, sizeof(text) - used, "%s%s %lld", used ? ", " : "",
-                json_string_value(json_object_get(quota, "policy")),
-                (long long)json_integer_value(json_object_get(quota, "limit")));
-    }
-    json_object_set_new(plan, "limits", json_string(used ? text : "none"));
-    show_missing(plan, "requests");
-    show_missing(plan, "tokens");
-    show_missing(plan, "concurrent");
+    json_array_foreach (json_object_get(plan, "quotas"), index, quota)
+        json_object_set(plan, json_string_value(json_object_get(quota, "policy")),
+                        json_object_get(quota, "limit"));
+    for (const struct print_column *column = plan_columns; column->key; column++)
+        show_missing(plan, column->key);
 }
 
 static int
@@ -198,5 +194,14 @@ cmd_plan_set(const struct args *args)
     }
     int status = api_call(api, &reply, "PUT", body, "/api/v1/admin/plans/%s",
                           api_escape(args->positional[0]));
+    if (status == EXIT_DONE && !args_get(args, "json")) {
+        json_t *plans = json_pack("[O]", reply.body);
+        add_limits(reply.body);
+        print_table(plans, plan_columns, "");
+        json_decref(plans);
+        api_reply_finish(&reply);
+        api_close(&api);
+        return status;
+    }
     return finish_object(args, &api, &reply, status);
 }

@@ -240,7 +240,8 @@ REC_DECLARE(quota_item, QUOTA_ITEM);
 #define QUOTA_PAGE(F, M) PAGE_REPLY(F, M, &quota_item_rec)
 #define QUOTA_SET_REQUEST(F, M)                                                           \
     F(M, STR, policy, INTERNAL, 1, 32, NULL, "name of the quota")                         \
-    F(M, I64, limit,  OPTIONAL, 0, 9e15, NULL, "the tenant's own; absent: as its plan says")
+    F(M, I64, limit,  OPTIONAL, 0, 9e15, NULL, "the tenant's own; absent: as its plan says") \
+    F(M, STR, plan,   INTERNAL, 1, 32, NULL, "the tenant's plan; absent: as it was seen last")
 
 // ---- compliance
 

@@ -153,6 +153,9 @@ billing_quota_set(void *context, struct om_call *call, const void *message, void
         om_db_exec(txn, &sql_own_drop, DB_UUID(&call->tenant_id),
                    DB_STR(request->policy));
     plan_note_change(txn, &call->tenant_id);
-    read_quota(self, txn, &call->tenant_id, limit_recall_plan(txn, call), quota, answer);
+    struct om_str plan = REC_HAS(request, quota_set_request, plan)
+                             ? request->plan
+                             : limit_recall_plan(txn, call);
+    read_quota(self, txn, &call->tenant_id, plan, quota, answer);
     return om_db_commit(&txn);
 }

@@ -73,19 +73,38 @@ quota_list(struct exchange *x)
     exchange_call(x, OP_quota_list, false, request, 0, on_reply);
 }
 
-// Tenant and policy in the path. False: replied.
-static bool
-read_path(struct exchange *x)
+// The tenant in the path is known, and has this plan: go on.
+typedef void tenant_fn(struct exchange *x, struct om_str plan);
+
+static void
+go_on_with(struct exchange *x, const struct om_answer *answer, tenant_fn *fn)
 {
-    struct om_uuid id;
-    if (om_typeid_decode(OM_ID_TENANT, x->params[0], &id) != OM_OK)
-        exchange_fail(x, OM_ENOTFOUND, NULL, "there is no such tenant");
-    else if (quota_find(x->params[1]) == QUOTA_COUNT)
+    struct tenant_get_reply tenant;
+    if (!exchange_answered(x, answer))
+        return;
+    if (rec_decode(ops[OP_tenant_get].reply, answer->payload, &tenant, NULL) != OM_OK)
+        exchange_fail(x, OM_EINTERNAL, NULL, "identity's answer is malformed");
+    else
+        fn(x,
+           (struct om_str){ om_arena_strdup(&x->arena, tenant.plan), tenant.plan.size });
+}
+
+// Find out about the tenant in the path, and then do as `fn` does.
+static void
+find_tenant(struct exchange *x, om_answer_fn *fn)
+{
+    struct tenant_get_request request = { 0 };
+    if (quota_find(x->params[1]) == QUOTA_COUNT) {
         exchange_fail(x, OM_ENOTFOUND, NULL,
                       "there is no quota of that name; GET /api/v1/quotas lists them");
-    else
-        return true;
-    return false;
+        return;
+    }
+    if (x->params[0].size == 0 || x->params[0].size > 48) {
+        exchange_fail(x, OM_ENOTFOUND, NULL, "there is no such tenant");
+        return;
+    }
+    REC_SET(&request, tenant_get_request, id, x->params[0]);
+    exchange_call(x, OP_tenant_get, false, &request, 0, fn);
 }
 
 // Show the one in the path.
@@ -109,12 +128,24 @@ on_quotas(void *context, const struct om_answer *answer)
     exchange_fail(x, OM_EINTERNAL, NULL, "billing's answer is malformed");
 }
 
+static void
+show_quota(struct exchange *x, struct om_str plan)
+{
+    struct quota_list_request request = { 0 };
+    REC_SET(&request, quota_list_request, plan, plan);
+    call_for(x, OP_quota_list, false, x->params[0], &request, on_quotas);
+}
+
+static void
+on_tenant_to_show(void *context, const struct om_answer *answer)
+{
+    go_on_with(context, answer, show_quota);
+}
+
 void
 admin_quota_get(struct exchange *x)
 {
-    struct quota_list_request request = { 0 };
-    if (read_path(x))
-        call_for(x, OP_quota_list, false, x->params[0], &request, on_quotas);
+    find_tenant(x, on_tenant_to_show);
 }
 
 static void
@@ -123,11 +154,23 @@ set_quota(struct exchange *x)
     call_for(x, OP_quota_set, true, x->params[0], x->record, on_reply);
 }
 
+static void
+announce_quota(struct exchange *x, struct om_str plan)
+{
+    struct quota_set_request *request = x->record;
+    REC_SET(request, quota_set_request, plan, plan);
+    exchange_announce(x, set_quota);
+}
+
+static void
+on_tenant_to_set(void *context, const struct om_answer *answer)
+{
+    go_on_with(context, answer, announce_quota);
+}
+
 void
 admin_quota_set(struct exchange *x)
 {
-    if (!read_path(x))
-        return;
     struct quota_set_request *request = exchange_read(x, ops[OP_quota_set].request);
     if (!request)
         return;
@@ -135,5 +178,5 @@ admin_quota_set(struct exchange *x)
              x->params[0].data, (int)x->params[1].size, x->params[1].data);
     REC_SET(request, quota_set_request, policy, x->params[1]);
     x->record = request;
-    exchange_announce(x, set_quota);
+    find_tenant(x, on_tenant_to_set);
 }

@@ -48,7 +48,7 @@ put_reason(const struct quota_state *state, enum quota quota, char *out, size_t 
                                                              : "");
     if (state->resets_wall_ms > 0) {
         om_clock_format(state->resets_wall_ms, date);
-        used += snprintf(out + used, size - (size_t)used, ", which ends at %.19sZ", date);
+        used += snprintf(out + used, size - (size_t)used, "; more from %.19sZ", date);
     }
     snprintf(out + used, size - (size_t)used, ")");
 }

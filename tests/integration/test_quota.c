@@ -71,6 +71,7 @@ on_field(char *data, size_t size, size_t count, void *context)
 }
 
 struct ask {
+    const char *key; // NULL: the operator's
     int edge;
     const char *method, *path, *body;
     curl_mime *form;
@@ -83,7 +84,8 @@ perform(CURL *curl, const struct ask *ask, struct answer *out)
     char url[512], key[192];
     answer_finish(out);
     snprintf(url, sizeof(url), "%s%s", here.edges[ask->edge].url, ask->path);
-    snprintf(key, sizeof(key), "Authorization: Bearer %s", here.admin);
+    snprintf(key, sizeof(key), "Authorization: Bearer %s",
+             ask->key ? ask->key : here.admin);
     struct curl_slist *headers = curl_slist_append(NULL, key);
     if (ask->chunked)
         headers = curl_slist_append(headers, "Transfer-Encoding: chunked");
@@ -256,16 +258,14 @@ limit_to(const char *policy, int limit)
     answer_finish(&answer);
 }
 
-// The same for calls, and wait until both edges know it. All that was served before
-// counts.
+// The same for calls, before any was served, and wait until both edges know it.
 static void
 limit_calls_to(int limit)
 {
     int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
     limit_to("api_calls_month", 0);
     for (int i = 0; i < EDGES; i++)
-        while (get(i, CHEAP) != 429)
-            cr_assert_lt(om_clock_mono_ms(), deadline_ms, "edge %d", i);
+        cr_assert_eq(get(i, CHEAP), 429, "nothing may be served before it is counted");
     limit_to("api_calls_month", limit);
     for (int i = 0; i < EDGES; i++)
         while (get(i, CHEAP) != 200)
@@ -343,7 +343,7 @@ Test(quotas, of_a_changed_plan_hold_at_every_edge_within_a_second)
     for (int i = 0; i < EDGES; i++)
         while (get(i, CHEAP) == 200)
             cr_assert_lt(om_clock_mono_ms(), began_ms + 1000, "edge %d", i);
-    limit_to("api_calls_month", 1000);
+    limit_to("api_calls_month", 1000000);
     began_ms = om_clock_mono_ms();
     for (int i = 0; i < EDGES; i++)
         while (get(i, CHEAP) != 200)
@@ -429,6 +429,155 @@ Test(quotas, are_trusted_for_a_set_time_without_billing)
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never again");
         program_wait(&here.edges[0].program, 20); // take in what it logs of each failure
     }
+}
+
+// ---- other tenants than the operator's
+
+struct tenant {
+    char id[64], key[128];
+};
+
+static void
+copy_text(json_t *body, const char *name, char *out, size_t size)
+{
+    const char *text = json_string_value(json_object_get(body, name));
+    cr_assert(text, "no %s", name);
+    snprintf(out, size, "%s", text);
+}
+
+// On a plan that has no rate limits, which would refuse who asks again and again.
+static struct tenant
+make_tenant(const char *body)
+{
+    struct tenant tenant;
+    struct answer answer = { 0 };
+    cr_assert_eq(ask((struct ask){ .method = "PUT",
+                                   .path = "/api/v1/admin/plans/open",
+                                   .body = "{\"name\":\"Open\"}" },
+                     &answer),
+                 200);
+    ask((struct ask){ .method = "POST", .path = "/api/v1/admin/tenants", .body = body },
+        &answer);
+    cr_assert_eq(answer.status, 201, "%.*s", (int)answer.text.size, answer.text.data);
+    copy_text(answer.body, "id", tenant.id, sizeof(tenant.id));
+    copy_text(answer.body, "key", tenant.key, sizeof(tenant.key));
+    answer_finish(&answer);
+    return tenant;
+}
+
+static long
+get_as(const char *key)
+{
+    struct answer answer = { 0 };
+    struct ask question = { .key = key, .method = "GET", .path = CHEAP };
+    long status = ask(question, &answer);
+    answer_finish(&answer);
+    return status;
+}
+
+static void
+set_own(const struct tenant *tenant, const char *body)
+{
+    char path[160];
+    struct answer answer = { 0 };
+    snprintf(path, sizeof(path), "/api/v1/admin/tenants/%s/quotas/api_calls_month",
+             tenant->id);
+    ask((struct ask){ .method = "PUT", .path = path, .body = body }, &answer);
+    cr_assert_eq(answer.status, 200, "%.*s", (int)answer.text.size, answer.text.data);
+    answer_finish(&answer);
+}
+
+// It changes within a second to what it is to be.
+static void
+expect_within_a_second(const char *key, long status)
+{
+    int64_t began_ms = om_clock_mono_ms();
+    while (get_as(key) != status)
+        cr_assert_lt(om_clock_mono_ms(), began_ms + 1000, "still not %ld", status);
+}
+
+Test(quotas, of_a_tenant_follow_its_own_limit_and_its_plan_within_a_second)
+{
+    char path[128];
+    struct answer answer = { 0 };
+    struct tenant tenant =
+        make_tenant("{\"name\":\"A\",\"slug\":\"aa\",\"plan\":\"open\"}");
+    cr_expect_eq(get_as(tenant.key), 200);
+    set_own(&tenant, "{\"limit\":0}");
+    expect_within_a_second(tenant.key, 429);
+    set_own(&tenant, "{}");
+    expect_within_a_second(tenant.key, 200);
+    set_own(&tenant, "{\"limit\":0}");
+    expect_within_a_second(tenant.key, 429);
+    set_own(&tenant, "{}");
+    limit_to("api_calls_month", 0); // of enterprise, which it does not have yet
+    expect_within_a_second(tenant.key, 200);
+    snprintf(path, sizeof(path), "/api/v1/admin/tenants/%s", tenant.id);
+    cr_assert_eq(ask((struct ask){ .method = "PATCH",
+                                   .path = path,
+                                   .body = "{\"plan\":\"enterprise\"}" },
+                     &answer),
+                 200);
+    expect_within_a_second(tenant.key, 429);
+    answer_finish(&answer);
+}
+
+Test(quotas, are_reserved_by_the_request_for_a_tenant_that_prepays)
+{
+    struct tenant tenant =
+        make_tenant("{\"name\":\"P\",\"slug\":\"pp\",\"prepaid\":true}");
+    set_own(&tenant, "{\"limit\":5}");
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(get_as(tenant.key), 200, "%d", i);
+    cr_expect_eq(get_as(tenant.key), 429);
+    set_own(&tenant, "{\"limit\":50}");
+    cr_expect_eq(get_as(tenant.key), 200, "nothing is remembered of it");
+    program_signal(&here.billing, SIGKILL);
+    program_wait(&here.billing, DEADLINE_MS);
+    program_finish(&here.billing);
+    cr_expect_eq(get_as(tenant.key), 503, "nothing is served on trust");
+}
+
+Test(quotas, are_not_taken_by_test_keys)
+{
+    char key[128];
+    struct answer answer = { 0 };
+    struct tenant tenant =
+        make_tenant("{\"name\":\"T\",\"slug\":\"tt\",\"plan\":\"open\"}");
+    ask((struct ask){ .key = tenant.key,
+                      .method = "POST",
+                      .path = "/developer/keys",
+                      .body = "{\"name\":\"test\",\"env\":\"test\"}" },
+        &answer);
+    cr_assert_eq(answer.status, 201, "%.*s", (int)answer.text.size, answer.text.data);
+    copy_text(answer.body, "key", key, sizeof(key));
+    cr_assert_eq(ask((struct ask){ .method = "PUT",
+                                   .path = "/api/v1/admin/plans/open",
+                                   .body = "{\"name\":\"Open\",\"quotas\":[{"
+                                           "\"policy\":\"api_calls_month\","
+                                           "\"limit\":0}]}" },
+                     &answer),
+                 200);
+    expect_within_a_second(tenant.key, 429);
+    cr_expect_eq(get_as(key), 200);
+    answer_finish(&answer);
+}
+
+Test(quotas, of_a_tenant_nobody_made_cannot_be_set)
+{
+    static const char *const paths[] = {
+        "/api/v1/admin/tenants/ten_01m7ywde31fp5t9gz19g4tr138/quotas/api_calls_month",
+        "/api/v1/admin/tenants/ten_x/quotas/api_calls_month",
+        "/api/v1/admin/tenants/ten_01m7ywde31fp5t9gz19g4tr138/quotas/bananas",
+    };
+    struct answer answer = { 0 };
+    for (size_t i = 0; i < OM_COUNT(paths); i++) {
+        struct ask set = { .method = "PUT", .path = paths[i], .body = "{\"limit\":1}" };
+        struct ask show = { .method = "GET", .path = paths[i] };
+        cr_expect_eq(ask(set, &answer), 404, "%s", paths[i]);
+        cr_expect_eq(ask(show, &answer), 404, "%s", paths[i]);
+    }
+    answer_finish(&answer);
 }
 
 // ---- storage
