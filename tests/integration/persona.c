@@ -53,13 +53,13 @@ answer_record(struct personas *self, const struct rec *type, const void *record)
 }
 
 static void
-pack_limit(struct om_buf *out, enum persona who)
+pack_limit(const struct personas *self, struct om_buf *out, enum persona who)
 {
     struct rate_limit_item item = { 0 };
     REC_SET(&item, rate_limit_item, scope, OM_LIT("user"));
     REC_SET(&item, rate_limit_item, subject, OM_LIT("user_1"));
-    if (who == NO_RATE)
-        REC_SET(&item, rate_limit_item, requests, 0);
+    if (who == NO_RATE || who == OTHER)
+        REC_SET(&item, rate_limit_item, requests, who == OTHER ? self->ration : 0);
     if (who == NO_PLACE)
         REC_SET(&item, rate_limit_item, concurrent, 0);
     if (who == NO_TOKENS)
@@ -80,10 +80,12 @@ describe(struct personas *self, enum persona who, enum scope missing)
 {
     struct key_resolve_reply reply = { 0 };
     struct om_buf scopes = { 0 }, list = { 0 };
+    bool limited = who == NO_RATE || who == NO_PLACE || who == NO_TOKENS ||
+                   (who == OTHER && self->ration > 0);
     uint64_t mask = SCOPES_OWNER | SCOPE_BIT(OPERATOR);
     if (who == UNSCOPED)
         mask &= ~SCOPE_BIT(ALL) & ~(UINT64_C(1) << missing);
-    if (who == NO_RATE || who == NO_PLACE || who == NO_TOKENS) // operators have no limit
+    if (limited) // operators have no limit
         mask &= ~SCOPE_BIT(OPERATOR);
     scopes_encode(mask, &scopes);
     REC_SET(&reply, key_resolve_reply, id, OM_LIT("key_1"));
@@ -98,15 +100,15 @@ describe(struct personas *self, enum persona who, enum scope missing)
                 om_str(who == SUSPENDED ? "suspended"
                        : who == CLOSED  ? "closed"
                                         : "past_due"));
-    if (who == NO_RATE || who == NO_PLACE || who == NO_TOKENS)
-        pack_limit(&list, who);
+    if (limited)
+        pack_limit(self, &list, who);
     else
         pack_name(&list, who == ELSEWHERE ? "192.0.2.0/24" : "none-of-ours");
     if (who == ELSEWHERE)
         REC_SET(&reply, key_resolve_reply, cidrs, om_buf_str(&list));
     else if (who == UNMODELED)
         REC_SET(&reply, key_resolve_reply, models, om_buf_str(&list));
-    else if (who == NO_RATE || who == NO_PLACE || who == NO_TOKENS)
+    else if (limited)
         REC_SET(&reply, key_resolve_reply, limits, om_buf_str(&list));
     answer_record(self, ops[OP_key_resolve].reply, &reply);
     om_buf_finish(&scopes);
@@ -154,6 +156,10 @@ notice(struct personas *self)
 {
     bool own = om_str_eq(self->broker.msg.tenant,
                          om_str(self->tenant_texts[atomic_load(&self->asker)]));
+    if (!own)
+        snprintf(self->foreign_kind, sizeof(self->foreign_kind), "%d %.*s",
+                 (int)self->broker.msg.type, (int)self->broker.msg.kind.size,
+                 self->broker.msg.kind.size ? self->broker.msg.kind.data : "");
     atomic_fetch_add(own ? &self->seen : &self->foreign, 1);
 }
 
@@ -163,6 +169,7 @@ on_call(struct personas *self)
     static const struct key_changes_reply no_keys = { 0 };
     static const struct plan_changes_reply no_plans = { 0 };
     static const struct quota_settle_reply settled = { 0 };
+    static const struct key_used_reply noted = { 0 };
     const struct op_info *op = op_find(self->broker.msg.kind);
     cr_assert(op);
     if (op == &ops[OP_key_resolve]) {
@@ -180,6 +187,8 @@ on_call(struct personas *self)
         lease(self);
     } else if (op == &ops[OP_quota_settle]) {
         answer_record(self, op->reply, &settled);
+    } else if (op == &ops[OP_key_used]) {
+        answer_record(self, op->reply, &noted);
     } else {
         notice(self);
         answer(self, WIRE_ERROR, om_rc_info(OM_ENOTFOUND)->code, (struct om_str){ 0 });

@@ -40,6 +40,9 @@ struct personas {
     // What came from the edge for others than identity and billing's quotas: in the name
     // of the asker, and of anybody else.
     atomic_int asker, seen, foreign;
+    char foreign_kind[64];
+    // Requests a minute of OTHER's user, who is no operator then; 0: no limit.
+    int64_t ration;
 };
 
 // Play at self->broker.endpoint until personas_close().

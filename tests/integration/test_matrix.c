@@ -316,7 +316,8 @@ wanted_of(enum persona who, const struct route *route)
     bool limited = who == NO_RATE || who == NO_PLACE || who == NO_TOKENS;
     bool open = (who == UNMODELED && !(route->flags & ROUTE_MODEL)) ||
                 (who == PAST_DUE && !(route->flags & ROUTE_COSTS)) ||
-                (who == NO_TOKENS && !(route->flags & ROUTE_MODEL));
+                (who == NO_TOKENS && !(route->flags & ROUTE_MODEL)) ||
+                (who == NO_QUOTA && route->scope == SCOPE_OPERATOR);
     if (limited && route->scope == SCOPE_OPERATOR)
         return unscoped;
     return open ? served : wanted[who];
@@ -351,8 +352,8 @@ check_served(const struct route *route, enum persona who)
               om_http_method_name(route->method), route->pattern, persona_names[who],
               here.status, (int)here.text.size, here.text.data);
     cr_expect(across || here.personas.foreign == 0,
-              "%s as %s was asked in another tenant's name", route->pattern,
-              persona_names[who]);
+              "%s as %s was asked in another tenant's name: %s", route->pattern,
+              persona_names[who], here.personas.foreign_kind);
 }
 
 Test(matrix, no_route_can_be_had_by_whom_it_is_not_for)
