@@ -62,7 +62,13 @@ take_block(struct om_http_conn *conn)
         conn->block = malloc(sizeof(*conn->block));
     }
     conn->at = conn->end = 0;
-    return conn->block != NULL;
+    if (!conn->block)
+        return false;
+    struct om_http_request *request = &conn->request;
+    request->segments = conn->block->tables.segments;
+    request->query = conn->block->tables.query;
+    request->fields = conn->block->tables.fields;
+    return true;
 }
 
 static void
@@ -78,6 +84,8 @@ give_block(struct om_http_conn *conn)
     }
     conn->block = NULL;
     conn->at = conn->end = 0;
+    struct om_http_request *request = &conn->request;
+    request->segment_count = request->query_count = request->field_count = 0;
 }
 
 // ---- life

@@ -24,6 +24,7 @@ struct om_http_block {
     struct om_http_block *next;
     char input[OM_HTTP_INPUT_MAX];
     char decoded[OM_HTTP_HEAD_MAX];
+    struct om_http_tables tables;
 };
 
 // What the connections of a loop share.

@@ -30,6 +30,13 @@ struct om_http_field {
     struct om_str name, value;
 };
 
+// Where the parts of a request stand.
+struct om_http_tables {
+    struct om_str segments[OM_HTTP_SEGMENTS_MAX];
+    struct om_http_field query[OM_HTTP_QUERY_MAX];
+    struct om_http_field fields[OM_HTTP_FIELDS_MAX];
+};
+
 // A request. Everything in it is borrowed from the connection until the request ends:
 // om_http_respond or on_gone.
 struct om_http_request {
@@ -37,12 +44,10 @@ struct om_http_request {
     enum om_http_method method;
     int minor_version;  // of HTTP/1.x
     struct om_str path; // as it was sent, without the query
-    size_t segment_count;
-    struct om_str segments[OM_HTTP_SEGMENTS_MAX]; // of the path, percent-decoded
-    size_t query_count;
-    struct om_http_field query[OM_HTTP_QUERY_MAX]; // percent-decoded
-    size_t field_count;
-    struct om_http_field fields[OM_HTTP_FIELDS_MAX];
+    size_t segment_count, query_count, field_count;
+    struct om_str *segments;     // of the path, percent-decoded
+    struct om_http_field *query; // percent-decoded
+    struct om_http_field *fields;
     bool has_body;
     bool keep_alive; // what the client wants
     bool expects_continue;

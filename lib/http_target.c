@@ -104,7 +104,8 @@ strip_authority(struct om_str *target)
         while (host < rest.size && rest.data[host] != '/' && rest.data[host] != '?')
             host++;
         *target = (struct om_str){ rest.data + host, rest.size - host };
-        return host > 0;
+        // A user in an authority is there to deceive (RFC 9110, 4.2.4).
+        return host > 0 && !memchr(rest.data, '@', host);
     }
     return false;
 }

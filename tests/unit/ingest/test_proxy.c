@@ -11,10 +11,12 @@ trusted(const char *list)
     return self;
 }
 
+static struct om_http_field fields[3];
+
 static struct om_http_request
 request_of(const char *remote, const char *name, const char *first, const char *second)
 {
-    struct om_http_request request = { .remote = remote };
+    struct om_http_request request = { .remote = remote, .fields = fields };
     request.fields[request.field_count++] =
         (struct om_http_field){ OM_LIT("Host"), OM_LIT("a") };
     if (first)

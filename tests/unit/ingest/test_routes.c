@@ -104,7 +104,11 @@ Test(routes, each_operation_the_edge_may_call_is_reachable_or_its_own)
 static struct om_http_request
 request_for(enum om_http_method method, const char *path)
 {
-    struct om_http_request request = { .method = method };
+    static struct om_http_tables tables;
+    struct om_http_request request = { .method = method,
+                                       .segments = tables.segments,
+                                       .query = tables.query,
+                                       .fields = tables.fields };
     for (const char *at = path; *at == '/';) {
         size_t size = strcspn(at + 1, "/");
         request.segments[request.segment_count++] = (struct om_str){ at + 1, size };
