@@ -13,15 +13,15 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "pack.h"
 #include "program.h"
+#include "route.h"
 
 enum { DEADLINE_MS = 20000, SETTINGS = 12, EDGES = 2 };
 
 // The cheapest route that takes a call of the quota.
 #define CHEAP "/api/v1/queues"
 
-struct edge {
+struct edge_process {
     struct program program;
     char url[64];
 };
@@ -31,7 +31,7 @@ static struct setup {
     const char *list[SETTINGS + 1];
     size_t count;
     struct program broker, identity, registry, billing;
-    struct edge edges[EDGES];
+    struct edge_process edges[EDGES];
     atomic_int served; // calls of the tenant that were not refused
 } here;
 
@@ -159,7 +159,7 @@ await(int edge)
 static void
 start_edge(int number)
 {
-    struct edge *edge = &here.edges[number];
+    struct edge_process *edge = &here.edges[number];
     program_start(&edge->program, "omni-ingest", here.list, NULL);
     program_expect_log(&edge->program, "listening");
     const char *address = strstr(edge->program.log, "127.0.0.1:");
@@ -334,6 +334,29 @@ Test(quotas, are_spent_by_two_edges_to_the_last_call_and_no_further)
     answer_finish(&answer);
 }
 
+Test(quotas, that_are_used_up_refuse_every_route_but_those_of_operators)
+{
+    struct answer answer = { 0 };
+    limit_to("api_calls_month", 0);
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *route = &routes[i];
+        if (route->auth != AUTH_KEY)
+            continue;
+        ask((struct ask){ .method = om_http_method_name(route->method),
+                          .path = route->pattern,
+                          .body = route->flags & ROUTE_BODY ? "{}" : NULL },
+            &answer);
+        json_t *error = json_object_get(answer.body, "error");
+        const char *code = json_string_value(json_object_get(error, "code"));
+        bool refused = code && strcmp(code, "quota_exceeded") == 0;
+        cr_expect_eq(refused, route->scope != SCOPE_OPERATOR, "%s %s: %ld %s",
+                     om_http_method_name(route->method), route->pattern, answer.status,
+                     code ? code : "");
+        cr_expect(!refused || answer.status == 429);
+    }
+    answer_finish(&answer);
+}
+
 Test(quotas, of_a_changed_plan_hold_at_every_edge_within_a_second)
 {
     for (int i = 0; i < EDGES; i++)
@@ -373,7 +396,7 @@ Test(quotas, lose_no_more_than_its_block_when_an_edge_is_killed)
     program_signal(&here.edges[0].program, SIGKILL);
     program_wait(&here.edges[0].program, DEADLINE_MS);
     program_finish(&here.edges[0].program);
-    here.edges[0] = (struct edge){ 0 };
+    here.edges[0] = (struct edge_process){ 0 };
     memcpy(here.edges[0].url, here.edges[1].url, sizeof(here.edges[1].url));
 
     spend_all(1000, 3000);
@@ -394,7 +417,7 @@ Test(quotas, come_back_when_an_edge_stops)
     program_signal(&here.edges[0].program, SIGTERM);
     cr_expect_eq(program_wait(&here.edges[0].program, DEADLINE_MS), 0);
     program_finish(&here.edges[0].program);
-    here.edges[0] = (struct edge){ 0 };
+    here.edges[0] = (struct edge_process){ 0 };
     memcpy(here.edges[0].url, here.edges[1].url, sizeof(here.edges[1].url));
     spend_all(100, DEADLINE_MS);
     spend_all(101, 1000);
@@ -433,7 +456,7 @@ Test(quotas, are_trusted_for_a_set_time_without_billing)
 
 // ---- other tenants than the operator's
 
-struct tenant {
+struct tenant_made {
     char id[64], key[128];
 };
 
@@ -446,10 +469,10 @@ copy_text(json_t *body, const char *name, char *out, size_t size)
 }
 
 // On a plan that has no rate limits, which would refuse who asks again and again.
-static struct tenant
+static struct tenant_made
 make_tenant(const char *body)
 {
-    struct tenant tenant;
+    struct tenant_made tenant;
     struct answer answer = { 0 };
     cr_assert_eq(ask((struct ask){ .method = "PUT",
                                    .path = "/api/v1/admin/plans/open",
@@ -476,7 +499,7 @@ get_as(const char *key)
 }
 
 static void
-set_own(const struct tenant *tenant, const char *body)
+set_own(const struct tenant_made *tenant, const char *body)
 {
     char path[160];
     struct answer answer = { 0 };
@@ -500,7 +523,7 @@ Test(quotas, of_a_tenant_follow_its_own_limit_and_its_plan_within_a_second)
 {
     char path[128];
     struct answer answer = { 0 };
-    struct tenant tenant =
+    struct tenant_made tenant =
         make_tenant("{\"name\":\"A\",\"slug\":\"aa\",\"plan\":\"open\"}");
     cr_expect_eq(get_as(tenant.key), 200);
     set_own(&tenant, "{\"limit\":0}");
@@ -524,7 +547,7 @@ Test(quotas, of_a_tenant_follow_its_own_limit_and_its_plan_within_a_second)
 
 Test(quotas, are_reserved_by_the_request_for_a_tenant_that_prepays)
 {
-    struct tenant tenant =
+    struct tenant_made tenant =
         make_tenant("{\"name\":\"P\",\"slug\":\"pp\",\"prepaid\":true}");
     set_own(&tenant, "{\"limit\":5}");
     for (int i = 0; i < 5; i++)
@@ -542,7 +565,7 @@ Test(quotas, are_not_taken_by_test_keys)
 {
     char key[128];
     struct answer answer = { 0 };
-    struct tenant tenant =
+    struct tenant_made tenant =
         make_tenant("{\"name\":\"T\",\"slug\":\"tt\",\"plan\":\"open\"}");
     ask((struct ask){ .key = tenant.key,
                       .method = "POST",
