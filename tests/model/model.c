@@ -39,6 +39,13 @@ must_wait(const struct model_job *job)
     return false;
 }
 
+void
+model_next_step(struct model *self)
+{
+    self->step += 2;
+}
+
+// Those that wait for it know when that is on disk, behind what was started meanwhile.
 static void
 end(struct model *self, struct model_job *job, enum task_state state, const char *code)
 {
@@ -51,6 +58,7 @@ end(struct model *self, struct model_job *job, enum task_state state, const char
             continue;
         look_at_parents(self, child);
         place(self, child);
+        child->ready_step = self->step + 1;
     }
 }
 
@@ -147,7 +155,7 @@ const char *
 model_submit(struct model *self, int number, const struct model_spec *spec, int content)
 {
     struct model_job *job = &self->jobs[number];
-    self->step++;
+    model_next_step(self);
     if (!is_open(job) && model_is_full(self, spec->tenant))
         return "REJECT queue_full";
     if (job->known)
@@ -170,7 +178,7 @@ const char *
 model_cancel(struct model *self, int number)
 {
     struct model_job *job = &self->jobs[number];
-    self->step++;
+    model_next_step(self);
     if (!job->known)
         return "ERROR not_found";
     if (!is_open(job))
@@ -187,7 +195,7 @@ const char *
 model_retry(struct model *self, int number)
 {
     struct model_job *job = &self->jobs[number];
-    self->step++;
+    model_next_step(self);
     if (!job->known)
         return "ERROR not_found";
     if (is_open(job) && job->reopened)
@@ -210,7 +218,7 @@ model_say(struct model *self, int number, int lease, const struct model_word *wo
 {
     struct model_job *job = &self->jobs[number];
     bool ends = word->type != WIRE_START && word->type != WIRE_RELEASE;
-    self->step++;
+    model_next_step(self);
     if (job->leases[lease].finished)
         return ends ? "DONE_ACK" : NULL;
     if (!job->held || lease != job->lease_count - 1)
@@ -251,7 +259,7 @@ model_beat(struct model *self, int worker)
 void
 model_worker_died(struct model *self, int worker)
 {
-    self->step++;
+    model_next_step(self);
     for (int i = 0; i < MODEL_JOBS; i++)
         if (is_held_by(&self->jobs[i], worker))
             lose(self, &self->jobs[i]);
@@ -283,7 +291,7 @@ hold_anew(struct model *self, struct model_job *job)
 void
 model_restarted(struct model *self)
 {
-    self->step++;
+    model_next_step(self);
     for (int i = 0; i < MODEL_JOBS; i++) {
         struct model_job *job = &self->jobs[i];
         for (int k = 0; k < job->lease_count; k++)
@@ -298,26 +306,47 @@ model_restarted(struct model *self)
 
 // ---- the broker
 
+// What time has done to the job by now.
+static bool
+is_lost(const struct model *self, const struct model_job *job)
+{
+    return is_open(job) && job->held && job->lost_at_ms <= self->now_ms;
+}
+
+static bool
+is_timed_out(const struct model *self, const struct model_job *job)
+{
+    return is_open(job) && job->held && job->hard_at_ms <= self->now_ms;
+}
+
+static bool
+has_waited(const struct model *self, const struct model_job *job)
+{
+    bool waits = job->state == STATE_RETRY_WAIT || job->state == STATE_SCHEDULED;
+    bool may_expire =
+        job->attempts == 0 && job->expires_ms && job->state != STATE_RETRY_WAIT;
+    return is_open(job) && !job->held &&
+           ((waits && job->due_ms <= self->now_ms) ||
+            (may_expire && job->expires_ms <= self->now_ms));
+}
+
 void
 model_advance(struct model *self, int64_t now_ms)
 {
     static const struct model_word timeout = { .retryable = true, .retry_ms = -1 };
+    bool happens = now_ms != self->now_ms;
     self->now_ms = now_ms;
-    self->step++;
+    for (int i = 0; i < MODEL_JOBS; i++)
+        happens = happens || has_waited(self, &self->jobs[i]);
+    if (happens)
+        model_next_step(self);
     for (int i = 0; i < MODEL_JOBS; i++) {
         struct model_job *job = &self->jobs[i];
-        if (!is_open(job))
-            continue;
-        if (job->held && job->lost_at_ms <= now_ms)
+        if (is_lost(self, job))
             lose(self, job);
-        else if (job->held && job->hard_at_ms <= now_ms)
+        else if (is_timed_out(self, job))
             fail(self, job, &timeout, "timeout");
-        else if (job->state == STATE_RETRY_WAIT && job->due_ms <= now_ms)
-            place(self, job);
-        else if (job->state == STATE_SCHEDULED && job->due_ms <= now_ms)
-            place(self, job);
-        else if (!job->held && job->state != STATE_RETRY_WAIT && job->attempts == 0 &&
-                 job->expires_ms && job->expires_ms <= now_ms)
+        else if (has_waited(self, job))
             place(self, job);
     }
 }
@@ -344,7 +373,7 @@ is_purged(const struct model_job *job, int tenant, int queue)
 void
 model_purge(struct model *self, int tenant, int queue)
 {
-    self->step++;
+    model_next_step(self);
     // All of them at once, then those that wait for them.
     bool purged[MODEL_JOBS];
     for (int i = 0; i < MODEL_JOBS; i++) {

@@ -71,13 +71,17 @@ struct model_limit {
 };
 
 struct model {
-    int64_t now_ms, step, last_number;
+    int64_t now_ms, last_number;
+    int64_t step;    // rises by 2: what comes of it once that is on disk is in between
     size_t max_open; // of a tenant
     struct model_job jobs[MODEL_JOBS];
     struct model_limit limits[MODEL_TENANTS][MODEL_LIMITS];
     // How often in a row a more urgent job may yet be passed over: once in 32 starts.
     int64_t starts[MODEL_QUEUES];
 };
+
+// Something else happens than before.
+void model_next_step(struct model *self);
 
 // May the tenant have no more jobs open?
 bool model_is_full(const struct model *self, int tenant);

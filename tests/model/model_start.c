@@ -18,14 +18,14 @@ model_limit_of_key(int key)
 void
 model_limit(struct model *self, int tenant, int limit, int64_t concurrency)
 {
-    self->step++;
+    model_next_step(self);
     self->limits[tenant][limit].concurrency = concurrency;
 }
 
 void
 model_pause(struct model *self, int tenant, int queue, bool paused)
 {
-    self->step++;
+    model_next_step(self);
     self->limits[tenant][model_limit_of_queue(queue)].paused = paused;
 }
 

@@ -311,10 +311,11 @@ real_stop(struct real *self)
 {
     int64_t soon_ms = self->sim.conf.lazy_ms + self->sim.conf.gather_ms;
     size_t before;
-    do {
+    do { // what a timer changes at the end of a wait is yet to be written
         before = self->commits;
         real_advance(self, self->sim.mono_ms + soon_ms);
-    } while (self->commits != before);
+    } while (self->commits != before ||
+             core_next_timer(self->sim.core) <= self->sim.mono_ms + soon_ms);
     shell_stop(&self->sim);
     for (int i = 0; i < MODEL_WORKERS; i++)
         self->workers[i].welcome = false;
