@@ -3,6 +3,7 @@
 #include "id.h"
 #include "page.h"
 #include "role.h"
+#include "user.h"
 
 #define BINDING_COLUMNS "id, person, role, expires_ms, created_ms FROM role_binding "
 

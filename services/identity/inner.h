@@ -3,9 +3,15 @@
 #include "handlers.h"
 #include "identity.h"
 #include "scope.h"
-#include "secret.h"
 
-enum { ROLES_MAX = 100, USER_ROLES_MAX = 32, LIMITS_COUNT = 3 };
+enum { USER_ROLES_MAX = 32, LIMITS_COUNT = 3 };
+
+// What a test key never may: there is nothing of it in a sandbox. Nor "*", which would
+// give it.
+#define SCOPES_LIVE_ONLY                                                                 \
+    (SCOPE_BIT(ALL) | SCOPE_BIT(OPERATOR) | SCOPE_BIT(KEYS_READ) |                       \
+     SCOPE_BIT(KEYS_WRITE) | SCOPE_BIT(USERS_READ) | SCOPE_BIT(USERS_WRITE) |            \
+     SCOPE_BIT(USERS_DELETE) | SCOPE_BIT(ROLES_READ) | SCOPE_BIT(ROLES_WRITE))
 
 // Requests and tokens in any minute, requests at a time; 0: no limit.
 struct limits {
@@ -79,38 +85,6 @@ enum om_rc feed_key(struct om_txn *txn, const struct om_uuid *key);
 // What all keys of the tenant, or of its sandbox, may do could have changed.
 enum om_rc feed_tenant(struct om_txn *txn, const struct om_uuid *tenant);
 
-// ---- roles
-
-// What a user of the tenant may do now. The zero mask also if there is no such user.
-uint64_t user_scopes(struct om_txn *txn, const struct om_uuid *tenant,
-                     const struct om_uuid *user, int64_t now_ms);
-
-// Give a user a role, or change when it ends, and check what that makes of the user
-// against what the caller's key may do.
-OM_MUST_CHECK enum om_rc role_give(struct om_call *call, struct om_txn *txn,
-                                   const struct om_uuid *user, struct om_str role,
-                                   int64_t expires_ms, uint64_t granted,
-                                   struct om_uuid *binding);
-
-// ---- users
-
-// Find the person of that address, or make it. OM_EINVAL: it is no address.
-OM_MUST_CHECK enum om_rc person_find(struct om_call *call, struct om_txn *txn,
-                                     struct om_str email, const char *param,
-                                     struct om_uuid *out);
-
-// Make it a user of `tenant`; *again: it was one.
-enum om_rc member_add(struct om_txn *txn, const struct om_uuid *tenant,
-                      const struct om_uuid *user, struct om_str name,
-                      const struct om_uuid *team, const struct limits *limits,
-                      bool *again);
-
-bool member_exists(struct om_txn *txn, const struct om_uuid *tenant,
-                   const struct om_uuid *user);
-
-bool team_exists(struct om_txn *txn, const struct om_uuid *tenant,
-                 const struct om_uuid *team);
-
 // ---- tenants and their settings
 
 // The tenant whose settings and users count: the tenant itself, or that whose sandbox it
@@ -135,20 +109,3 @@ OM_MUST_CHECK enum om_rc config_change(struct om_call *call, struct om_txn *txn,
 // All that is set, as a map.
 struct om_str config_load(struct om_call *call, struct om_txn *txn,
                           const struct om_uuid *tenant);
-
-// ---- keys
-
-// A key to be made.
-struct new_key {
-    struct om_uuid id, tenant, user, team;               // zero: none
-    struct om_str call_id, name, models, cidrs, version; // absent: none
-    bool test;
-    uint64_t scopes;
-    struct limits limits;
-    int64_t expires_ms;         // INT64_MAX: never
-    char text[SECRET_SIZE + 1]; // out: the key
-};
-
-// Give it an id and a secret, and store it. om_db_changes() is 0 when its call was
-// applied before.
-enum om_rc key_insert(struct om_txn *txn, struct new_key *key, int64_t now_ms);

@@ -3,16 +3,11 @@
 #include "cidr.h"
 #include "clock.h"
 #include "key.h"
+#include "user.h"
 
 enum { OVERLAP_S = 86400, MODEL_MAX = 128 };
 
 OM_SQL(key_succeed, "UPDATE api_key SET successor = $1, expires_ms = $2 WHERE id = $3");
-
-// Scopes that a test key has no use for, and "*", which would give them.
-#define SCOPES_NOT_TEST                                                                  \
-    (SCOPE_BIT(ALL) | SCOPE_BIT(OPERATOR) | SCOPE_BIT(KEYS_READ) |                       \
-     SCOPE_BIT(KEYS_WRITE) | SCOPE_BIT(USERS_READ) | SCOPE_BIT(USERS_WRITE) |            \
-     SCOPE_BIT(USERS_DELETE) | SCOPE_BIT(ROLES_READ) | SCOPE_BIT(ROLES_WRITE))
 
 // ---- what is asked for
 
@@ -27,13 +22,13 @@ choose_scopes(struct om_call *call, const struct key_create_request *request, bo
     if (rc)
         return rc;
     if (!REC_HAS(request, key_create_request, scopes)) {
-        *out = granted & SCOPES_DEFAULT & ~(test ? SCOPES_NOT_TEST : 0);
+        *out = granted & SCOPES_DEFAULT & ~(test ? SCOPES_LIVE_ONLY : 0);
         return OM_OK;
     }
     if (scopes_decode(request->scopes, out, &unknown))
         return om_job_fail(call->job, OM_EINVAL, "scopes", "scopes: \"%.*s\" is no scope",
                            (int)unknown.size, unknown.data ? unknown.data : "");
-    uint64_t live_only = test ? *out & SCOPES_NOT_TEST : 0;
+    uint64_t live_only = test ? *out & SCOPES_LIVE_ONLY : 0;
     if (live_only)
         return om_job_fail(
             call->job, OM_EINVAL, "scopes",

@@ -1,12 +1,6 @@
 // Whose key is it, and what may it do now: all that an edge must know of a caller.
 #include "clock.h"
-#include "inner.h"
-
-// What a test key never does: it sees the sandbox, and those are not there.
-#define SCOPES_LIVE_ONLY                                                                 \
-    (SCOPE_BIT(ALL) | SCOPE_BIT(OPERATOR) | SCOPE_BIT(KEYS_READ) |                       \
-     SCOPE_BIT(KEYS_WRITE) | SCOPE_BIT(USERS_READ) | SCOPE_BIT(USERS_WRITE) |            \
-     SCOPE_BIT(USERS_DELETE) | SCOPE_BIT(ROLES_READ) | SCOPE_BIT(ROLES_WRITE))
+#include "role.h"
 
 OM_SQL(key_resolve,
        "SELECT k.id, k.tenant, k.name, k.scopes, k.expires_ms, k.revoked_ms, k.env, "
@@ -96,7 +90,10 @@ static enum om_rc
 check_key(struct om_call *call, struct om_rows *rows)
 {
     struct om_str state = om_row_str(rows, COL_STATE);
+    bool test = om_str_eq(om_row_str(rows, COL_ENV), OM_LIT("test"));
     bool has_user = !om_row_is_null(rows, COL_USER);
+    if (test && om_row_is_null(rows, COL_SANDBOX))
+        return OM_EINTERNAL; // never as a key of the tenant itself
     if (!om_row_is_null(rows, COL_REVOKED))
         return om_job_fail(call->job, OM_EAUTH, NULL, "this API key was revoked");
     if (row_end(rows, COL_EXPIRES) <= om_clock_wall_ms())

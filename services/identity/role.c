@@ -6,7 +6,7 @@
 #include "page.h"
 #include "permit.h"
 
-enum { NAME_MAX_BYTES = 32 };
+enum { NAME_MAX_BYTES = 32, ROLES_MAX = 100 };
 
 OM_SQL(role_find, "SELECT description FROM role WHERE tenant = $1 AND name = $2");
 OM_SQL(role_list, "SELECT name, description FROM role WHERE tenant = $1 ORDER BY name");

@@ -1,8 +1,8 @@
 // Teams: users and keys that share limits.
 #include "clock.h"
 #include "id.h"
-#include "inner.h"
 #include "page.h"
+#include "user.h"
 
 #define TEAM_COLUMNS "id, name, requests, tokens, concurrent, created_ms FROM team "
 

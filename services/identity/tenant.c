@@ -1,8 +1,10 @@
 // Tenants: a tenant's own view of itself, and what operators do with all of them.
 #include "clock.h"
 #include "id.h"
-#include "inner.h"
+#include "key.h"
 #include "page.h"
+#include "role.h"
+#include "user.h"
 
 enum { SLUG_MAX = 48 };
 

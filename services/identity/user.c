@@ -1,8 +1,9 @@
 // Users: people, by their addresses, and what each tenant they are in says of them.
+#include "user.h"
 #include "clock.h"
 #include "id.h"
-#include "inner.h"
 #include "page.h"
+#include "role.h"
 
 #define USER_COLUMNS                                                                     \
     "p.id, p.email, m.name, m.state, m.team, m.requests, m.tokens, m.concurrent, "       \

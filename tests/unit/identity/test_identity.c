@@ -42,7 +42,8 @@ TestSuite(identity, .init = open_all, .fini = close_all);
 
 OM_SQL(first_tenant, "SELECT id FROM tenant WHERE name = 'default'");
 OM_SQL(expire_all, "UPDATE api_key SET expires_ms = 1");
-OM_SQL(tenant_add, "INSERT INTO tenant (id, slug, name, created_ms) VALUES ($1, $2, $2, 0)");
+OM_SQL(tenant_add,
+       "INSERT INTO tenant (id, slug, name, created_ms) VALUES ($1, $2, $2, 0)");
 OM_SQL(everything, "SELECT hash || prefix || name FROM api_key");
 
 static void
@@ -120,6 +121,39 @@ write_file(const char *path, const char *text)
 Test(identity, has_a_route_for_every_operation_it_owns)
 {
     call_expect_routes(identity_routes, QUEUE_IDENTITY);
+}
+
+OM_SQL(old_tenant, "INSERT INTO tenant (id, name, created_ms) VALUES ($1, 'default', 7)");
+OM_SQL(old_key,
+       "INSERT INTO api_key (id, tenant, name, prefix, hash, scopes, created_ms) "
+       "VALUES ($1, $2, 'old', 'omni_live_abcd', $3, $4, 7)");
+OM_SQL(old_change, "INSERT INTO key_change (hash) VALUES ($1)");
+
+Test(identity, takes_over_what_the_first_schema_has)
+{
+    struct om_migration first[2] = { identity_schema[0] };
+    struct om_uuid tenant = om_id_new(7), key = om_id_new(7);
+    struct key_resolve_reply reply;
+    uint8_t hash[32];
+    char text[OM_TYPEID_MAX];
+    om_sha256(OM_LIT(BROUGHT), hash);
+    om_db_close(&identity.db);
+    call_folder_remove(&folder);
+    folder = call_folder_make();
+    identity.db = call_open_db(&folder, "identity", first);
+    struct om_txn *txn = om_db_begin(identity.db);
+    om_db_exec(txn, &sql_old_tenant, DB_UUID(&tenant));
+    om_db_exec(txn, &sql_old_key, DB_UUID(&key), DB_UUID(&tenant), DB_HASH(hash),
+               DB_I64(SCOPE_BIT(PREDICT)));
+    om_db_exec(txn, &sql_old_change, DB_HASH(hash));
+    cr_assert(om_db_commit(&txn) == OM_OK);
+    om_db_close(&identity.db);
+    identity.db = call_open_db(&folder, "identity", identity_schema);
+    cr_assert(resolve(BROUGHT, &reply) == OM_OK);
+    om_typeid_encode(OM_ID_TENANT, &tenant, text);
+    cr_expect(om_str_eq(reply.tenant, om_str(text)));
+    cr_expect(mask_of(reply.scopes) == SCOPE_BIT(PREDICT));
+    cr_expect(om_str_eq(reply.plan, OM_LIT("enterprise")));
 }
 
 Test(identity, makes_a_first_key_that_may_do_everything_for_its_user_only)
