@@ -51,8 +51,6 @@ const struct setting settings_known[] = {
       "requests of all the tenant's keys at a time; 0: as the plan says" },
     { "cache", SETTING_BOOLEAN, 0, 1, NULL, NULL,
       "answers of predictions may be kept and given again; true if absent" },
-    { "request_log_hours", SETTING_INTEGER, 0, 720, NULL, NULL,
-      "how long exchanges that failed are kept, to look at; 24 if absent" },
 };
 // clang-format on
 
