@@ -18,19 +18,23 @@ om_random(void *out, size_t size)
     }
 }
 
-struct om_uuid
-om_id_new(uint8_t shard)
+const uint8_t *
+om_random_id(size_t size)
 {
-    // One system call serves 25 ids.
-    static _Thread_local uint8_t pool[250];
+    static _Thread_local uint8_t pool[512];
     static _Thread_local size_t used = sizeof(pool);
-    if (used == sizeof(pool)) {
+    if (sizeof(pool) - used < size) {
         om_random(pool, sizeof(pool));
         used = 0;
     }
-    struct om_uuid id = om_uuid_make(om_clock_wall_ms(), pool + used, shard);
-    used += 10;
-    return id;
+    used += size;
+    return pool + used - size;
+}
+
+struct om_uuid
+om_id_new(uint8_t shard)
+{
+    return om_uuid_make(om_clock_wall_ms(), om_random_id(10), shard);
 }
 
 void

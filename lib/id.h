@@ -5,6 +5,10 @@
 // Bytes no one can guess, from the kernel.
 void om_random(void *out, size_t size);
 
+// Up to 64 such bytes for an id that is no secret, borrowed until the thread's next call:
+// one system call serves many.
+const uint8_t *om_random_id(size_t size);
+
 // A new UUIDv7 that lies in `shard`: om_uuid_shard() of the tenant it is made for.
 struct om_uuid om_id_new(uint8_t shard);
 

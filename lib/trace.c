@@ -62,7 +62,8 @@ struct om_trace
 om_trace_start(void)
 {
     struct om_trace trace;
-    om_random(&trace, sizeof(trace.trace_id) + sizeof(trace.span_id));
+    memcpy(trace.trace_id, om_random_id(sizeof(trace.trace_id)), sizeof(trace.trace_id));
+    memcpy(trace.span_id, om_random_id(sizeof(trace.span_id)), sizeof(trace.span_id));
     trace.trace_id[15] |= all_zero(trace.trace_id, 16);
     trace.span_id[7] |= all_zero(trace.span_id, 8);
     trace.flags = 3;
@@ -73,7 +74,7 @@ struct om_trace
 om_trace_child(const struct om_trace *parent)
 {
     struct om_trace child = *parent;
-    om_random(child.span_id, sizeof(child.span_id));
+    memcpy(child.span_id, om_random_id(sizeof(child.span_id)), sizeof(child.span_id));
     child.span_id[7] |= all_zero(child.span_id, 8);
     return child;
 }

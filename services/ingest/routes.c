@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdio.h>
 
 #include "blob.h"
@@ -290,6 +291,43 @@ const struct route routes[] = {
 
 const size_t route_count = OM_COUNT(routes);
 
+// What a request must have for a pattern to be worth a look: most are put aside by their
+// number of segments or by its first ones.
+enum { LITERALS = 3 };
+
+struct shape {
+    size_t segments;
+    struct om_str literals[LITERALS]; // data == NULL: a parameter, or none
+};
+
+static struct shape shapes[OM_COUNT(routes)];
+
+static void
+make_shapes(void)
+{
+    for (size_t i = 0; i < route_count; i++) {
+        const char *at = routes[i].pattern;
+        for (; *at == '/'; shapes[i].segments++) {
+            struct om_str one = { at + 1, strcspn(at + 1, "/") };
+            if (shapes[i].segments < LITERALS && *one.data != '{')
+                shapes[i].literals[shapes[i].segments] = one;
+            at += one.size + 1;
+        }
+    }
+}
+
+static bool
+fits(const struct om_http_request *request, const struct shape *shape)
+{
+    if (request->segment_count != shape->segments)
+        return false;
+    for (size_t i = shape->segments < LITERALS ? shape->segments : LITERALS; i-- > 0;)
+        if (shape->literals[i].data &&
+            !om_str_eq(shape->literals[i], request->segments[i]))
+            return false;
+    return true;
+}
+
 const struct route *
 route_find(const struct om_http_request *request, struct om_str params[ROUTE_PARAMS_MAX],
            char *allow, size_t allow_size)
@@ -297,9 +335,12 @@ route_find(const struct om_http_request *request, struct om_str params[ROUTE_PAR
     enum om_http_method method =
         request->method == OM_HTTP_HEAD ? OM_HTTP_GET : request->method;
     size_t size = 0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_shapes);
     allow[0] = '\0';
     for (size_t i = 0; i < route_count; i++) {
-        if (!om_http_match(request, routes[i].pattern, params, ROUTE_PARAMS_MAX))
+        if (!fits(request, &shapes[i]) ||
+            !om_http_match(request, routes[i].pattern, params, ROUTE_PARAMS_MAX))
             continue;
         if (routes[i].method == method)
             return &routes[i];

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "http.h"
+#include "http_loop.h"
 
 enum { WAIT_S = 20, BIG = 8 << 20, PIECE = 32 << 10 };
 
@@ -401,6 +401,13 @@ Test(http_loop, closes_a_client_that_never_reads_its_stream)
     cr_expect_lt(server.poured, BIG);
     close(fd);
     server_stop(&server);
+}
+
+// 10,000 of them are to fit in 120 MB; what is more than this struct is lent to those that
+// do something.
+Test(http_loop, holds_little_for_an_idle_connection)
+{
+    cr_expect_leq(sizeof(struct client), 1024, "%zu", sizeof(struct client));
 }
 
 Test(http_loop, sends_a_large_response_whole)
