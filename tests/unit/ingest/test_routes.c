@@ -5,6 +5,7 @@
 
 #include "exchange.h"
 #include "openapi.h"
+#include "openapi_part.h"
 
 static void
 each_route(void (*check)(const struct route *route, const char *name))
@@ -88,8 +89,8 @@ Test(routes, the_parameter_of_a_path_is_a_field_of_the_request)
 Test(routes, each_operation_the_edge_may_call_is_reachable_or_its_own)
 {
     // The edge asks these for itself.
-    static const enum op own[] = { OP_key_resolve,  OP_key_changes, OP_key_used,
-                                   OP_train_check,  OP_plan_changes, OP_quota_lease,
+    static const enum op own[] = { OP_key_resolve, OP_key_changes,  OP_key_used,
+                                   OP_train_check, OP_plan_changes, OP_quota_lease,
                                    OP_quota_settle };
     for (size_t op = 0; op < OP_COUNT; op++) {
         bool reached = !(ops[op].callers & ROLE_BIT(INGEST));
@@ -144,7 +145,8 @@ Test(routes, are_found_by_method_and_path)
     }
 }
 
-static json_t *document;
+static json_t *document, *operation_ids;
+static size_t examples;
 
 static void
 is_documented(const struct route *route, const char *name)
@@ -157,7 +159,16 @@ is_documented(const struct route *route, const char *name)
     json_t *path = json_object_get(json_object_get(document, "paths"), route->pattern);
     json_t *operation = json_object_get(path, methods[route->method]);
     cr_assert(operation, "%s is not in the document", name);
-    cr_expect(json_object_get(json_object_get(operation, "responses"), "default"));
+    char status[16];
+    snprintf(status, sizeof(status), "%d", route->status);
+    json_t *responses = json_object_get(operation, "responses");
+    cr_expect(json_object_get(responses, status), "%s: no %s", name, status);
+    cr_expect(json_object_get(responses, "400"), "%s", name);
+    cr_expect_eq(json_object_get(responses, "401") != NULL, route->auth != AUTH_NONE);
+    const char *id = json_string_value(json_object_get(operation, "operationId"));
+    cr_expect(id && !json_object_get(operation_ids, id), "%s: %s is not unique", name,
+              id);
+    json_object_set_new(operation_ids, id, json_true());
     cr_expect_eq(json_object_get(operation, "requestBody") != NULL,
                  route->flags & ROUTE_BODY || route->on_body, "%s", name);
     cr_expect_eq(json_array_size(json_object_get(operation, "security")),
@@ -172,10 +183,12 @@ check_references(const json_t *value)
     json_t *child;
     json_object_foreach ((json_t *)value, key, child) {
         if (strcmp(key, "$ref") == 0) {
-            const char *name = strrchr(json_string_value(child), '/') + 1;
-            json_t *schemas =
-                json_object_get(json_object_get(document, "components"), "schemas");
-            cr_expect(json_object_get(schemas, name), "no schema %s", name);
+            const json_t *at = document;
+            char path[128], *rest = path;
+            snprintf(path, sizeof(path), "%s", json_string_value(child) + strlen("#/"));
+            for (char *part; (part = strsep(&rest, "/"));)
+                at = json_object_get(at, part);
+            cr_expect(at, "%s leads nowhere", json_string_value(child));
         }
         check_references(child);
     }
@@ -189,10 +202,45 @@ Test(routes, each_is_in_the_openapi_document_which_is_valid_json)
     openapi_write(&text);
     document = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, NULL);
     cr_assert(document, "%.*s", (int)text.size, text.data);
+    operation_ids = json_object();
     each_route(is_documented);
     check_references(document);
+    json_decref(operation_ids);
     json_decref(document);
     om_buf_finish(&text);
+}
+
+static void
+has_an_example_it_takes(const struct route *route, const char *name)
+{
+    const char *example = openapi_example(route);
+    struct om_arena arena = { 0 };
+    struct om_json_error error = { 0 };
+    if (!example)
+        return;
+    examples++;
+    cr_assert(route->flags & ROUTE_BODY, "%s takes no JSON", name);
+    const struct rec *type = route_request(route);
+    void *record = om_arena_alloc(&arena, type->size);
+    cr_expect_eq(om_json_to_record(type, om_str(example), &arena, record, &error), OM_OK,
+                 "%s: %s", name, error.text);
+    om_arena_finish(&arena);
+}
+
+Test(routes, the_examples_are_of_routes_that_take_them)
+{
+    each_route(has_an_example_it_takes);
+    cr_expect_eq(examples, openapi_example_count, "an example is of no route");
+}
+
+Test(routes, the_document_is_the_same_each_time)
+{
+    struct om_buf one = { 0 }, two = { 0 };
+    openapi_write(&one);
+    openapi_write(&two);
+    cr_expect(om_str_eq(om_buf_str(&one), om_buf_str(&two)));
+    om_buf_finish(&one);
+    om_buf_finish(&two);
 }
 
 Test(routes, the_document_hides_internal_fields)
