@@ -217,6 +217,7 @@ admit_model(struct exchange *x, struct om_str model)
     bool may = caller_may_use(&x->caller, model);
     if (!may) {
         admit_revoke(x);
+        x->quota.admitted = false;
         admit_refuse(x, ADMISSION_MODEL);
     }
     return may;

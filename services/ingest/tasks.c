@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admit.h"
 #include "clock.h"
-#include "exchange.h"
 #include "id.h"
 #include "jobs.h"
 #include "json.h"
@@ -391,7 +391,7 @@ train_submit(struct exchange *x)
 {
     bool ok;
     x->record = exchange_read(x, ops[OP_train].request);
-    if (!x->record)
+    if (!x->record || !admit_model(x, ((const struct train_request *)x->record)->model))
         return;
     job_has_key(x, &ok);
     if (ok)

@@ -314,7 +314,8 @@ wanted_of(enum persona who, const struct route *route)
     };
     static const struct wanted served, unscoped = { 403, "permission_denied" };
     bool limited = who == NO_RATE || who == NO_PLACE || who == NO_TOKENS;
-    bool open = (who == UNMODELED && !(route->flags & ROUTE_MODEL)) ||
+    bool models = route->flags & ROUTE_MODEL || route->op == OP_train;
+    bool open = (who == UNMODELED && !models) ||
                 (who == PAST_DUE && !(route->flags & ROUTE_COSTS)) ||
                 (who == NO_TOKENS && !(route->flags & ROUTE_MODEL)) ||
                 (who == NO_QUOTA && route->scope == SCOPE_OPERATOR);
