@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "limit.h"
+#include "period.h"
 #include "tally.h"
 
 enum {
@@ -13,7 +14,10 @@ enum {
     SWEEP_MAX = 200, // leases given back in one transaction
     SHARE = 4,       // no block is more than this part of what is left
     NAME_MAX = 64,
+    TIDY_EVERY_MS = PERIOD_HOUR_MS,
 };
+
+#define TIDY_AGE_MS (40 * (int64_t)PERIOD_DAY_MS) // more than any window is long
 
 OM_SQL(lease_find, "SELECT granted, used, expires_ms, window_ms FROM quota_lease "
                    "WHERE tenant = $1 AND id = $2 AND policy = $3");
@@ -67,7 +71,12 @@ billing_tick(void *context, int64_t now_ms)
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin(self->db);
     if (!txn)
         return now_ms + TICK_MS;
-    int count = expire(txn, billing_now(self));
+    int64_t wall_ms = billing_now(self);
+    int count = expire(txn, wall_ms);
+    if (wall_ms >= self->tidy_ms) {
+        tally_tidy(txn, wall_ms - TIDY_AGE_MS);
+        self->tidy_ms = wall_ms + TIDY_EVERY_MS;
+    }
     bool more = om_db_commit(&txn) == OM_OK && count == SWEEP_MAX;
     return more ? now_ms : now_ms + TICK_MS;
 }

@@ -24,7 +24,8 @@ OM_SQL(tally_add, "UPDATE quota_tally SET metered = metered + $4 WHERE tenant = 
                   "AND policy = $2 AND window_ms = $3 AND metered < 9000000000000000");
 OM_SQL(tally_remove, "UPDATE quota_tally SET removed = removed + $4 WHERE tenant = $1 "
                      "AND policy = $2 AND window_ms = $3 AND removed < 9000000000000000");
-OM_SQL(lease_end_first, // the oldest block of the object
+OM_SQL(tally_tidy, "DELETE FROM quota_tally WHERE window_ms > 0 AND window_ms < $1");
+OM_SQL(blocks_end,
        "DELETE FROM quota_lease WHERE tenant = $1 AND object = $2 AND policy = $3 "
        "RETURNING granted");
 OM_SQL(tally_unlease, "UPDATE quota_tally SET leased = leased - $4 WHERE tenant = $1 "
@@ -108,6 +109,12 @@ tally_store(struct om_txn *txn, const struct om_uuid *tenant, enum quota quota,
                DB_I64(self->before));
 }
 
+void
+tally_tidy(struct om_txn *txn, int64_t before_ms)
+{
+    om_db_exec(txn, &sql_tally_tidy, DB_I64(before_ms));
+}
+
 // Slots that are over are forgotten.
 static void
 turn(struct tally *self, int64_t now_ms)
@@ -156,7 +163,7 @@ end_blocks(struct om_txn *txn, const struct om_uuid *tenant, struct om_str id,
     struct om_str object = { id.data, (size_t)(slash - id.data) };
     int64_t granted = 0;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_lease_end_first, DB_UUID(tenant),
+    struct om_rows *rows = om_db_query(txn, &sql_blocks_end, DB_UUID(tenant),
                                        DB_STR(object), DB_STR(policy));
     while (om_rows_next(rows))
         granted += om_row_i64(rows, 0);

@@ -55,6 +55,10 @@ int64_t tally_used(struct tally *self, enum quota quota, int64_t now_ms, bool su
 // A block has come back, of which so much was used.
 void tally_settle(struct tally *self, int64_t granted, int64_t used, int64_t now_ms);
 
+// Forget windows that began before `before_ms`: what was metered in them can be summed up
+// again.
+void tally_tidy(struct om_txn *txn, int64_t before_ms);
+
 // A usage event was applied: count it in its window, if that is kept, and end the block
 // that was out for its object.
 void tally_meter(struct om_txn *txn, const struct om_uuid *tenant, struct om_str id,

@@ -342,6 +342,37 @@ Test(quota, has_the_limits_of_the_plan_until_the_tenant_has_its_own)
     cr_expect(!REC_HAS(&(struct quota_item){ 0 }, quota_item, overridden));
 }
 
+OM_SQL(tallies, "SELECT count(*) FROM quota_tally");
+
+static int64_t
+count_tallies(void)
+{
+    struct om_txn *txn = om_db_begin_read(billing.db);
+    struct om_rows *rows = om_db_query(txn, &sql_tallies);
+    cr_assert(om_rows_next(rows));
+    int64_t count = om_row_i64(rows, 0);
+    om_rows_close(&rows);
+    om_db_rollback(&txn);
+    return count;
+}
+
+Test(quota, forgets_windows_that_are_long_over_but_not_what_there_is)
+{
+    limit_to("ml_inference_day", 10);
+    limit_to("storage_bytes", 10);
+    settle(lease("req_1", "ml_inference_day", 3, 3).name, 3);
+    settle(lease("req_2", "storage_bytes", 3, 3).name, 3);
+    meter("a", "ml_inference", 3, clock_ms);
+    clock_ms += 39 * (int64_t)DAY;
+    billing_tick(&billing, 0);
+    cr_expect_eq(count_tallies(), 2);
+    clock_ms += 2 * (int64_t)DAY;
+    billing_tick(&billing, 0);
+    cr_expect_eq(count_tallies(), 1);
+    clock_ms -= 41 * (int64_t)DAY;
+    cr_expect_eq(show(QUOTA_INFERENCE).used, 3, "it is summed up again");
+}
+
 // ---- what there is
 
 Test(quota, gives_storage_back_when_a_file_is_deleted)
