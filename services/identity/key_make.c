@@ -5,7 +5,7 @@
 #include "key.h"
 #include "user.h"
 
-enum { OVERLAP_S = 86400, MODEL_MAX = 128 };
+enum { OVERLAP_S = 86400, MODEL_MAX = 64 };
 
 OM_SQL(key_succeed, "UPDATE api_key SET successor = $1, expires_ms = $2 WHERE id = $3");
 

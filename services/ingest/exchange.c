@@ -311,6 +311,20 @@ exchange_audit_event(const struct exchange *x, const char *result)
     return event;
 }
 
+// What an operator did to a tenant stands in that tenant's log too.
+static void
+audit_target(struct exchange *x, const struct audit_event *event)
+{
+    struct om_uuid tenant;
+    char text[OM_TYPEID_MAX];
+    if (x->route->scope != SCOPE_OPERATOR || !(x->route->flags & ROUTE_MUTATES) ||
+        om_typeid_decode(OM_ID_TENANT, x->params[0], &tenant) != OM_OK ||
+        om_uuid_eq(&tenant, &x->caller.tenant))
+        return;
+    om_typeid_encode(OM_ID_TENANT, &tenant, text);
+    report_audit(&x->edge->report, text, om_uuid_shard(&tenant), event);
+}
+
 static void
 audit(struct exchange *x, int status)
 {
@@ -322,6 +336,8 @@ audit(struct exchange *x, int status)
     struct audit_event event = exchange_audit_event(x, result);
     report_audit(&x->edge->report, x->caller.tenant_text,
                  om_uuid_shard(&x->caller.tenant), &event);
+    if (status < 400)
+        audit_target(x, &event);
 }
 
 static void

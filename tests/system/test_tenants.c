@@ -440,6 +440,19 @@ Test(tenants, deleting_a_user_leaves_two_audit_rows_under_one_correlation)
     cr_expect(pending == 2 && success == 1 && failed == 1);
 }
 
+Test(tenants, what_an_operator_does_to_one_is_in_its_own_audit_log_too)
+{
+    int64_t until_ms = om_clock_mono_ms() + WAIT_MS;
+    update_tenant("{\"plan\":\"pro\"}");
+    do {
+        cr_assert_lt(om_clock_mono_ms(), until_ms, "it is not there");
+        poll(NULL, 0, AUDIT_MS);
+        cr_assert_eq(ask(&a, "GET", NULL, "/api/v1/compliance/audit"), 200);
+    } while (!is_in_answer("tenants.update"));
+    cr_assert_eq(ask(&b, "GET", NULL, "/api/v1/compliance/audit"), 200);
+    cr_expect_not(is_in_answer("tenants.update"));
+}
+
 Test(tenants, the_last_use_of_a_key_is_shown)
 {
     int64_t until_ms = om_clock_mono_ms() + WAIT_MS;

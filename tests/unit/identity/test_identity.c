@@ -203,8 +203,9 @@ Test(identity, refuses_to_start_with_a_bad_first_key)
         "omni_live_tooshort",
         "omni_test_0123456789abcdefghijABCDEFGHIJxyz",
         "omni_live_0123456789abcdefghijABCDEFG-IJxyz",
-        "omni_live_0123456789abcdefghijABCDEFGHIJ0123456789abcdefghijABCDEFGHIJ0123456789"
-        "abcdefghijABCDEFGHIJ0123456789abcdefghijABCDEFGHIJ",
+        ("omni_live_"
+         "0123456789abcdefghijABCDEFGHIJ0123456789abcdefghijABCDEFGHIJ0123456789"
+         "abcdefghijABCDEFGHIJ0123456789abcdefghijABCDEFGHIJ"),
     };
     for (size_t i = 0; i < OM_COUNT(bad); i++) {
         write_file(admin_file, bad[i]);
