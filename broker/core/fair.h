@@ -58,7 +58,6 @@ struct flow {
     bool is_awaited;          // and there is no item
     bool looking;             // others are being read
     bool swept;
-    size_t sweep; // of `spilled`, still to be looked at
     bool is_hungry;
     struct flow *hungry_prev, *hungry_next;
     UT_hash_handle hh; // of its turn's flows

@@ -227,6 +227,7 @@ put_back(struct core *self, struct flow *flow, const struct load *load,
         int64_t later_ms = self->now.wall_ms + self->conf.retry_base_ms;
         for (size_t i = 0; i < count; i++)
             seq_heap_push(&flow->wakes, later_ms, seqs[i], WAKE_EXPIRY);
+        flow->swept = flow->swept && count == 0; // a purge looks at all of it again
     }
     if (count == 0 || load->kind != LOAD_NEXT || flow->is_hungry)
         return;
@@ -269,13 +270,18 @@ take_in(struct core *self, const struct load *load, const struct stored_task *st
         return true;
     if (stored->state == STATE_NONE && spill_is_stale(self, stored))
         return false;
-    task = stored->state == STATE_NONE ? spill_take(self, stored) : NULL;
+    bool in_place =
+        load->kind == LOAD_LOOK && seq_set_has(&self->spill->ready, stored->seq);
+    if (stored->state == STATE_NONE)
+        task = in_place ? spill_take_parked(self, stored) : spill_take(self, stored);
     if (!task) {
         lose(self, load->flow, stored->seq);
         return true;
     }
-    task_resume(self, task);
-    if (load->kind == LOAD_LOOK || task->timed)
+    bool over = in_place && task_end_if_over(self, task);
+    if (!in_place)
+        task_resume(self, task);
+    if (!over && (load->kind == LOAD_LOOK || task->timed))
         spill_trim(self, task);
     return true;
 }
@@ -328,6 +334,13 @@ ask(struct core *self, struct flow *flow, enum load_kind kind, const int64_t *se
     query_load(self, &load, seqs, count);
 }
 
+// Does the seq stand in a deque for a task that is open?
+static bool
+stands(const struct core *self, int64_t seq)
+{
+    return seq_set_has(&self->spill->ready, seq) || parked_find(self->spill, seq);
+}
+
 void
 spill_refill(struct core *self, struct flow *flow)
 {
@@ -340,7 +353,7 @@ spill_refill(struct core *self, struct flow *flow)
     if (most > LOAD_SEQS)
         most = LOAD_SEQS;
     while (count < most && (seq = seq_deque_take(&flow->spilled)) > 0)
-        if (seq_set_has(&self->spill->ready, seq) || parked_find(self->spill, seq))
+        if (stands(self, seq))
             seqs[count++] = seq;
     if (count > 0)
         ask(self, flow, LOAD_NEXT, seqs, count);
@@ -438,32 +451,39 @@ spill_sweep_begin(struct share *share)
     }
 }
 
+// Look at the flow's next tasks, which keep their places. False: all were looked at.
+static bool
+look_at_some(struct core *self, struct flow *flow, int64_t upto)
+{
+    int64_t seqs[LOOK_SEQS], seq = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < WAKES_MAX && flow->spilled.count > 0 &&
+                       !stands(self, seq_deque_first(&flow->spilled));
+         i++)
+        seq_deque_take(&flow->spilled); // it has ended
+    for (size_t i = 0;
+         i < WAKES_MAX && count < LOOK_SEQS && (seq = seq_deque_next(&flow->spilled)) > 0;
+         i++)
+        if (seq <= upto && seq_set_has(&self->spill->ready, seq))
+            seqs[count++] = seq;
+    if (count > 0)
+        ask(self, flow, LOAD_LOOK, seqs, count);
+    flow_update(flow);
+    return seq > 0;
+}
+
 static bool
 sweep(struct core *self, struct flow *flow, int64_t upto)
 {
     if (!flow->swept) {
         flow->swept = true;
-        flow->sweep = flow->spilled.count;
+        seq_deque_walk(&flow->spilled);
         seq_heap_rush(&flow->wakes, self->now.wall_ms, WAKE_EXPIRY);
         spill_arm(self, flow);
     }
-    int64_t seqs[LOOK_SEQS], seq;
-    size_t count = 0;
-    while (!flow->looking && flow->sweep > 0 && count < LOOK_SEQS) {
-        flow->sweep--;
-        seq = seq_deque_take(&flow->spilled);
-        if (seq > upto || parked_find(self->spill, seq))
-            seq_deque_push(&flow->spilled, seq);
-        else if (seq_set_has(&self->spill->ready, seq))
-            seqs[count++] = seq;
-        else if (seq == 0)
-            flow->sweep = 0;
-    }
-    if (count > 0)
-        ask(self, flow, LOAD_LOOK, seqs, count);
-    flow_update(flow);
-    return flow->looking || flow->sweep > 0 ||
-           seq_heap_next(&flow->wakes) <= self->now.wall_ms;
+    // What is being read may be put back, unlooked at.
+    return flow->looking || look_at_some(self, flow, upto) || flow->looking ||
+           flow->asked > 0 || seq_heap_next(&flow->wakes) <= self->now.wall_ms;
 }
 
 bool

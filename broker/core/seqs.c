@@ -45,6 +45,8 @@ seq_deque_push(struct seq_deque *self, int64_t seq)
         else
             self->first = chunk;
         self->last = last = chunk;
+        if (self->first == last)
+            seq_deque_walk(self);
     }
     last->seqs[last->end++] = seq;
     self->count++;
@@ -63,6 +65,7 @@ seq_deque_push_front(struct seq_deque *self, const int64_t *seqs, size_t count)
     if (!self->last)
         self->last = chunk;
     self->count += count;
+    seq_deque_walk(self);
 }
 
 int64_t
@@ -73,13 +76,41 @@ seq_deque_take(struct seq_deque *self)
         return 0;
     int64_t seq = chunk->seqs[chunk->first++];
     self->count--;
+    if (self->walk == chunk && self->walked < chunk->first)
+        self->walked = chunk->first;
     if (chunk->first == chunk->end) {
         self->first = chunk->next;
+        if (self->walk == chunk)
+            seq_deque_walk(self);
         if (!self->first)
             self->last = NULL;
         free(chunk);
     }
     return seq;
+}
+
+int64_t
+seq_deque_first(const struct seq_deque *self)
+{
+    return self->first ? self->first->seqs[self->first->first] : 0;
+}
+
+void
+seq_deque_walk(struct seq_deque *self)
+{
+    self->walk = self->first;
+    self->walked = self->first ? self->first->first : 0;
+}
+
+int64_t
+seq_deque_next(struct seq_deque *self)
+{
+    struct seq_chunk *chunk = self->walk;
+    if (chunk && self->walked == chunk->end && chunk->next) {
+        chunk = self->walk = chunk->next;
+        self->walked = chunk->first;
+    }
+    return chunk && self->walked < chunk->end ? chunk->seqs[self->walked++] : 0;
 }
 
 // ---- a set

@@ -12,6 +12,8 @@ struct seq_chunk;
 struct seq_deque {
     struct seq_chunk *first, *last;
     size_t count;
+    struct seq_chunk *walk; // where that is; NULL: the deque is empty
+    uint32_t walked;        // of that chunk, the next to look at
 };
 
 void seq_deque_finish(struct seq_deque *self);
@@ -22,6 +24,15 @@ void seq_deque_push_front(struct seq_deque *self, const int64_t *seqs, size_t co
 
 // Take the first; 0 if there is none.
 int64_t seq_deque_take(struct seq_deque *self);
+
+// The first, which stays; 0 if there is none.
+int64_t seq_deque_first(const struct seq_deque *self);
+
+// Look at all from the first on, in their places: the next of the walk, 0 at its end. It
+// goes on where it was whatever is pushed and taken meanwhile; what is put back in front
+// makes it begin anew.
+void seq_deque_walk(struct seq_deque *self);
+int64_t seq_deque_next(struct seq_deque *self);
 
 // ---- a set: a bit for each, in pages of neighbours
 

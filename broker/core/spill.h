@@ -110,7 +110,7 @@ void spill_unpark(struct core *self, struct task *task);
 
 // Look at all tasks of the share that are away and have a seq up to `upto`, some at each
 // call, from the first on after `begin`: what ends them has changed. False: all were.
-// Those that stay may lose their place to what becomes ready meanwhile.
+// Those that stay keep their places.
 bool spill_sweep(struct core *self, struct share *share, int64_t upto);
 void spill_sweep_begin(struct share *share);
 

@@ -263,31 +263,40 @@ task_back_off(struct core *self, struct task *task, int64_t delay_ms)
     watch_notify(self, task);
 }
 
+static bool
+may_expire(const struct task *task)
+{
+    return task->attempts == 0 && task->expires_ms != INT64_MAX;
+}
+
+bool
+task_end_if_over(struct core *self, struct task *task)
+{
+    struct ending ending = { .state = STATE_NONE };
+    if (task->cancel || purge_covers(task)) {
+        ending.state = STATE_CANCELLED;
+    } else if (may_expire(task) && task->expires_ms <= self->now.wall_ms) {
+        ending.state = STATE_EXPIRED;
+        ending.code = om_str(om_rc_info(OM_EEXPIRED)->code);
+    } else if (depend_has_failed(task)) {
+        ending.state = STATE_CANCELLED;
+        ending.code = OM_LIT("parent_failed");
+        ending.text = OM_LIT("a task it depends on did not succeed");
+    }
+    if (ending.state)
+        task_end(self, task, &ending);
+    return ending.state != STATE_NONE;
+}
+
 void
 task_place(struct core *self, struct task *task)
 {
     task_unplace(self, task);
+    if (task_end_if_over(self, task))
+        return;
     int64_t wall_ms = self->now.wall_ms;
-    bool may_expire = task->attempts == 0 && task->expires_ms != INT64_MAX;
-    if (task->cancel || purge_covers(task)) {
-        task_end(self, task, &(struct ending){ .state = STATE_CANCELLED });
-        return;
-    }
-    if (may_expire && task->expires_ms <= wall_ms) {
-        struct om_str code = om_str(om_rc_info(OM_EEXPIRED)->code);
-        task_end(self, task, &(struct ending){ .state = STATE_EXPIRED, .code = code });
-        return;
-    }
-    if (depend_has_failed(task)) {
-        task_end(
-            self, task,
-            &(struct ending){ .state = STATE_CANCELLED,
-                              .code = OM_LIT("parent_failed"),
-                              .text = OM_LIT("a task it depends on did not succeed") });
-        return;
-    }
     enum task_state before = task->state;
-    int64_t wake_ms = may_expire ? task->expires_ms : INT64_MAX;
+    int64_t wake_ms = may_expire(task) ? task->expires_ms : INT64_MAX;
     if (depend_must_wait(self, task)) {
         task->state = STATE_BLOCKED;
     } else if (task->due_ms > wall_ms) {

@@ -46,6 +46,10 @@ struct task *task_restore(struct core *self, const struct stored_task *stored);
 // A restored task goes on where it was.
 void task_resume(struct core *self, struct task *task);
 
+// Is a waiting task to end: cancelled, purged, expired, or for a parent's sake? Then it
+// does, and is taken out of whatever it waits in.
+bool task_end_if_over(struct core *self, struct task *task);
+
 // A waiting task goes where it belongs: scheduled, ready, or its end.
 void task_place(struct core *self, struct task *task);
 

@@ -381,11 +381,7 @@ model_purge(struct model *self, int tenant, int queue)
         if (purged[i])
             self->jobs[i].state = STATE_CANCELLED;
     }
-    for (int i = 0; i < MODEL_JOBS; i++) {
-        struct model_job *job = &self->jobs[i];
+    for (int i = 0; i < MODEL_JOBS; i++)
         if (purged[i])
-            end(self, job, STATE_CANCELLED, NULL);
-        else if (job->spec.tenant == tenant && job->spec.queue == queue)
-            job->ready_step = 0;
-    }
+            end(self, &self->jobs[i], STATE_CANCELLED, NULL);
 }

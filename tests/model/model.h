@@ -53,7 +53,7 @@ struct model_job {
     bool cancel, reopened;
     bool passed[MODEL_PARENTS]; // it has ended, whatever it does since
     bool parent_failed;         // one of those did not succeed
-    int64_t ready_step;         // when it joined the ready ones; 0: a purge moved it
+    int64_t ready_step;         // when it joined the ready ones
     int64_t given_step; // when it was given to a worker; 0: not since the last check
     int64_t given_ready_step; // and its ready_step then
 

@@ -104,7 +104,7 @@ is_passed_over(struct model *self, const struct model_job *waiting,
         return turn ? NULL : "a job was given while a more urgent one waits";
     }
     if (waiting->spec.tenant == given->spec.tenant &&
-        waiting->spec.key == given->spec.key && waiting->ready_step > 0 &&
+        waiting->spec.key == given->spec.key &&
         waiting->ready_step < given->given_ready_step)
         return "a job was given while an older one of its tenant waits";
     return NULL;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "limit_bench.h"
 #include "seqs.h"
 
 enum { JOBS = 6 };
@@ -269,6 +270,60 @@ Test(spill, ends_what_is_away_when_it_expires)
     close_shelf(&shelf);
 }
 
+// Let a purge take its steps.
+static void
+go_on(struct shelf *self)
+{
+    for (int i = 0; i < 8; i++) {
+        commit(self);
+        answer(self, OM_OK);
+        bench_pass(&self->bench, 1);
+        bench_drop(&self->bench);
+    }
+}
+
+Test(spill, lets_what_a_purge_leaves_keep_its_place)
+{
+    struct shelf shelf;
+    open_shelf(&shelf);
+    for (int i = 0; i < 5; i++)
+        submit(&shelf, 0, 0);
+    shelf.rows[2].attempts = shelf.rows[4].attempts = 1; // they were given back
+    limit_steer(&shelf.bench, "purge", "omni.inference", NULL, NULL);
+    commit(&shelf);
+    bench_pass(&shelf.bench, 1);
+    submit(&shelf, 0, 0); // while the others are being looked at
+    go_on(&shelf);
+    cr_expect_eq(core_stats(shelf.bench.core).cancelled, 3);
+    cr_expect_eq(core_stats(shelf.bench.core).ready, 3);
+    bench_credit(&shelf.bench, BENCH_WORKER, "omni.inference", 3);
+    static const size_t left[] = { 2, 4, 5 };
+    for (size_t i = 0; i < OM_COUNT(left); i++)
+        cr_expect_eq(next_job(&shelf), left[i], "place %zu", i);
+    close_shelf(&shelf);
+}
+
+Test(spill, lets_a_purge_wait_for_what_is_being_read)
+{
+    struct shelf shelf;
+    open_shelf(&shelf);
+    for (int i = 0; i < JOBS; i++)
+        submit(&shelf, 0, 0);
+    bench_credit(&shelf.bench, BENCH_WORKER, "omni.inference", 1);
+    bench_drop(&shelf.bench);
+    struct read *next = core_next_read(shelf.bench.core); // of the third
+    cr_assert(next);
+    limit_steer(&shelf.bench, "purge", "omni.inference", NULL, NULL);
+    go_on(&shelf);
+    cr_expect_eq(core_stats(shelf.bench.core).open_tasks, 2);
+    next->rc = OM_EDB; // it stands in front again
+    core_read_done(shelf.bench.core, shelf.bench.now, &next);
+    go_on(&shelf);
+    cr_expect_eq(core_stats(shelf.bench.core).cancelled, JOBS - 1);
+    cr_expect_eq(core_stats(shelf.bench.core).open_tasks, 1);
+    close_shelf(&shelf);
+}
+
 Test(spill, lets_a_watched_job_keep_its_place)
 {
     struct shelf shelf;
@@ -381,6 +436,34 @@ Test(seqs, leave_a_deque_in_the_order_they_came)
         cr_assert_eq(seq_deque_take(&deque), seq);
     cr_expect_eq(seq_deque_take(&deque), 0);
     cr_expect_eq(deque.count, 0);
+    seq_deque_finish(&deque);
+}
+
+Test(seqs, are_walked_through_in_their_places_whatever_comes_and_goes)
+{
+    struct seq_deque deque = { 0 };
+    for (int64_t seq = 1; seq <= 100; seq++)
+        seq_deque_push(&deque, seq);
+    seq_deque_walk(&deque);
+    for (int64_t seq = 1; seq <= 20; seq++)
+        cr_assert_eq(seq_deque_next(&deque), seq);
+    for (int64_t seq = 1; seq <= 50; seq++)
+        cr_assert_eq(seq_deque_take(&deque), seq);
+    cr_expect_eq(seq_deque_first(&deque), 51);
+    for (int64_t seq = 51; seq <= 100; seq++)
+        cr_assert_eq(seq_deque_next(&deque), seq);
+    cr_expect_eq(seq_deque_next(&deque), 0);
+    seq_deque_push(&deque, 101);
+    cr_expect_eq(seq_deque_next(&deque), 101);
+    cr_expect_eq(deque.count, 51);
+    seq_deque_push_front(&deque, (int64_t[]){ 49, 50 }, 2);
+    cr_expect_eq(seq_deque_next(&deque), 49);
+    while (seq_deque_take(&deque))
+        ;
+    cr_expect_eq(seq_deque_next(&deque), 0);
+    cr_expect_eq(seq_deque_first(&deque), 0);
+    seq_deque_push(&deque, 102);
+    cr_expect_eq(seq_deque_next(&deque), 102);
     seq_deque_finish(&deque);
 }
 
