@@ -169,6 +169,9 @@ perform(struct api *self, struct api_reply *reply, const char *path)
     self->error[0] = '\0';
     curl_easy_setopt(self->curl, CURLOPT_URL, url);
     curl_easy_setopt(self->curl, CURLOPT_NOSIGNAL, 1L);
+    const char *roots = getenv("SSL_CERT_FILE"); // as curl and Python have it
+    if (roots && *roots)
+        curl_easy_setopt(self->curl, CURLOPT_CAINFO, roots);
     curl_easy_setopt(self->curl, CURLOPT_USERAGENT, "omni/" OMNI_VERSION);
     curl_easy_setopt(self->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(self->curl, CURLOPT_HTTPHEADER, self->fields);

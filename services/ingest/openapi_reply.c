@@ -235,7 +235,7 @@ put_content(struct om_buf *out, const struct route *route)
         om_json_put(out,
                     ",\"text/event-stream\":{\"schema\":{\"type\":\"string\","
                     "\"description\":\"events with id, event and data, which is JSON; "
-                    "the last is done, or error\"}}");
+                    "the last shows the task as it ended, or is error\"}}");
     om_json_put(out, "}");
 }
 
@@ -249,6 +249,7 @@ put_success(struct om_buf *out, const struct route *route, int status)
         { 200, "Done" },
         { 201, "Made" },
         { 202, "Taken: it will be done" },
+        { 204, "Nothing more will come: the client knows the end" },
         { 304, "It has not changed" },
     };
     char name[16];
@@ -260,7 +261,7 @@ put_success(struct om_buf *out, const struct route *route, int status)
     om_json_put(out, name);
     openapi_put_pair(out, "{", "description", text);
     put_header_references(out, conditions(route), 0);
-    if (status != 304)
+    if (status != 204 && status != 304)
         put_content(out, route);
     om_json_put(out, "},");
 }
@@ -272,6 +273,8 @@ openapi_put_responses(struct om_buf *out, const struct route *route)
     const char *comma = "";
     om_json_put(out, ",\"responses\":{");
     put_success(out, route, route->status);
+    if (route->flags & ROUTE_EVENTS)
+        put_success(out, route, 204);
     if (route->also)
         put_success(out, route, route->also);
     if (when & WHEN_CACHED)

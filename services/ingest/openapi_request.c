@@ -127,7 +127,7 @@ static const struct {
     { "If-Match", "\"type\":\"string\"",
       "an ETag: 412, and nothing is changed, if the object has changed since",
       is_changed_if_same },
-    { "Last-Event-ID", "\"type\":\"string\",\"pattern\":\"^[0-9]{1,15}$\"",
+    { "Last-Event-ID", "\"type\":\"string\",\"pattern\":\"^[0-9]{1,16}(-end)?$\"",
       "of a stream: go on behind this seq", is_streamed },
 };
 

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "admit.h"
 #include "clock.h"
 #include "exchange.h"
 
@@ -61,6 +62,7 @@ stream_begin(struct exchange *x, void (*on_room)(struct exchange *x))
     om_http_response_field(&response, "cache-control", OM_LIT("no-store"));
     om_http_response_field(&response, "x-accel-buffering", OM_LIT("no")); // of nginx
     exchange_begin_reply(x, &response);
+    admit_end(x); // it is bounded as a stream: requests beside it are not held back
     return true;
 }
 

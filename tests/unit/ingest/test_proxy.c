@@ -71,6 +71,7 @@ Test(proxy, tells_whether_the_client_used_tls)
         { "10.0.0.1", "https, http", false, false },
         { "10.0.0.1", "http,https", false, true },
         { "10.0.0.1", "https:", false, false },
+        { "10.0.0.1", "http,http,https", false, true },
         { "10.0.0.1", "", false, false },
     };
     struct proxies self = trusted("10.0.0.0/8");
