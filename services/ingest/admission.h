@@ -100,8 +100,8 @@ enum { ADMISSION_TEXT_MAX = 512 };
 
 // The header fields about limits (draft-ietf-httpapi-ratelimit-headers-10, and those that
 // OpenAI's clients read). `text` holds their values as long as the response is used.
-void admission_fields(const struct admission_limits *limits, char text[ADMISSION_TEXT_MAX],
-                      struct om_http_response *response);
+void admission_fields(const struct admission_limits *limits,
+                      char text[ADMISSION_TEXT_MAX], struct om_http_response *response);
 
 // A sentence for people about the limit of a refusal, and when to come back.
 void admission_reason(const struct admission_limits *limits, char *out, size_t size);

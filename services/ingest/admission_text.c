@@ -28,22 +28,29 @@ struct text {
 };
 
 static void
+put_bytes(struct text *self, const char *bytes, size_t size)
+{
+    size_t room = (size_t)(self->end - self->at);
+    size = size < room ? size : room;
+    memcpy(self->at, bytes, size);
+    self->at += size;
+}
+
+static void
 put(struct text *self, const char *text)
 {
-    while (*text && self->at < self->end)
-        *self->at++ = *text++;
+    put_bytes(self, text, strlen(text));
 }
 
 static void
 put_number(struct text *self, int64_t number)
 {
-    char digits[20];
-    size_t count = 0;
+    char digits[20], *at = digits + sizeof(digits);
+    uint64_t rest = (uint64_t)number;
     do
-        digits[count++] = (char)('0' + number % 10);
-    while (number /= 10);
-    while (count > 0 && self->at < self->end)
-        *self->at++ = digits[--count];
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    put_bytes(self, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 static void

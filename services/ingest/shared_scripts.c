@@ -15,7 +15,8 @@
     "  return tonumber(from), tonumber(last), tonumber(amount)\n"                        \
     "end\n"                                                                              \
     "local function put(key, i, from, last, amount)\n"                                   \
-    "  redis.call('HSET', key, i, string.format('%.0f:%.0f:%.0f', from, last, amount))\n" \
+    "  local v = string.format('%.0f:%.0f:%.0f', from, last, amount)\n"                   \
+    "  redis.call('HSET', key, i, v)\n"                                                  \
     "end\n"                                                                              \
     "local function open(key)\n"                                                         \
     "  local h = redis.call('HMGET', key, 'f', 'n', 'u', 'l')\n"                         \
@@ -55,7 +56,8 @@ const char shared_take_lua[] =
     "end\n"
     "for i, key in ipairs(KEYS) do\n"
     "  local a = i * 3\n"
-    "  local kind, limit, amount = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])\n"
+    "  local kind = ARGV[a]\n"
+    "  local limit, amount = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])\n"
     "  local one = { limit = limit, amount = amount }\n"
     "  if kind == '2' then\n"
     "    redis.call('ZREMRANGEBYSCORE', key, '-inf', clock)\n"
