@@ -37,30 +37,30 @@ is_test(const struct caller *caller)
 // ---- refusals
 
 static void
-put_reason(const struct quota_state *state, enum quota quota, char *out, size_t size)
+put_reason(const struct quota_spot *spot, enum quota quota, char *out, size_t size)
 {
     const struct quota_info *info = &quota_infos[quota];
     char date[OM_CLOCK_TEXT_MAX];
     int used = snprintf(out, size, "Quota exceeded: %s (limit %lld%s", info->name,
-                        (long long)state->limit,
+                        (long long)spot->limit,
                         info->window == QUOTA_WINDOW_DAY     ? " a day"
                         : info->window == QUOTA_WINDOW_MONTH ? " a month"
                                                              : "");
-    if (state->resets_wall_ms > 0) {
-        om_clock_format(state->resets_wall_ms, date);
+    if (spot->resets_wall_ms > 0) {
+        om_clock_format(spot->resets_wall_ms, date);
         used += snprintf(out + used, size - (size_t)used, "; more from %.19sZ", date);
     }
     snprintf(out + used, size - (size_t)used, ")");
 }
 
 static enum step
-refuse(struct exchange *x, enum quota quota, const struct quota_state *state)
+refuse(struct exchange *x, enum quota quota, const struct quota_spot *spot)
 {
     const struct om_rc_info *info = om_rc_info(OM_EQUOTA);
     char text[160];
-    int64_t left_ms = state->resets_wall_ms - om_clock_wall_ms();
+    int64_t left_ms = spot->resets_wall_ms - om_clock_wall_ms();
     const char *violated[] = { quota_infos[quota].name };
-    put_reason(state, quota, text, sizeof(text));
+    put_reason(spot, quota, text, sizeof(text));
     struct error_text error = { .type = info->type,
                                 .code = info->code,
                                 .message = om_str(text),
@@ -69,9 +69,9 @@ refuse(struct exchange *x, enum quota quota, const struct quota_state *state)
     admit_revoke(x);
     x->limited = true;
     exchange_refuse(x, info->http_status, &error,
-                    state->resets_wall_ms == 0 ? 0
-                    : left_ms > 0              ? left_ms / 1000 + 1
-                                               : 1);
+                    spot->resets_wall_ms == 0 ? 0
+                    : left_ms > 0             ? left_ms / 1000 + 1
+                                              : 1);
     return STEP_ENDED;
 }
 
@@ -112,8 +112,9 @@ take_lease(struct exchange *x, const struct om_answer *answer)
         return do_without(x, quota);
     quotas_heard(x->edge->ingest->quotas);
     if (reply.granted == 0) {
-        struct quota_state state = { reply.resets_ms, reply.limit };
-        return refuse(x, quota, &state);
+        struct quota_spot spot = { .resets_wall_ms = reply.resets_ms,
+                                   .limit = reply.limit };
+        return refuse(x, quota, &spot);
     }
     x->quota.wanted &= ~(1u << quota);
     if (REC_HAS(&reply, quota_lease_reply, limit)) {
@@ -161,10 +162,10 @@ ask_lease(struct exchange *x, enum quota quota)
 static enum step
 take_block(struct exchange *x, enum quota quota)
 {
-    struct quota_state state = { 0 };
     const struct caller *caller = &x->caller;
-    enum quota_verdict verdict = quotas_take(x->edge, &caller->tenant, plan_of(caller),
-                                             quota, amount_of(x, quota), &state);
+    struct quota_spot spot = { .tenant = caller->tenant, .quota = quota };
+    enum quota_verdict verdict =
+        quotas_take(x->edge, &spot, plan_of(caller), amount_of(x, quota));
     bool late = x->quota.parked && om_clock_mono_ms() >= x->quota.park_until_ms;
     if (verdict == QUOTA_WAIT && !late) {
         if (x->quota.parked)
@@ -175,12 +176,12 @@ take_block(struct exchange *x, enum quota quota)
     }
     quota_unpark(x);
     if (verdict == QUOTA_REFUSED)
-        return refuse(x, quota, &state);
+        return refuse(x, quota, &spot);
     if (verdict != QUOTA_TAKEN)
         return do_without(x, quota);
     x->quota.wanted &= ~(1u << quota);
     x->quota.in_blocks |= 1u << quota;
-    x->quota.resets_wall_ms[quota] = state.resets_wall_ms;
+    x->quota.resets_wall_ms[quota] = spot.resets_wall_ms;
     return STEP_HAS;
 }
 
@@ -262,6 +263,15 @@ used_of(const struct exchange *x, enum quota quota, bool done)
     return done ? amount_of(x, quota) : 0;
 }
 
+static void
+put_back(struct exchange *x, enum quota quota)
+{
+    struct quota_spot spot = { .tenant = x->caller.tenant,
+                               .quota = quota,
+                               .resets_wall_ms = x->quota.resets_wall_ms[quota] };
+    quotas_put_back(x->edge, &spot, 1);
+}
+
 void
 quota_finish(struct exchange *x, int status)
 {
@@ -275,7 +285,7 @@ quota_finish(struct exchange *x, int status)
         int64_t used = used_of(x, quota, done);
         bool object = done && quota_infos[i].window == QUOTA_WINDOW_NONE;
         if (x->quota.in_blocks >> i & 1 && used == 0 && quota != QUOTA_COMPUTE)
-            quotas_put_back(x->edge, tenant, quota, 1, x->quota.resets_wall_ms[i]);
+            put_back(x, quota);
         if (x->quota.leases[i].name[0])
             quotas_settle(x->edge, tenant, x->quota.leases[i].name, used,
                           object ? om_str(x->resource) : (struct om_str){ 0 });

@@ -1,10 +1,8 @@
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "clock.h"
@@ -13,48 +11,21 @@
 #include "log.h"
 
 enum {
-    BUCKETS = 64,
-    BUCKET_MAX = QUOTA_TENANTS_MAX / BUCKETS,
     ASK_MS = 2000,
     SETTLE_MS = 10000,
     HEARD_LATELY_MS = 1000,
-    DUES_MAX = 2 * QUOTA_COUNT * QUOTA_DUE_MAX, // of two tenants
-};
-
-struct tenant {
-    struct om_uuid id;
-    char plan[33];
-    struct quota_block *blocks[QUOTA_COUNT]; // NULL: nothing is known
-    int64_t touched_ms;
-    UT_hash_handle hh;
-};
-
-struct bucket {
-    pthread_mutex_t lock;
-    struct tenant *tenants;
 };
 
 struct quotas {
     int64_t hold_ms;
+    struct quota_table *table;
     atomic_int_fast64_t heard_ms; // when billing answered last, on the mono clock
     atomic_int_fast64_t version;  // of the limits, as billing counts
     struct {
         atomic_int fd; // 0: there is no such thread
         atomic_bool parked;
     } desks[INGEST_THREADS_MAX];
-    struct bucket buckets[BUCKETS];
 };
-
-// Blocks to be settled once the bucket is unlocked.
-struct dues {
-    size_t count;
-    struct {
-        struct om_uuid tenant;
-        struct quota_grant grant;
-    } items[DUES_MAX];
-};
-
-// ---- the table
 
 struct quotas *
 quotas_create(int64_t hold_ms)
@@ -63,19 +34,11 @@ quotas_create(int64_t hold_ms)
     if (!self)
         return NULL;
     self->hold_ms = hold_ms;
+    self->table = quota_table_create();
     atomic_store(&self->heard_ms, om_clock_mono_ms());
-    for (int i = 0; i < BUCKETS; i++)
-        pthread_mutex_init(&self->buckets[i].lock, NULL);
+    if (!self->table)
+        quotas_destroy(&self);
     return self;
-}
-
-static void
-drop_tenant(struct bucket *bucket, struct tenant *tenant)
-{
-    HASH_DEL(bucket->tenants, tenant);
-    for (int i = 0; i < QUOTA_COUNT; i++)
-        free(tenant->blocks[i]);
-    free(tenant);
 }
 
 void
@@ -85,89 +48,8 @@ quotas_destroy(struct quotas **self_p)
     if (!self)
         return;
     *self_p = NULL;
-    for (int i = 0; i < BUCKETS; i++) {
-        while (self->buckets[i].tenants)
-            drop_tenant(&self->buckets[i], self->buckets[i].tenants);
-        pthread_mutex_destroy(&self->buckets[i].lock);
-    }
+    quota_table_destroy(&self->table);
     free(self);
-}
-
-static struct bucket *
-lock_bucket(struct quotas *self, const struct om_uuid *tenant)
-{
-    unsigned place = (unsigned)(tenant->bytes[13] ^ tenant->bytes[14]) % BUCKETS;
-    struct bucket *bucket = &self->buckets[place];
-    pthread_mutex_lock(&bucket->lock);
-    return bucket;
-}
-
-static void
-collect(struct dues *dues, const struct om_uuid *tenant, struct quota_block *block)
-{
-    struct quota_grant grant;
-    while (dues->count < DUES_MAX && quota_block_due(block, &grant)) {
-        dues->items[dues->count].tenant = *tenant;
-        dues->items[dues->count++].grant = grant;
-    }
-}
-
-// What is held of a tenant is to be settled.
-static void
-forget(struct tenant *tenant, struct dues *dues)
-{
-    for (int i = 0; i < QUOTA_COUNT; i++) {
-        if (!tenant->blocks[i])
-            continue;
-        quota_block_forget(tenant->blocks[i]);
-        collect(dues, &tenant->id, tenant->blocks[i]);
-    }
-}
-
-// Make room by forgetting who has asked for nothing for the longest time.
-static void
-evict(struct bucket *bucket, struct dues *dues)
-{
-    struct tenant *oldest = bucket->tenants;
-    for (struct tenant *at = oldest; at; at = at->hh.next)
-        if (at->touched_ms < oldest->touched_ms)
-            oldest = at;
-    forget(oldest, dues);
-    drop_tenant(bucket, oldest);
-}
-
-static struct tenant *
-find_tenant(struct bucket *bucket, const struct om_uuid *id)
-{
-    struct tenant *tenant = NULL;
-    HASH_FIND(hh, bucket->tenants, id, sizeof(*id), tenant);
-    return tenant;
-}
-
-// The block of a tenant that has this plan now; what is held under another is to be
-// settled. NULL: no memory.
-static struct quota_block *
-need_block(struct bucket *bucket, const struct om_uuid *id, const char *plan,
-           enum quota quota, struct dues *dues)
-{
-    struct tenant *tenant = find_tenant(bucket, id);
-    if (!tenant) {
-        if (HASH_COUNT(bucket->tenants) >= BUCKET_MAX)
-            evict(bucket, dues);
-        tenant = calloc(1, sizeof(*tenant));
-        if (!tenant)
-            return NULL;
-        tenant->id = *id;
-        HASH_ADD(hh, bucket->tenants, id, sizeof(tenant->id), tenant);
-    }
-    if (strcmp(tenant->plan, plan) != 0) {
-        forget(tenant, dues);
-        snprintf(tenant->plan, sizeof(tenant->plan), "%s", plan);
-    }
-    tenant->touched_ms = om_clock_mono_ms();
-    if (!tenant->blocks[quota])
-        tenant->blocks[quota] = calloc(1, sizeof(struct quota_block));
-    return tenant->blocks[quota];
 }
 
 bool
@@ -229,7 +111,7 @@ quotas_settle(struct edge *edge, const struct om_uuid *tenant, const char *name,
 }
 
 static void
-settle_all(struct edge *edge, const struct dues *dues)
+settle_all(struct edge *edge, const struct quota_dues *dues)
 {
     for (size_t i = 0; i < dues->count; i++)
         quotas_settle(edge, &dues->items[i].tenant, dues->items[i].grant.name,
@@ -240,9 +122,7 @@ settle_all(struct edge *edge, const struct dues *dues)
 
 struct quota_ask {
     struct edge *edge;
-    struct om_uuid tenant;
-    enum quota quota;
-    unsigned epoch;
+    struct quota_spot spot;
     int64_t asked_ms, asked_wall_ms;
     struct quota_ask *prev, *next;
 };
@@ -296,30 +176,22 @@ on_lease(void *context, const struct om_answer *message)
     struct quota_ask *ask = context;
     struct edge *edge = ask->edge;
     struct quotas *self = edge->ingest->quotas;
-    struct dues dues = { 0 };
+    struct quota_dues dues = { 0 };
     struct quota_answer answer;
     bool good = read_answer(ask, message, &answer);
     if (good)
         quotas_heard(self);
-    struct bucket *bucket = lock_bucket(self, &ask->tenant);
-    struct tenant *tenant = find_tenant(bucket, &ask->tenant);
-    struct quota_block *block = tenant ? tenant->blocks[ask->quota] : NULL;
-    if (block) {
-        quota_block_answer(block, om_clock_mono_ms(), ask->epoch, ask->asked_ms,
-                           good ? &answer : NULL);
-        collect(&dues, &ask->tenant, block);
-    }
-    pthread_mutex_unlock(&bucket->lock);
-    if (!block && good && answer.limited && answer.granted > 0)
-        quotas_settle(edge, &ask->tenant, answer.name, 0, (struct om_str){ 0 });
+    bool known = quota_table_answer(self->table, &ask->spot, ask->asked_ms,
+                                    om_clock_mono_ms(), good ? &answer : NULL, &dues);
+    if (!known && good && answer.limited && answer.granted > 0)
+        quotas_settle(edge, &ask->spot.tenant, answer.name, 0, (struct om_str){ 0 });
     settle_all(edge, &dues);
     drop_ask(ask);
     wake_desks(self);
 }
 
 static void
-send_ask(struct edge *edge, const struct om_uuid *tenant, const char *plan,
-         enum quota quota, unsigned epoch, int64_t amount)
+send_ask(struct edge *edge, const struct quota_spot *spot, const char *plan)
 {
     char id[OM_TYPEID_MAX];
     struct quota_lease_request request = { 0 };
@@ -327,97 +199,60 @@ send_ask(struct edge *edge, const struct om_uuid *tenant, const char *plan,
     if (!ask)
         return; // it is asked again when this one should have been answered
     ask->edge = edge;
-    ask->tenant = *tenant;
-    ask->quota = quota;
-    ask->epoch = epoch;
+    ask->spot = *spot;
     ask->asked_ms = om_clock_mono_ms();
     ask->asked_wall_ms = om_clock_wall_ms();
     DL_APPEND(edge->quotas.asks, ask);
-    om_id_text(OM_ID_REQUEST, om_uuid_shard(tenant), id);
-    REC_SET(&request, quota_lease_request, policy, om_str(quota_infos[quota].name));
+    om_id_text(OM_ID_REQUEST, om_uuid_shard(&spot->tenant), id);
+    REC_SET(&request, quota_lease_request, policy, om_str(quota_infos[spot->quota].name));
     REC_SET(&request, quota_lease_request, plan, om_str(plan));
-    REC_SET(&request, quota_lease_request, amount, amount);
+    REC_SET(&request, quota_lease_request, amount, spot->wanted);
     REC_SET(&request, quota_lease_request, least, 1);
-    if (!send_call(edge, OP_quota_lease, tenant, id, &request, ASK_MS, on_lease, ask))
+    if (!send_call(edge, OP_quota_lease, &spot->tenant, id, &request, ASK_MS, on_lease,
+                   ask))
         drop_ask(ask);
 }
 
 enum quota_verdict
-quotas_take(struct edge *edge, const struct om_uuid *tenant, const char *plan,
-            enum quota quota, int64_t amount, struct quota_state *state)
+quotas_take(struct edge *edge, struct quota_spot *spot, const char *plan, int64_t amount)
 {
-    struct dues dues;
-    int64_t wanted = 0, now_ms = om_clock_mono_ms();
-    unsigned epoch = 0;
-    dues.count = 0;
-    struct bucket *bucket = lock_bucket(edge->ingest->quotas, tenant);
-    struct quota_block *block = need_block(bucket, tenant, plan, quota, &dues);
-    enum quota_verdict verdict = QUOTA_SILENT;
-    if (block) {
-        verdict = quota_block_take(block, now_ms, amount);
-        bool waits = verdict == QUOTA_WAIT || verdict == QUOTA_SILENT;
-        if (!quota_block_ask(block, now_ms, waits, &wanted))
-            wanted = 0;
-        epoch = block->epoch;
-        *state = (struct quota_state){ block->resets_wall_ms, block->limit };
-        collect(&dues, tenant, block);
-    }
-    pthread_mutex_unlock(&bucket->lock);
+    struct quota_dues dues;
+    dues.count = 0; // the rest of it is large, and this is done at every request
+    enum quota_verdict verdict = quota_table_take(edge->ingest->quotas->table, spot, plan,
+                                                  amount, om_clock_mono_ms(), &dues);
     settle_all(edge, &dues);
-    if (wanted > 0)
-        send_ask(edge, tenant, plan, quota, epoch, wanted);
+    if (spot->wanted > 0)
+        send_ask(edge, spot, plan);
     return verdict;
 }
 
 void
-quotas_put_back(struct edge *edge, const struct om_uuid *tenant, enum quota quota,
-                int64_t amount, int64_t resets_wall_ms)
+quotas_put_back(struct edge *edge, const struct quota_spot *spot, int64_t amount)
 {
-    struct bucket *bucket = lock_bucket(edge->ingest->quotas, tenant);
-    struct tenant *found = find_tenant(bucket, tenant);
-    if (found && found->blocks[quota])
-        quota_block_put_back(found->blocks[quota], amount, resets_wall_ms);
-    pthread_mutex_unlock(&bucket->lock);
+    quota_table_put_back(edge->ingest->quotas->table, spot, amount);
 }
 
 // ---- giving back
 
-// Some tenants at a time.
-static void
-forget_bucket(struct edge *edge, struct bucket *bucket)
-{
-    struct dues dues = { 0 };
-    do {
-        dues.count = 0;
-        pthread_mutex_lock(&bucket->lock);
-        for (struct tenant *at = bucket->tenants; at; at = at->hh.next)
-            if (dues.count <= DUES_MAX / 2)
-                forget(at, &dues);
-        pthread_mutex_unlock(&bucket->lock);
-        settle_all(edge, &dues);
-    } while (dues.count > DUES_MAX / 2);
-}
-
 void
 quota_desk_drain(struct edge *edge)
 {
-    for (int i = 0; i < BUCKETS; i++)
-        forget_bucket(edge, &edge->ingest->quotas->buckets[i]);
+    struct quota_dues dues = { 0 };
+    for (size_t i = 0; i < QUOTA_BUCKETS; i++)
+        for (bool more = true; more; dues.count = 0) {
+            more = quota_table_forget_all(edge->ingest->quotas->table, i, &dues);
+            settle_all(edge, &dues);
+        }
 }
 
 static void
 forget_tenant(struct edge *edge, struct om_str text)
 {
-    struct quotas *self = edge->ingest->quotas;
-    struct dues dues = { 0 };
+    struct quota_dues dues = { 0 };
     struct om_uuid id;
     if (om_typeid_decode(OM_ID_TENANT, text, &id) != OM_OK)
         return;
-    struct bucket *bucket = lock_bucket(self, &id);
-    struct tenant *tenant = find_tenant(bucket, &id);
-    if (tenant)
-        forget(tenant, &dues);
-    pthread_mutex_unlock(&bucket->lock);
+    quota_table_forget(edge->ingest->quotas->table, &id, &dues);
     settle_all(edge, &dues);
 }
 
@@ -438,37 +273,14 @@ quotas_apply(struct edge *edge, const struct plan_changes_reply *reply)
         forget_tenant(edge, text);
 }
 
-// Blocks that nobody spends of are given back; a tenant that has none is forgotten.
-static void
-rest_tenant(struct bucket *bucket, struct tenant *tenant, struct dues *dues)
-{
-    bool used = false;
-    for (int i = 0; i < QUOTA_COUNT; i++) {
-        struct quota_block *block = tenant->blocks[i];
-        if (!block)
-            continue;
-        bool keep = quota_block_rest(block, om_clock_mono_ms());
-        collect(dues, &tenant->id, block);
-        used |= keep || block->due_count > 0;
-    }
-    if (!used)
-        drop_tenant(bucket, tenant);
-}
-
 void
 quota_desk_tick(struct edge *edge)
 {
-    struct quotas *self = edge->ingest->quotas;
-    struct tenant *at, *next;
-    for (int64_t i = edge->number; i < BUCKETS; i += edge->ingest->conf.threads) {
-        struct dues dues;
-        struct bucket *bucket = &self->buckets[i];
+    struct quota_dues dues;
+    for (int64_t i = edge->number; i < QUOTA_BUCKETS; i += edge->ingest->conf.threads) {
         dues.count = 0;
-        pthread_mutex_lock(&bucket->lock);
-        HASH_ITER (hh, bucket->tenants, at, next)
-            if (dues.count <= DUES_MAX / 2)
-                rest_tenant(bucket, at, &dues);
-        pthread_mutex_unlock(&bucket->lock);
+        quota_table_rest(edge->ingest->quotas->table, (size_t)i, om_clock_mono_ms(),
+                         &dues);
         settle_all(edge, &dues);
     }
 }

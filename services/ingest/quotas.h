@@ -18,15 +18,12 @@
 // quota_desk is a thread's own.
 #pragma once
 #include "client.h"
-#include "quota.h"
-#include "quota_block.h"
+#include "quota_table.h"
 #include "timers.h"
 
 struct edge;
 struct exchange;
 struct quotas;
-
-enum { QUOTA_TENANTS_MAX = 4096 }; // that have blocks in this process
 
 // NULL: no memory.
 struct quotas *quotas_create(int64_t hold_ms);
@@ -57,16 +54,11 @@ void quota_desk_tick(struct edge *edge);
 void quota_desk_drain(struct edge *edge);
 bool quota_desk_idle(const struct edge *edge);
 
-// Take of a block of the tenant. `state` gets the window's end and the limit, as far as
-// they are known. QUOTA_WAIT: quota_use.c parks the request.
-struct quota_state {
-    int64_t resets_wall_ms, limit;
-};
-enum quota_verdict quotas_take(struct edge *edge, const struct om_uuid *tenant,
-                               const char *plan, enum quota quota, int64_t amount,
-                               struct quota_state *state);
-void quotas_put_back(struct edge *edge, const struct om_uuid *tenant, enum quota quota,
-                     int64_t amount, int64_t resets_wall_ms);
+// Take of a block of spot's tenant, as quota_table_take(). QUOTA_WAIT: quota_use.c parks
+// the request.
+enum quota_verdict quotas_take(struct edge *edge, struct quota_spot *spot,
+                               const char *plan, int64_t amount);
+void quotas_put_back(struct edge *edge, const struct quota_spot *spot, int64_t amount);
 
 // Have the request wait until another one's or its own question is answered, or
 // QUOTA_PARK_MS are over; and no longer. quota_look() is called then, for all that wait.
