@@ -41,8 +41,10 @@ def start(bin_dir: pathlib.Path, folder: str, tls: bool) -> tuple[subprocess.Pop
                        check=True, capture_output=True)
         os.chmod(f"{folder}/key", 0o600)
         settings |= {"OMNI_TLS_CERT": f"{folder}/cert", "OMNI_TLS_KEY": f"{folder}/key"}
-    edge = subprocess.Popen([bin_dir / "omni-ingest"], env={**os.environ, **settings},
-                            stderr=subprocess.PIPE, text=True)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    edge = subprocess.Popen(  # with the usual soft limit, which it raises
+        [bin_dir / "omni-ingest"], env={**os.environ, **settings}, stderr=subprocess.PIPE,
+        text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard)))
     assert edge.stderr
     for line in edge.stderr:
         if "127.0.0.1:" in line:

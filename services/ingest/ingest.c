@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ingest.h"
@@ -89,6 +90,17 @@ read_clients(struct ingest *self, char *why, size_t why_size)
     return rc == OM_OK;
 }
 
+// A connection is a descriptor, and the usual limit of 1,024 of them is soft.
+static void
+raise_descriptors(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 bool
 ingest_open(struct ingest *self, char *why, size_t why_size)
 {
@@ -98,6 +110,7 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
     else
         snprintf(self->node, sizeof(self->node), "ingest-%d", (int)getpid());
     pthread_mutex_init(&self->streams.lock, NULL);
+    raise_descriptors();
     if (!share_configure(self, why, why_size))
         return false;
     enum om_rc rc = om_secret_create(conf->secret_file, why, why_size);
