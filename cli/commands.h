@@ -63,6 +63,9 @@ int cmd_limits(const struct args *args);
 int cmd_limit_set(const struct args *args);
 int cmd_limit_tenant(const struct args *args);
 
+// cache.c
+int cmd_cache_purge(const struct args *args);
+
 // quotas.c
 int cmd_quotas(const struct args *args);
 int cmd_quota_set(const struct args *args);

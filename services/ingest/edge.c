@@ -70,6 +70,8 @@ on_request(void *context, struct om_http_request *request)
 {
     (void)context;
     struct exchange *x = request->user;
+    if (x->route->cache.ttl_s > 0 && cached_begin(x))
+        return;
     if (x->route->on_request)
         x->route->on_request(x);
     else
@@ -333,6 +335,7 @@ edge_destroy(struct edge **self_p)
     keys_finish(&self->keys);
     om_buf_finish(&self->out);
     om_buf_finish(&self->frame);
+    om_buf_finish(&self->scratch);
     om_buf_finish(&self->refusal);
     while (self->idle) {
         struct exchange *next = self->idle->next;

@@ -67,6 +67,7 @@ exchange_abandon(struct exchange *x)
     if (x->stream)
         stream_forget(x);
     quota_finish(x, x->status);
+    cached_end(x);
     admit_end(x);
     caller_drop(&x->caller);
     om_arena_reset(&x->arena);
@@ -77,10 +78,10 @@ exchange_abandon(struct exchange *x)
 void
 exchange_gone(struct exchange *x)
 {
-    bool goes_on =
-        (x->pending || x->commit) && x->authenticated && x->route->flags & ROUTE_MUTATES;
+    bool waits = x->pending || x->commit || x->cached.asked_stamp;
+    bool goes_on = waits && x->authenticated && x->route->flags & ROUTE_MUTATES;
     x->handle = 0;
-    if (!goes_on)
+    if (!goes_on && !cached_is_awaited(x))
         exchange_abandon(x);
 }
 
@@ -365,6 +366,7 @@ note_reply(struct exchange *x, struct om_http_response *response)
     om_http_response_field(response, "x-request-id", om_str(x->id_text));
     admit_fields(x, response);
     cors_fields(x, response);
+    cached_fields(x, response);
     if (response->status == 401)
         om_http_response_field(response, "www-authenticate", OM_LIT("Bearer"));
     size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;
@@ -415,11 +417,12 @@ exchange_reply_record(struct exchange *x, const struct rec *type, const void *re
     exchange_reply_json(x, &response);
 }
 
-static void
-fail(struct exchange *x, int status, const struct error_text *error,
-     const char *retry_after)
+void
+exchange_fail_as(struct exchange *x, int status, const struct error_text *error,
+                 const char *retry_after)
 {
     struct om_http_response response = { .status = status };
+    cached_fail(x, status, error, retry_after);
     om_buf_reset(&x->edge->out);
     error_write(&x->edge->out, error, x->id_text);
     if (x->stream) {
@@ -450,7 +453,7 @@ exchange_fail(struct exchange *x, enum om_rc rc, const char *param, const char *
         .type = info->type, .code = info->code, .param = param, .message = om_str(text)
     };
     bool later = info->http_status == 429 || info->http_status == 503;
-    fail(x, info->http_status, &error, later ? "1" : NULL);
+    exchange_fail_as(x, info->http_status, &error, later ? "1" : NULL);
 }
 
 void
@@ -460,7 +463,7 @@ exchange_refuse(struct exchange *x, int status, const struct error_text *error,
     char seconds[24] = "";
     if (retry_s > 0)
         snprintf(seconds, sizeof(seconds), "%lld", (long long)retry_s);
-    fail(x, status, error, retry_s > 0 ? seconds : NULL);
+    exchange_fail_as(x, status, error, retry_s > 0 ? seconds : NULL);
 }
 
 void
@@ -473,5 +476,5 @@ exchange_fail_status(struct exchange *x, int status, const char *format, ...)
     va_end(args);
     struct error_text error = error_of_status(status);
     error.message = om_str(text);
-    fail(x, status, &error, NULL);
+    exchange_fail_as(x, status, &error, NULL);
 }

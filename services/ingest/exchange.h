@@ -2,9 +2,11 @@
 //
 // An exchange waits for at most one answer of the broker. It ends with one of the reply
 // functions, which free it: a handler that has replied touches it no more. When the
-// client leaves, one that changes something goes on without it, any other ends.
+// client leaves, one that changes something, or whose answer others wait for (cached.h),
+// goes on without it; any other ends.
 #pragma once
 #include "arena.h"
+#include "cached.h"
 #include "ingest.h"
 #include "multipart.h"
 #include "route.h"
@@ -48,7 +50,8 @@ struct exchange {
     bool secure;             // it uses TLS, to us or to a proxy
     struct om_str ip, agent; // in the arena
     struct quota_use quota;  // what it has taken of the tenant's quotas
-    int status;              // of the reply; 0: none yet
+    struct cached_use cached;
+    int status; // of the reply; 0: none yet
     int64_t started_us;
     // What to do when the edge stops, of one that may wait long; else NULL.
     void (*on_stop)(struct exchange *x);
@@ -121,6 +124,10 @@ void exchange_fail(struct exchange *x, enum om_rc rc, const char *param,
 // An error of one's own, which is 429 or 503 if it has a time to come back after.
 void exchange_refuse(struct exchange *x, int status, const struct error_text *error,
                      int64_t retry_s);
+
+// An error as another request got it. `retry_after` may be NULL.
+void exchange_fail_as(struct exchange *x, int status, const struct error_text *error,
+                      const char *retry_after);
 
 // An error by status, for those that are HTTP's own.
 void exchange_fail_status(struct exchange *x, int status, const char *format, ...)

@@ -43,6 +43,8 @@ const struct om_setting ingest_settings[] = {
       "what edges share: memory (nothing) or redis://[:PASSWORD@]HOST[:PORT][/DB]" },
     { "OMNI_CACHE_MS", CONF_INT, AT(cache_ms), "50", 5, 1000,
       "how long a request waits for it" },
+    { "OMNI_CACHE_BYTES", CONF_INT, AT(cache_bytes), "67108864", 0, INT64_C(1) << 40,
+      "memory for answers of the cache, at least 5 MiB for large ones; 0: none" },
     { "OMNI_TRUSTED_PROXIES", CONF_STR, AT(proxies), "", 0, 0,
       "networks of proxies that may say who the client is, with commas" },
     { "OMNI_CORS_ORIGINS", CONF_STR, AT(origins), "", 0, 0,
@@ -131,6 +133,11 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
         return false;
     }
     openapi_write(&self->openapi);
+    self->cache = cache_create((size_t)conf->cache_bytes);
+    if (!self->cache) {
+        snprintf(why, why_size, "no memory for the cache");
+        return false;
+    }
     self->quotas = quotas_create(conf->quota_hold_ms);
     snprintf(why, why_size, "no memory");
     return self->quotas != NULL;
@@ -146,4 +153,5 @@ ingest_close(struct ingest *self)
     pthread_mutex_destroy(&self->streams.lock);
     counters_destroy(&self->counters);
     quotas_destroy(&self->quotas);
+    cache_destroy(&self->cache);
 }

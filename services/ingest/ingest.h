@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "blob.h"
+#include "cached.h"
 #include "client.h"
 #include "conf.h"
 #include "cors.h"
@@ -39,6 +40,7 @@ struct ingest_conf {
     const char *tls_key;     // OMNI_TLS_KEY
     const char *cache;       // OMNI_CACHE
     int64_t cache_ms;        // OMNI_CACHE_MS
+    int64_t cache_bytes;     // OMNI_CACHE_BYTES
     // OMNI_DEFAULT_REQUESTS, OMNI_DEFAULT_CONCURRENT
     int64_t default_requests, default_concurrent;
 };
@@ -61,6 +63,9 @@ struct ingest {
     struct stream_counts streams;
     struct counters *counters;
     struct quotas *quotas;
+    struct cache *cache;
+    // Requests answered of routes with a policy, by route and by what the cache did.
+    atomic_uint_fast64_t cached[INGEST_ROUTES_MAX][CACHED_RESULTS];
     bool has_redis;
     struct redis_conf redis;
     // Requests refused for a limit; and decided about without the shared counters that
@@ -107,8 +112,10 @@ struct edge {
     struct stream *streams;
     struct om_offload_box *commits; // uploads being made durable come back here
     atomic_bool stopping;
-    struct om_buf out;   // the body of the response being made; empty between two
-    struct om_buf frame; // the event being made
+    struct om_buf out;      // the body of the response being made; empty between two
+    struct om_buf frame;    // the event being made
+    struct om_buf scratch;  // what a key of the cache is made of; empty between two
+    struct flight *flights; // calls of the cache that are under way
     // The body of a refusal: the loop sends it after on_refuse() returned, so nobody is
     // there to empty `out` again.
     struct om_buf refusal;

@@ -67,6 +67,44 @@ put_limits(struct ingest *ingest, struct om_buf *out)
     om_buf_put(out, lines, (size_t)size);
 }
 
+// ---- the cache of answers
+
+static void
+put_cache(struct ingest *ingest, struct om_buf *out)
+{
+    static const char *const results[] = {
+        [CACHED_HIT] = "hit", [CACHED_MISS] = "miss", [CACHED_BYPASS] = "bypass"
+    };
+    char lines[4 * LINE_MAX];
+    struct cache_counts counts = cache_count(ingest->cache);
+    om_json_put(out,
+                "# HELP omni_cache_requests_total Requests answered of routes with a "
+                "cache policy.\n# TYPE omni_cache_requests_total counter\n");
+    for (size_t row = 0; row < route_count; row++)
+        for (size_t i = CACHED_HIT; i < CACHED_RESULTS && routes[row].cache.ttl_s; i++) {
+            int size = snprintf(lines, sizeof(lines),
+                                "omni_cache_requests_total{method=\"%s\",route=\"%s\","
+                                "result=\"%s\"} %llu\n",
+                                om_http_method_name(routes[row].method),
+                                routes[row].pattern, results[i],
+                                (unsigned long long)atomic_load(&ingest->cached[row][i]));
+            om_buf_put(out, lines, (size_t)size);
+        }
+    int size = snprintf(
+        lines, sizeof(lines),
+        "# HELP omni_cache_answers Answers that are kept in memory.\n"
+        "# TYPE omni_cache_answers gauge\n"
+        "omni_cache_answers %zu\n"
+        "# HELP omni_cache_bytes What they take of it.\n"
+        "# TYPE omni_cache_bytes gauge\n"
+        "omni_cache_bytes %zu\n"
+        "# HELP omni_cache_evictions_total Answers forgotten because memory was full.\n"
+        "# TYPE omni_cache_evictions_total counter\n"
+        "omni_cache_evictions_total %llu\n",
+        counts.answers, counts.bytes, (unsigned long long)counts.pushed_out);
+    om_buf_put(out, lines, (size_t)size);
+}
+
 // ---- queues
 
 // A number of wire_queue; `per` divides it.
@@ -180,6 +218,7 @@ on_queues(void *context, const struct om_answer *answer)
     x->pending = 0;
     put_requests(x->edge->ingest, &x->edge->out);
     put_limits(x->edge->ingest, &x->edge->out);
+    put_cache(x->edge->ingest, &x->edge->out);
     om_json_put(&x->edge->out,
                 "# HELP omni_broker_up Whether the broker told of its queues.\n"
                 "# TYPE omni_broker_up gauge\n");

@@ -133,6 +133,25 @@ put_security(struct om_buf *out, const struct route *route)
         openapi_put_pair(out, ",", "x-scope", scope_infos[route->scope].name);
 }
 
+// How long its answers are kept, who shares them, and what else they depend on.
+static void
+put_cache(struct om_buf *out, const struct cache_policy *policy)
+{
+    const char *comma = "";
+    if (policy->ttl_s == 0)
+        return;
+    om_json_put(out, ",\"x-omni-cache\":{\"ttl_s\":");
+    om_json_put_i64(out, policy->ttl_s);
+    om_json_put(out, policy->scope == CACHE_USER ? ",\"scope\":\"user\",\"vary\":["
+                                                 : ",\"scope\":\"tenant\",\"vary\":[");
+    for (size_t i = 0; i < CACHE_VARY_MAX && policy->vary[i]; i++) {
+        om_json_put(out, comma);
+        om_json_put_str(out, om_str(policy->vary[i]));
+        comma = ",";
+    }
+    om_json_put(out, "]}");
+}
+
 static void
 put_operation(struct om_buf *out, const struct route *route)
 {
@@ -147,6 +166,7 @@ put_operation(struct om_buf *out, const struct route *route)
     openapi_put_pair(out, "],", "summary", route->doc);
     put_operation_id(out, route);
     put_security(out, route);
+    put_cache(out, &route->cache);
     openapi_put_parameters(out, route);
     openapi_put_body(out, route);
     openapi_put_responses(out, route);

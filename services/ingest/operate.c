@@ -75,6 +75,8 @@ on_reply(void *context, const struct om_answer *answer)
     if (reply_tag(x, type, record, &response, tag))
         return;
     om_json_put_record(&x->edge->out, type, record);
+    if (x->route->cache.ttl_s > 0)
+        cached_keep(x);
     exchange_reply_json(x, &response);
 }
 
@@ -111,7 +113,9 @@ exchange_announce(struct exchange *x, void (*fn)(struct exchange *x))
 static void
 go_on(struct exchange *x)
 {
-    if (x->route->flags & ROUTE_PRIVILEGED)
+    if (x->route->cache.ttl_s > 0)
+        cached_call(x, call);
+    else if (x->route->flags & ROUTE_PRIVILEGED)
         exchange_announce(x, call);
     else
         call(x);
@@ -258,6 +262,7 @@ predict(struct exchange *x)
     x->record = request;
     // A token for each value that is read, and for each that is forecast.
     int64_t values = (int64_t)rec_iter(request->time_series).left;
-    if (admit_tokens(x, values + request->forecast_steps, go_on))
+    x->cached.tokens = values + request->forecast_steps;
+    if (admit_tokens(x, x->cached.tokens, go_on))
         go_on(x);
 }

@@ -236,6 +236,19 @@ quota_admit(struct exchange *x, void (*fn)(struct exchange *x))
         if (x->quota.amount < 0) // quota_store() follows at its end
             x->quota.wanted &= ~QUOTA_BIT(STORAGE);
     }
+    if (x->route->cache.ttl_s > 0) {
+        x->quota.later = x->quota.wanted & QUOTA_BIT(INFERENCE);
+        x->quota.wanted &= ~x->quota.later;
+    }
+    return advance(x) == STEP_HAS;
+}
+
+bool
+quota_rest(struct exchange *x, void (*fn)(struct exchange *x))
+{
+    x->quota.go_on = fn;
+    x->quota.wanted = x->quota.later;
+    x->quota.later = 0;
     return advance(x) == STEP_HAS;
 }
 

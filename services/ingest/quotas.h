@@ -79,6 +79,7 @@ void quotas_settle(struct edge *edge, const struct om_uuid *tenant, const char *
 // What a request has taken.
 struct quota_use {
     unsigned wanted;    // QUOTA_BITs of the route that are still to be taken
+    unsigned later;     // those that are taken by quota_rest()
     unsigned in_blocks; // taken from blocks
     int64_t resets_wall_ms[QUOTA_COUNT]; // of the window a block is of
     struct {
@@ -97,6 +98,9 @@ struct quota_use {
 // waits, and `go_on` is called once it has it; or it was refused, and has been replied
 // to.
 OM_MUST_CHECK bool quota_admit(struct exchange *x, void (*go_on)(struct exchange *x));
+
+// The same for what it takes only when no cache has its answer.
+OM_MUST_CHECK bool quota_rest(struct exchange *x, void (*go_on)(struct exchange *x));
 
 // The same for `bytes` of storage, of an upload whose size is known only at its end.
 OM_MUST_CHECK bool quota_store(struct exchange *x, int64_t bytes,

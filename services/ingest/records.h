@@ -222,6 +222,19 @@ REC_DECLARE(retry_request, RETRY_REQUEST);
     F(M, STR, after, OPTIONAL, 1, 48, NULL, "give it as after to go on")
 REC_DECLARE(retry_reply, RETRY_REPLY);
 
+#define CACHE_PURGE(F, M)                                                                \
+    F(M, STR, model, OPTIONAL, 1, 64, NULL,                                              \
+      "only answers of this model: the name in the path, or the id of a version")        \
+    F(M, STR, key, OPTIONAL, 64, 64, NULL, "only the answer of this x-cache-key")
+REC_DECLARE(cache_purge, CACHE_PURGE);
+
+#define CACHE_PURGED(F, M)                                                               \
+    F(M, STR, object, REQUIRED, 11, 11, NULL, "always cache_purge")                      \
+    F(M, I64, purged, REQUIRED, 0, 9e15, NULL, "answers this process had in memory")     \
+    F(M, BOOL, shared, REQUIRED, 0, 1, NULL,                                             \
+      "the answers that edges share are gone too; false: they share none")
+REC_DECLARE(cache_purged, CACHE_PURGED);
+
 #define BLOB_WRITTEN(F, M)                                                               \
     F(M, STR, ref, REQUIRED, 1, 128, NULL, "its reference")                              \
     F(M, I64, bytes, REQUIRED, 0, 9e15, NULL, "its size")                                \

@@ -31,7 +31,17 @@ enum {
     ROUTE_ETAG = 64,
 };
 
-enum { ROUTE_PARAMS_MAX = 3 };
+enum { ROUTE_PARAMS_MAX = 3, CACHE_VARY_MAX = 2 };
+
+// Who shares an answer, within a tenant; never anybody beyond it.
+enum cache_scope { CACHE_TENANT, CACHE_USER };
+
+// How long a route's answers are kept and given again (cached.h).
+struct cache_policy {
+    int ttl_s; // 0: they are not
+    enum cache_scope scope;
+    const char *vary[CACHE_VARY_MAX]; // fields of the request the answer depends on
+};
 
 struct route {
     enum om_http_method method;
@@ -55,6 +65,7 @@ struct route {
     void (*on_request)(struct exchange *x);
     size_t body_max;    // 0: OM_HTTP_BODY_MAX
     const char *action; // in the audit log; NULL: not audited
+    struct cache_policy cache;
     const char *doc;
 };
 
@@ -109,6 +120,9 @@ void limit_set(struct exchange *x);
 void admin_queue_list(struct exchange *x);
 void admin_limit_list(struct exchange *x);
 void admin_tenant_set(struct exchange *x);
+
+void cache_purge_own(struct exchange *x);
+void cache_purge_admin(struct exchange *x);
 
 void admin_plan_set(struct exchange *x);
 void quota_list(struct exchange *x);

@@ -46,10 +46,21 @@ const struct route routes[] = {
     R(GET, "/api/v1/models", MODELS_READ, OP_model_list, 200,
       .doc = "List model versions, newest first"),
     R(GET, "/api/v1/models/{id}", MODELS_READ, OP_model_get, 200, .param = "id",
-      .doc = "One model version"),
+      .cache = { .ttl_s = 300 }, .doc = "One model version, which never changes"),
     R(POST, "/api/v1/predict/{model}", PREDICT, OP_predict, 200,
       .flags = ROUTE_BODY | ROUTE_COSTS | ROUTE_MODEL,
-      .on_request = predict, .quotas = Q(INFERENCE), .doc = "Forecast a time series"),
+      .on_request = predict, .quotas = Q(INFERENCE), .cache = { .ttl_s = 1800 },
+      .doc = "Forecast a time series"),
+
+    // the cache of answers
+    R(POST, "/api/v1/cache/purge", PREDICT, OP_NONE, 200,
+      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &cache_purge_rec,
+      .reply = &cache_purged_rec, .on_request = cache_purge_own, .body_max = SMALL,
+      .action = "cache.purge", .doc = "Forget answers that are cached: all, or those that match"),
+    R(POST, "/api/v1/admin/tenants/{id}/cache/purge", OPERATOR, OP_NONE, 200,
+      .flags = ROUTE_MUTATES | ROUTE_BODY, .request = &cache_purge_rec,
+      .reply = &cache_purged_rec, .on_request = cache_purge_admin, .body_max = SMALL,
+      .action = "cache.purge", .doc = "The same for a tenant"),
 
     // tasks
     R(GET, "/api/v1/tasks", TASKS_READ, OP_NONE, 200, .request = &task_list_query_rec,
