@@ -153,7 +153,7 @@ admission_judge(enum om_rc rc, const struct counter_want *wants,
     for (size_t i = 0; i < count; i++) {
         struct admission_policy policy = { (enum limit_scope)wants[i].key.scope,
                                            (enum counter_kind)wants[i].key.kind,
-                                           wants[i].limit, states[i] };
+                                           wants[i].limit, wants[i].amount, states[i] };
         if (policy.kind < COUNTER_CONCURRENT)
             show(out, &policy);
         if (rc == OM_ERATE && states[i].wait_ms > 0)

@@ -69,7 +69,7 @@ size_t admission_token_wants(const struct caller *caller, const struct plan *pla
 struct admission_policy {
     enum limit_scope scope;
     enum counter_kind kind;
-    int64_t limit;
+    int64_t limit, amount; // what it allows, and what was wanted of it
     struct counter_state state;
 };
 
@@ -102,6 +102,10 @@ enum { ADMISSION_TEXT_MAX = 512 };
 // OpenAI's clients read). `text` holds their values as long as the response is used.
 void admission_fields(const struct admission_limits *limits,
                       char text[ADMISSION_TEXT_MAX], struct om_http_response *response);
+
+// Whole seconds until the refused request would be admitted. 0: never, as it wants more
+// than the limit allows at all.
+int64_t admission_retry_s(const struct admission_limits *limits);
 
 // A sentence for people about the limit of a refusal, and when to come back.
 void admission_reason(const struct admission_limits *limits, char *out, size_t size);

@@ -141,6 +141,14 @@ admission_fields(const struct admission_limits *limits, char text[ADMISSION_TEXT
 
 // ---- sentences
 
+int64_t
+admission_retry_s(const struct admission_limits *limits)
+{
+    const struct admission_policy *policy = &limits->violated[0];
+    bool never = policy->limit > 0 && policy->amount > policy->limit;
+    return never ? 0 : admission_seconds(policy->state.wait_ms);
+}
+
 void
 admission_reason(const struct admission_limits *limits, char *out, size_t size)
 {
@@ -154,8 +162,13 @@ admission_reason(const struct admission_limits *limits, char *out, size_t size)
         [COUNTER_CONCURRENT] = "requests at a time",
     };
     const struct admission_policy *policy = &limits->violated[0];
-    snprintf(out, size, "%s: this %s allows %lld %s; try again in %lld s",
-             admission_policy_name(policy), owners[policy->scope],
-             (long long)policy->limit, things[policy->kind],
-             (long long)admission_seconds(policy->state.wait_ms));
+    char when[80];
+    int64_t retry_s = admission_retry_s(limits);
+    if (retry_s > 0)
+        snprintf(when, sizeof(when), "try again in %lld s", (long long)retry_s);
+    else
+        snprintf(when, sizeof(when), "this request alone wants %lld",
+                 (long long)policy->amount);
+    snprintf(out, size, "%s: this %s allows %lld %s; %s", admission_policy_name(policy),
+             owners[policy->scope], (long long)policy->limit, things[policy->kind], when);
 }

@@ -23,8 +23,7 @@ refuse_rate(struct exchange *x)
     struct error_text error = { info->type,     info->code, NULL,
                                 om_str(reason), violated,   limits->violated_count };
     x->limited = true;
-    exchange_refuse(x, info->status, &error,
-                    admission_seconds(limits->violated[0].state.wait_ms));
+    exchange_refuse(x, info->status, &error, admission_retry_s(limits));
 }
 
 void

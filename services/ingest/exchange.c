@@ -432,7 +432,8 @@ exchange_fail_as(struct exchange *x, int status, const struct error_text *error,
     }
     om_http_response_field(&response, "retry-after", om_str(retry_after));
     // OpenAI's clients try a 429 again, unless they are told not to.
-    if (om_str_eq(om_str(error->code), om_str(om_rc_info(OM_EQUOTA)->code)))
+    if (om_str_eq(om_str(error->code), om_str(om_rc_info(OM_EQUOTA)->code)) ||
+        (status == 429 && !retry_after))
         om_http_response_field(&response, "x-should-retry", OM_LIT("false"));
     if (status == 405)
         om_http_response_field(&response, "allow", om_str(x->resource));

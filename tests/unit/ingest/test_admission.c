@@ -276,6 +276,25 @@ Test(admission, names_the_limit_that_lasts_longest_first)
     cr_expect_eq(limits.violated_count, 0);
 }
 
+Test(admission, says_that_a_request_is_too_large_for_a_limit_and_not_when_to_come_back)
+{
+    struct counter_want want = { .key = { .scope = LIMIT_PLAN, .kind = COUNTER_TOKENS },
+                                 .limit = 100,
+                                 .amount = 101 };
+    struct counter_state state = { .wait_ms = 60000, .remaining = 100 };
+    struct admission_limits limits = { 0 };
+    char reason[200];
+    cr_assert_eq(admission_judge(OM_ERATE, &want, &state, 1, &limits), ADMISSION_RATE);
+    cr_expect_eq(admission_retry_s(&limits), 0);
+    admission_reason(&limits, reason, sizeof(reason));
+    cr_expect_str_eq(reason, "tpm: this plan allows 100 tokens in any minute; this "
+                             "request alone wants 101");
+    want.limit = 0; // nothing may pass until the limit is changed: that may be soon
+    limits = (struct admission_limits){ 0 };
+    cr_assert_eq(admission_judge(OM_ERATE, &want, &state, 1, &limits), ADMISSION_RATE);
+    cr_expect_eq(admission_retry_s(&limits), 60);
+}
+
 // ---- header fields
 
 Test(admission, writes_the_header_fields_of_the_interface)
@@ -295,8 +314,8 @@ Test(admission, writes_the_header_fields_of_the_interface)
     };
     struct admission_limits limits = {
         .has = { true, true },
-        .shown = { { LIMIT_PLAN, COUNTER_REQUESTS, 600, { 599, 0, 11001 } },
-                   { LIMIT_KEY, COUNTER_TOKENS, 100000, { 0, 0, 60000 } } },
+        .shown = { { LIMIT_PLAN, COUNTER_REQUESTS, 600, 1, { 599, 0, 11001 } },
+                   { LIMIT_KEY, COUNTER_TOKENS, 100000, 1, { 0, 0, 60000 } } },
     };
     struct om_http_response response = { 0 };
     char text[ADMISSION_TEXT_MAX];
@@ -313,8 +332,16 @@ Test(admission, has_room_for_the_longest_header_fields)
 {
     struct admission_limits limits = {
         .has = { true, true },
-        .shown = { { LIMIT_TENANT, COUNTER_REQUESTS, INT64_MAX, { INT64_MAX, 0, 60000 } },
-                   { LIMIT_TENANT, COUNTER_TOKENS, INT64_MAX, { INT64_MAX, 0, 60000 } } },
+        .shown = { { LIMIT_TENANT,
+                     COUNTER_REQUESTS,
+                     INT64_MAX,
+                     1,
+                     { INT64_MAX, 0, 60000 } },
+                   { LIMIT_TENANT,
+                     COUNTER_TOKENS,
+                     INT64_MAX,
+                     1,
+                     { INT64_MAX, 0, 60000 } } },
     };
     struct om_http_response response = { 0 };
     char text[ADMISSION_TEXT_MAX];
