@@ -66,6 +66,7 @@ on_plans(void *context, const struct om_answer *answer)
     if (answer->rc != OM_OK ||
         rec_decode(ops[OP_plan_changes].reply, answer->payload, &reply, NULL) != OM_OK)
         return;
+    quotas_heard(self->ingest->quotas);
     bool news = reply.version != self->plans.version;
     if (plans_apply(&self->plans, &reply) && news)
         quotas_apply(self, &reply);

@@ -11,7 +11,7 @@
 
 enum {
     QUOTA_NAME_MAX = 64,
-    QUOTA_PARK_MS = 300,   // a request waits no longer for billing's answer
+    QUOTA_PARK_MS = 2500,  // a request waits no longer for billing's answer
     QUOTA_HOLD_MS = 20000, // a block is held no longer, whatever billing allows
     QUOTA_IDLE_MS = 5000,  // one that nobody spends of is given back
     QUOTA_LEAST = 16,      // wanted at a time

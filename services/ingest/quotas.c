@@ -20,6 +20,7 @@ struct quotas {
     int64_t hold_ms;
     struct quota_table *table;
     atomic_int_fast64_t heard_ms; // when billing answered last, on the mono clock
+    atomic_bool silent;           // a question since then had no answer in time
     atomic_int_fast64_t version;  // of the limits, as billing counts
     struct {
         atomic_int fd; // 0: there is no such thread
@@ -62,6 +63,7 @@ void
 quotas_heard(struct quotas *self)
 {
     atomic_store(&self->heard_ms, om_clock_mono_ms());
+    atomic_store(&self->silent, false);
 }
 
 // ---- messages
@@ -181,6 +183,8 @@ on_lease(void *context, const struct om_answer *message)
     bool good = read_answer(ask, message, &answer);
     if (good)
         quotas_heard(self);
+    else
+        atomic_store(&self->silent, true);
     bool known = quota_table_answer(self->table, &ask->spot, ask->asked_ms,
                                     om_clock_mono_ms(), good ? &answer : NULL, &dues);
     if (!known && good && answer.limited && answer.granted > 0)
@@ -223,7 +227,9 @@ quotas_take(struct edge *edge, struct quota_spot *spot, const char *plan, int64_
     settle_all(edge, &dues);
     if (spot->wanted > 0)
         send_ask(edge, spot, plan);
-    return verdict;
+    // While billing is known to be away nobody waits for it.
+    bool silent = verdict == QUOTA_WAIT && atomic_load(&edge->ingest->quotas->silent);
+    return silent ? QUOTA_SILENT : verdict;
 }
 
 void
