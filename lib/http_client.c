@@ -6,7 +6,12 @@
 
 #include "http_loop.h"
 
-enum { ROUNDS_MAX = 8 }; // reads of one connection in a turn
+// What one connection may do in a turn before others have theirs: a client that takes a
+// large file as fast as it comes would keep the loop for itself.
+enum {
+    ROUNDS_MAX = 8,        // reads, and
+    BURST_MAX = 64 * 1024, // bytes sent after each
+};
 
 void
 om_http_client_enqueue(struct client *client)
@@ -181,8 +186,9 @@ transmit(struct client *client)
 {
     enum moved moved = MOVED_NOTHING;
     struct om_str pending;
-    while (client->writable && (pending = om_http_conn_pending(&client->conn)).size > 0) {
-        size_t sent;
+    size_t sent, burst = 0;
+    while (client->writable && burst < BURST_MAX &&
+           (pending = om_http_conn_pending(&client->conn)).size > 0) {
         enum om_io io = om_transport_write(&client->transport, pending, &sent);
         if (io == OM_IO_BROKEN || io == OM_IO_END)
             return MOVED_BROKEN;
@@ -193,6 +199,7 @@ transmit(struct client *client)
         if (sent > 0) {
             om_http_conn_sent(&client->conn, sent);
             moved = MOVED_SOME;
+            burst += sent;
         }
     }
     return moved;
