@@ -22,6 +22,17 @@ enum {
     WHEN_TASK = 2048,  // it answers where its task is
 };
 
+// Does the path or the query say what it is about?
+static bool
+names_something(const struct route *route)
+{
+    const struct rec *type = route_request(route);
+    for (size_t i = 0; type && i < type->count; i++)
+        if (type->fields[i].type == REC_STR && openapi_is_shown(&type->fields[i]))
+            return true;
+    return strchr(route->pattern, '{');
+}
+
 static unsigned
 conditions(const struct route *route)
 {
@@ -30,7 +41,7 @@ conditions(const struct route *route)
     return WHEN_ANY | (route->auth != AUTH_NONE ? WHEN_CALLER : 0u) |
            (route->auth == AUTH_KEY ? WHEN_KEY : 0u) |
            (route->flags & ROUTE_COSTS ? WHEN_COSTS : 0u) |
-           (strchr(route->pattern, '{') || body ? WHEN_NAMES : 0u) |
+           (body || names_something(route) ? WHEN_NAMES : 0u) |
            (route->flags & ROUTE_MUTATES ? WHEN_CHANGES : 0u) | (body ? WHEN_BODY : 0u) |
            (route->on_head == file_upload_head ? WHEN_FORM : 0u) |
            (tag && !read ? WHEN_TAG : 0u) | (tag && read ? WHEN_CACHED : 0u) |
@@ -49,13 +60,13 @@ static const struct {
     { 403, WHEN_CALLER, "Forbidden", "permission_denied" },
     { 404, WHEN_NAMES, "Not Found", "not_found" },
     { 408, WHEN_ANY, "Request Timeout", "request_timeout" },
-    { 409, WHEN_CHANGES, "Conflict", "conflict" },
+    { 409, WHEN_CHANGES | WHEN_BODY, "Conflict", "conflict" },
     { 412, WHEN_TAG, "Precondition Failed", "precondition_failed" },
     { 413, WHEN_ANY, "Content Too Large", "too_large" },
     { 414, WHEN_ANY, "URI Too Long", "uri_too_long" },
     { 415, WHEN_FORM, "Unsupported Media Type", "unsupported_media_type" },
     { 417, WHEN_ANY, "Expectation Failed", "expectation_failed" },
-    { 422, WHEN_ONCE, "Unprocessable Content", "id_reused" },
+    { 422, WHEN_ONCE | WHEN_BODY, "Unprocessable Content", "id_reused" },
     { 429, WHEN_KEY, "Too Many Requests", "rate_limit_exceeded" },
     { 431, WHEN_ANY, "Request Header Fields Too Large", "head_too_large" },
     { 500, WHEN_CALLER, "Internal Server Error", "internal_error" },
@@ -213,6 +224,18 @@ static const struct {
 };
 
 static void
+put_shown(struct om_buf *out, const struct route *route)
+{
+    om_json_put(out, route->other ? "\"schema\":{\"anyOf\":[" : "\"schema\":");
+    openapi_put_reference(out, route_reply(route));
+    if (!route->other)
+        return;
+    om_json_put(out, ",");
+    openapi_put_reference(out, route->other);
+    om_json_put(out, "]}");
+}
+
+static void
 put_content(struct om_buf *out, const struct route *route)
 {
     const char *type = "application/json", *schema = "\"schema\":{\"type\":\"object\"}";
@@ -224,12 +247,10 @@ put_content(struct om_buf *out, const struct route *route)
     om_json_put(out, ",\"content\":{");
     om_json_put_str(out, om_str(type));
     om_json_put(out, ":{");
-    if (route_reply(route)) {
-        om_json_put(out, "\"schema\":");
-        openapi_put_reference(out, route_reply(route));
-    } else {
+    if (route_reply(route))
+        put_shown(out, route);
+    else
         om_json_put(out, schema);
-    }
     om_json_put(out, "}");
     if (route->flags & ROUTE_EVENTS)
         om_json_put(out,

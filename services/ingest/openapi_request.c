@@ -90,7 +90,9 @@ put_query(struct om_buf *out, const struct route *route, const char **comma)
         put_parameter(out, comma, field->key, "query", field->presence == REC_REQUIRED);
         openapi_put_pair(out, ",", "description", field->doc);
         om_json_put(out, ",\"schema\":");
-        openapi_put_field(out, field, false);
+        struct rec_field given = *field; // an empty text is as if it were not there
+        given.low = field->type == REC_STR ? 0 : field->low;
+        openapi_put_field(out, &given, false);
         om_json_put(out, "}");
     }
 }

@@ -192,6 +192,7 @@ openapi_put_schemas(struct om_buf *out)
         if (routes[i].flags & ROUTE_BODY)
             collect(&read, route_request(&routes[i]));
         collect(&shown, route_reply(&routes[i]));
+        collect(&shown, routes[i].other);
     }
     om_json_put(out, "\"schemas\":{");
     for (size_t i = 0; i < read.count + shown.count; i++) {

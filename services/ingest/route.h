@@ -58,6 +58,7 @@ struct route {
     // Without an operation of their own: what they read and show, for the document. NULL:
     // not JSON.
     const struct rec *request, *reply;
+    const struct rec *other; // what it may show instead of `reply`, for the document
     // `on_request` of a row that has none calls its operation. Those with `on_body`
     // stream.
     void (*on_head)(struct exchange *x);
@@ -73,7 +74,7 @@ extern const struct route routes[];
 extern const size_t route_count;
 
 // The route of a request, with the path's parameters. NULL: none; then `allow` lists the
-// methods of the path, and is empty if nobody knows the path.
+// methods of the pattern that fits best, and is empty if nobody knows the path.
 const struct route *route_find(const struct om_http_request *request,
                                struct om_str params[ROUTE_PARAMS_MAX], char *allow,
                                size_t allow_size);

@@ -136,7 +136,7 @@ const struct route routes[] = {
       .doc = "What is set for a tenant and its limit keys"),
     R(PUT, "/api/v1/admin/tenants/{id}/limits", OPERATOR, OP_NONE, 200,
       .flags = ROUTE_MUTATES | ROUTE_PRIVILEGED | ROUTE_BODY,
-      .request = &tenant_settings_rec, .reply = &limit_item_rec,
+      .request = &tenant_settings_rec, .reply = &limit_item_rec, .other = &queue_item_rec,
       .on_request = admin_tenant_set, .body_max = SMALL, .action = "tenants.limit",
       .doc = "Set a tenant's weight and limits; with queue those of its part, and show that"),
 
@@ -339,13 +339,22 @@ fits(const struct om_http_request *request, const struct shape *shape)
     return true;
 }
 
+static size_t
+parameters(const struct route *route)
+{
+    size_t count = 0;
+    for (const char *at = route->pattern; (at = strchr(at, '{')); at++)
+        count++;
+    return count;
+}
+
 const struct route *
 route_find(const struct om_http_request *request, struct om_str params[ROUTE_PARAMS_MAX],
            char *allow, size_t allow_size)
 {
     enum om_http_method method =
         request->method == OM_HTTP_HEAD ? OM_HTTP_GET : request->method;
-    size_t size = 0;
+    size_t size = 0, fewest = ROUTE_PARAMS_MAX + 1;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_shapes);
     allow[0] = '\0';
@@ -355,7 +364,11 @@ route_find(const struct om_http_request *request, struct om_str params[ROUTE_PAR
             continue;
         if (routes[i].method == method)
             return &routes[i];
-        if (size < allow_size)
+        size_t open = parameters(&routes[i]);
+        if (open < fewest)
+            size = 0; // "/tasks/batch" is itself before it is an {id} of "/tasks/{id}"
+        fewest = open < fewest ? open : fewest;
+        if (open == fewest && size < allow_size)
             size +=
                 (size_t)snprintf(allow + size, allow_size - size, "%s%s%s",
                                  size ? ", " : "", om_http_method_name(routes[i].method),

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "contract.h"
 #include "exchange.h"
+#include "openapi.h"
 #include "program.h"
 
 enum { DEADLINE_MS = 20000, SETTINGS = 13, BIG = 3 << 20 };
@@ -25,7 +27,7 @@ static struct setup {
     long status;
     struct om_buf text;
     json_t *body;
-    char request_id[64], fields[4096];
+    char request_id[64], fields[4096], type[64];
 } here;
 
 // ---- asking
@@ -100,9 +102,33 @@ perform(CURL *curl, const struct ask *ask)
     CURLcode code = curl_easy_perform(curl);
     cr_assert_eq(code, CURLE_OK, "%s %s: %s", ask->method, ask->path,
                  curl_easy_strerror(code));
+    const char *type = NULL;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &here.status);
+    curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+    snprintf(here.type, sizeof(here.type), "%s", type ? type : "");
     curl_slist_free_all(headers);
     return here.status;
+}
+
+// Every answer is one that the document says a request may get.
+static void
+expect_documented(const struct ask *ask)
+{
+    static json_t *document;
+    if (!document) {
+        OM_AUTO(om_buf_finish) struct om_buf text = { 0 };
+        openapi_write(&text);
+        document = json_loadb(text.data, text.size, 0, NULL);
+    }
+    struct contract_answer answer = { ask->method,
+                                      ask->path,
+                                      here.status,
+                                      here.fields,
+                                      here.type[0] ? here.type : NULL,
+                                      here.text.size,
+                                      here.body };
+    const char *why = contract_check(document, &answer);
+    cr_expect_null(why, "%s\n%.*s", why, (int)here.text.size, here.text.data);
 }
 
 // Every answer has a request id, also in an error's body.
@@ -112,6 +138,7 @@ read_answer(const struct ask *ask)
     json_decref(here.body);
     here.body =
         here.text.size ? json_loadb(here.text.data, here.text.size, 0, NULL) : NULL;
+    expect_documented(ask);
     const char *id = strcasestr(here.fields, "x-request-id: req_");
     cr_assert(id, "%s %s has no request id", ask->method, ask->path);
     snprintf(here.request_id, sizeof(here.request_id), "%.30s", id + 14);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "contract.h"
 #include "home.h"
 #include "omni.h"
 
@@ -332,6 +333,23 @@ omni_endpoint(const struct omni *self, const char *name, char *out, size_t size)
 
 // ---- asking
 
+// Every answer is one that the document says a request may get.
+static void
+expect_documented(struct omni *self, const char *method, const char *path)
+{
+    static struct api_reply document;
+    if (!document.body &&
+        api_call(self->api, &document, "GET", NULL, "/openapi.json") != EXIT_DONE)
+        cr_assert_fail("there is no document");
+    struct contract_answer seen = {
+        .method = method, .path = path, .status = answer.status, .body = answer.body
+    };
+    const char *why = contract_check(document.body, &seen);
+    char *text = why ? json_dumps(answer.body, JSON_ENCODE_ANY) : NULL;
+    cr_expect_null(why, "%s\n%s", why, text);
+    free(text);
+}
+
 long
 omni_ask(struct omni *self, const char *method, json_t *body, const char *path, ...)
 {
@@ -345,6 +363,7 @@ omni_ask(struct omni *self, const char *method, json_t *body, const char *path, 
     if (status == EXIT_UNREACHABLE)
         show_log(self);
     cr_assert_neq(status, EXIT_UNREACHABLE, "%s %s", method, text);
+    expect_documented(self, method, text);
     return answer.status;
 }
 

@@ -129,6 +129,8 @@ Test(routes, are_found_by_method_and_path)
         { OM_HTTP_PUT, "/v1/files", NULL, "POST, GET, HEAD" },
         { OM_HTTP_OTHER, "/healthz", NULL, "GET, HEAD" },
         { OM_HTTP_GET, "/developer/keys/k/revoke", NULL, "POST" },
+        { OM_HTTP_PUT, "/api/v1/tasks/batch", NULL, "POST" },
+        { OM_HTTP_PUT, "/api/v1/tasks/retry", NULL, "POST" },
         { OM_HTTP_GET, "/v1/nothing", NULL, "" },
         { OM_HTTP_GET, "/", NULL, "" },
     };
