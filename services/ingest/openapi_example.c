@@ -11,6 +11,8 @@ static const struct {
     { OM_HTTP_POST, "/api/v1/predict/{model}",
       "{\"time_series\":[112,118,132,129,121,135,148,148,136,119,104,118,115,126,141,135,"
       "125,149,170,170,158,133,114,140],\"forecast_steps\":3}" },
+    { OM_HTTP_POST, "/api/v1/cache/purge", "{\"model\":\"seasonal-naive\"}" },
+    { OM_HTTP_POST, "/api/v1/admin/tenants/{id}/cache/purge", "{}" },
     { OM_HTTP_POST, "/api/v1/tasks",
       "{\"queue\":\"mail\",\"kind\":\"send\",\"payload\":{\"to\":\"a@example.com\"}}" },
     { OM_HTTP_POST, "/api/v1/tasks/batch",

@@ -20,6 +20,7 @@ enum {
     WHEN_KEY = 512,    // it is limited
     WHEN_ONCE = 1024,  // it takes an Idempotency-Key
     WHEN_TASK = 2048,  // it answers where its task is
+    WHEN_KEPT = 4096,  // its answers are given again
 };
 
 // Does the path or the query say what it is about?
@@ -46,6 +47,7 @@ conditions(const struct route *route)
            (route->on_head == file_upload_head ? WHEN_FORM : 0u) |
            (tag && !read ? WHEN_TAG : 0u) | (tag && read ? WHEN_CACHED : 0u) |
            (openapi_takes_key(route) ? WHEN_ONCE : 0u) |
+           (route->cache.ttl_s > 0 ? WHEN_KEPT : 0u) |
            (route_reply(route) == &task_accepted_rec ? WHEN_TASK : 0u);
 }
 
@@ -107,6 +109,13 @@ static const struct {
       "until all tokens are there again", WHEN_KEY, 429 },
     { "etag", "\"type\":\"string\"", "version of the object, for If-Match",
       WHEN_TAG | WHEN_CACHED, 0 },
+    { "x-cache", "\"type\":\"string\",\"enum\":[\"hit\",\"miss\",\"bypass\"]",
+      "was the answer made before, now and kept, or not looked for?", WHEN_KEPT, 0 },
+    { "x-cache-key", "\"type\":\"string\",\"pattern\":\"^[0-9a-f]{64}$\"",
+      "of the answer, for a purge", WHEN_KEPT, 0 },
+    { "cache-control", "\"type\":\"string\"", "how long it is kept", WHEN_KEPT, 0 },
+    { "age", "\"type\":\"integer\",\"minimum\":0", "seconds since a hit was made",
+      WHEN_KEPT, 0 },
     { "location", "\"type\":\"string\"", "where the task is", WHEN_TASK, 0 },
     { "idempotent-replayed", "\"type\":\"string\",\"enum\":[\"true\"]",
       "it was done before, under the same Idempotency-Key", WHEN_ONCE, 0 },

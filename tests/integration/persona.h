@@ -41,6 +41,7 @@ struct personas {
     // of the asker, and of anybody else.
     atomic_int asker, seen, foreign;
     char foreign_kind[64];
+    bool forecasts; // a worker answers predictions
     // Requests a minute of OTHER's user, who is no operator then; 0: no limit.
     int64_t ration;
 };

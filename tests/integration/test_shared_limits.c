@@ -1,5 +1,5 @@
 // Two edges that share a Redis, as real programs with a real redis-server: a limit holds
-// over both, and each is on its own while Redis is gone.
+// over both, so does an answer, and each is on its own while Redis is gone.
 #include <criterion/criterion.h>
 #include <curl/curl.h>
 #include <ftw.h>
@@ -40,8 +40,9 @@ on_text(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
+// `body` NULL: GET.
 static long
-ask(int edge, const char *path, const char *key)
+ask_with(int edge, const char *path, const char *key, const char *body)
 {
     char url[128], header[128];
     long status = 0;
@@ -52,6 +53,9 @@ ask(int edge, const char *path, const char *key)
     here.text[0] = here.fields[0] = '\0';
     curl_easy_setopt(here.curl, CURLOPT_URL, url);
     curl_easy_setopt(here.curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(here.curl, CURLOPT_HTTPGET, 1L);
+    if (body)
+        curl_easy_setopt(here.curl, CURLOPT_COPYPOSTFIELDS, body);
     curl_easy_setopt(here.curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(here.curl, CURLOPT_TIMEOUT_MS, (long)WAIT_MS);
     curl_easy_setopt(here.curl, CURLOPT_WRITEFUNCTION, on_text);
@@ -62,6 +66,12 @@ ask(int edge, const char *path, const char *key)
     curl_easy_getinfo(here.curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
     return status;
+}
+
+static long
+ask(int edge, const char *path, const char *key)
+{
+    return ask_with(edge, path, key, NULL);
 }
 
 // Ask the edge until it refuses; how often it did not.
@@ -216,4 +226,71 @@ Test(shared_limits, are_each_edges_own_without_redis_and_shared_again_with_it)
     cr_expect(strstr(here.text, "\nomni_cache_up 1\n"));
     persona_key(OTHER, SCOPE_FILES_WRITE, here.key);
     cr_expect_eq(use_up(0), 0, "this edge's own counters hold, though Redis forgot");
+}
+
+// ---- answers
+
+#define BODY "{\"time_series\":[1,2,3],\"forecast_steps\":1}"
+
+static void
+begin_cache(void)
+{
+    begin();
+    here.personas.forecasts = true;
+    personas_ask(&here.personas, ONE);
+    persona_key(ONE, SCOPE_PREDICT, here.key);
+}
+
+TestSuite(shared_cache, .init = begin_cache, .fini = end, .timeout = 110);
+
+static bool
+is_hit(int edge)
+{
+    cr_assert_eq(ask_with(edge, "/api/v1/predict/played", here.key, BODY), 200, "%s",
+                 here.text);
+    return strcasestr(here.fields, "\nx-cache: hit") != NULL;
+}
+
+Test(shared_cache, gives_every_edge_what_one_of_them_asked_for)
+{
+    cr_expect(!is_hit(0));
+    int64_t until_ms = om_clock_mono_ms() + 1500; // longer than an edge trusts its own
+    while (om_clock_mono_ms() < until_ms)
+        for (int edge = 0; edge < EDGES; edge++)
+            cr_assert(is_hit(edge), "edge %d", edge);
+    cr_expect_eq(atomic_load(&here.personas.seen), 1);
+    cr_expect_eq(atomic_load(&here.personas.foreign), 0);
+    persona_key(OTHER, SCOPE_PREDICT, here.key);
+    personas_ask(&here.personas, OTHER);
+    cr_expect(!is_hit(1), "another tenant's");
+}
+
+Test(shared_cache, is_purged_at_every_edge_within_a_second)
+{
+    cr_expect(!is_hit(0));
+    cr_expect(is_hit(0));
+    cr_expect(is_hit(1));
+    int64_t until_ms = om_clock_mono_ms() + 1100;
+    cr_assert_eq(ask_with(0, "/api/v1/cache/purge", here.key, "{\"model\":\"played\"}"),
+                 200, "%s", here.text);
+    cr_expect(strstr(here.text, "\"purged\":1,\"shared\":true"), "%s", here.text);
+    while (is_hit(1))
+        cr_assert_lt(om_clock_mono_ms(), until_ms);
+    cr_expect(is_hit(0), "made anew by the other edge");
+    cr_expect_eq(atomic_load(&here.personas.seen), 2);
+}
+
+Test(shared_cache, is_done_without_when_redis_is_gone)
+{
+    cr_expect(!is_hit(0));
+    kill_redis();
+    await_cache("down");
+    cr_expect(!is_hit(1));
+    cr_expect(is_hit(1));
+    cr_expect_eq(ask_with(0, "/api/v1/cache/purge", here.key, "{}"), 503);
+    cr_expect(strstr(here.text, "try again"), "%s", here.text);
+    start_redis();
+    await_cache("up");
+    cr_expect_eq(ask_with(0, "/api/v1/cache/purge", here.key, "{}"), 200, "%s",
+                 here.text);
 }
