@@ -122,6 +122,7 @@ struct change_chunk {
     int64_t attempt;
     struct om_str ctype;
     struct payload *payload;
+    int64_t worker_seq; // the number its worker gave it within the attempt; 0: none
 };
 
 // By what the store knew a task that was to be added.

@@ -43,6 +43,10 @@ chunk_load(struct task *task, const struct stored_task *stored)
     task->stream = core_alloc(sizeof(*task->stream));
     task->stream->count = stored->chunk_count;
     task->stream->bytes = stored->chunk_bytes;
+    task->stream->attempt = stored->chunk_attempt;
+    task->stream->worker_seq = stored->chunk_worker_seq;
+    if (task->last_attempt < stored->chunk_attempt) // that one left no mark
+        task->last_attempt = (uint32_t)stored->chunk_attempt;
 }
 
 static void
@@ -91,6 +95,7 @@ store(struct core *self, struct task *task, const struct task_chunk *chunk)
         .attempt = chunk->attempt,
         .ctype = commit_copy(self, label_str(&chunk->ctype)),
         .payload = payload_ref(chunk->payload),
+        .worker_seq = chunk->worker_seq,
     };
     commit_lazily(self);
 }
@@ -99,15 +104,10 @@ store(struct core *self, struct task *task, const struct task_chunk *chunk)
 static bool
 is_repeated(struct stream *stream, const struct task *task, const struct wire_msg *msg)
 {
-    if (stream->lease != task->lease.token.lease)
+    if (stream->attempt != task->lease.token.attempt)
         stream->worker_seq = 0;
-    stream->lease = task->lease.token.lease;
-    if (!WIRE_HAS(msg, seq))
-        return false;
-    if (msg->seq <= stream->worker_seq)
-        return true;
-    stream->worker_seq = msg->seq;
-    return false;
+    stream->attempt = task->lease.token.attempt;
+    return WIRE_HAS(msg, seq) && msg->seq <= stream->worker_seq;
 }
 
 void
@@ -126,9 +126,12 @@ chunk_add(struct core *self, struct task *task, const struct input *in)
         out_error(self, in->conn, msg->id, rc, why);
         return;
     }
+    if (WIRE_HAS(msg, seq))
+        stream->worker_seq = msg->seq;
     struct task_chunk *chunk = core_alloc(sizeof(*chunk));
     chunk->seq = chunk_number(self, task);
     chunk->attempt = task->lease.token.attempt;
+    chunk->worker_seq = stream->worker_seq;
     label_set(&chunk->ctype, msg->ctype);
     chunk->payload = payload_ref(in->payload);
     DL_APPEND(stream->chunks, chunk);

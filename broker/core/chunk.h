@@ -6,6 +6,9 @@
 // told of it, which is less than the epoch times EPOCH_NUMBERS, or was told by this start
 // of the broker. What is not durable yet stays in memory with its task.
 //
+// A worker numbers the chunks of an attempt too, and may say one again, to the next start
+// of the broker as well: what is no newer than the last of the attempt is dropped.
+//
 // Bounded: beyond core_conf.max_chunks or max_chunk_bytes of a task a chunk is refused,
 // and the first ones stay.
 #pragma once
@@ -15,7 +18,7 @@
 #define EPOCH_NUMBERS (INT64_C(1) << 32)
 
 struct task_chunk {
-    int64_t seq, attempt;
+    int64_t seq, attempt, worker_seq;
     struct label ctype;
     struct payload *payload;
     struct task_chunk *prev, *next;
@@ -24,7 +27,7 @@ struct task_chunk {
 // The chunks of a task.
 struct stream {
     int64_t count, bytes;
-    uint64_t lease;            // whose chunks came last
+    int64_t attempt;           // whose chunks came last
     int64_t worker_seq;        // the number its worker gave the last of them
     struct task_chunk *chunks; // not durable yet
 };

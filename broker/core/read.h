@@ -30,8 +30,9 @@ struct stored_task {
     struct wire_token token;
     struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST
 
-    // Its partial results: how many, their size, the number of the last.
-    int64_t chunk_count, chunk_bytes, chunk_seq;
+    // Its partial results: how many, their size; of the last its number, its attempt and
+    // what number its worker gave it.
+    int64_t chunk_count, chunk_bytes, chunk_seq, chunk_attempt, chunk_worker_seq;
 
     // A task that depends on others: which of those have not ended, as a bit by their
     // place in depends_on, and whether one of the ended did not succeed. Loading and

@@ -79,7 +79,8 @@ static const struct field start_fields[] = {
 
 static const struct field chunk_fields[] = {
     F(U64, 0, chunk.task_seq), F(U64, 0, chunk.seq), F(U64, 0, chunk.attempt),
-    F(STR, 0, chunk.ctype), F(PAYLOAD, 0, chunk.payload), { 0 },
+    F(STR, 0, chunk.ctype), F(PAYLOAD, 0, chunk.payload), F(U64, 0, chunk.worker_seq),
+    { 0 },
 };
 #undef F
 

@@ -131,6 +131,8 @@ sqlite_fold_chunks(struct sqlite_store *self, struct stored_task *task)
         task->chunk_count = sqlite3_column_int64(row, 0);
         task->chunk_bytes = sqlite3_column_int64(row, 1); // NULL reads as 0
         task->chunk_seq = sqlite3_column_int64(row, 2);
+        task->chunk_attempt = sqlite3_column_int64(row, 3);
+        task->chunk_worker_seq = sqlite3_column_int64(row, 4);
     }
     sqlite3_reset(row);
     return code == SQLITE_ROW ? OM_OK : OM_EDB;

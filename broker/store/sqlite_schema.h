@@ -88,4 +88,6 @@ static const char *const migrations[] = {
     // Headers from here on lack what stands in other columns: an older program must not
     // read them.
     "SELECT 1",
+
+    "ALTER TABLE chunk ADD COLUMN worker_seq INTEGER NOT NULL DEFAULT 0",
 };

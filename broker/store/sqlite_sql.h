@@ -71,8 +71,8 @@
       "INSERT INTO start (tenant, scope, name, at_ms, count, until_ms)"                  \
       " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                \
     X(ADD_CHUNK,                                                                         \
-      "INSERT OR REPLACE INTO chunk (task_seq, seq, attempt, ctype, payload)"            \
-      " VALUES (?1, ?2, ?3, ?4, ?5)")                                                    \
+      "INSERT OR REPLACE INTO chunk (task_seq, seq, attempt, ctype, payload, worker_seq)"\
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                \
     X(ENDED_TASKS,                                                                       \
       "SELECT t.seq, t.created_ms, r.finished_ms FROM task t"                            \
       " LEFT JOIN result r ON r.seq = t.seq WHERE t.seq > ?1 ORDER BY t.seq LIMIT ?2")   \
@@ -130,7 +130,8 @@
 
 // The reading thread's, and what is loaded at the start. The partial index on results
 // that did not succeed makes rare states quick to list; the many that succeeded are found
-// on the way through the tenant's tasks.
+// on the way through the tenant's tasks. Beside max(seq), what is no aggregate is of its
+// row (sqlite.org/lang_select.html#bareagg).
 #define SQLITE_READER_LIST(X)                                                            \
     X(BEGIN, "BEGIN")                                                                    \
     X(END, "COMMIT")                                                                     \
@@ -175,7 +176,8 @@
       "SELECT seq, attempt, ctype, payload FROM chunk"                                   \
       " WHERE task_seq = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")                         \
     X(CHUNK_TOTALS,                                                                      \
-      "SELECT count(*), sum(length(payload)), max(seq) FROM chunk WHERE task_seq = ?1")  \
+      "SELECT count(*), sum(length(payload)), max(seq), attempt, worker_seq FROM chunk"  \
+      " WHERE task_seq = ?1")                                                            \
     X(NEXT_LANE, SQLITE_NEXT_LANE)                                                       \
     X(LAST_OF_LANE, "SELECT max(seq) FROM event WHERE shard = ?1 AND topic = ?2")        \
     X(LOAD_META, "SELECT value FROM meta WHERE name = ?1")                               \

@@ -213,6 +213,7 @@ sqlite_write_chunk(struct sqlite_store *self, const struct change_chunk *chunk)
     sqlite_bind_str(stmt, 4, chunk->ctype);
     sqlite_bind_blob(stmt, 5,
                      chunk->payload ? chunk->payload->bytes : (struct om_str){ 0 });
+    sqlite3_bind_int64(stmt, 6, chunk->worker_seq);
     return sqlite_run(stmt);
 }
 

@@ -7,7 +7,7 @@
 #include "store.h"
 
 struct disk_chunk {
-    int64_t seq, attempt, broker; // which start of it stored it
+    int64_t seq, attempt;
     struct om_str ctype;
     struct payload *payload;
 };

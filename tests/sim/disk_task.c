@@ -146,9 +146,9 @@ disk_reopen(struct disk *self, int64_t seq)
     payload_unref(&task->result);
 }
 
-// A worker's partial results are stored once each by one broker, in its order.
+// A worker's partial results are stored once each, in its order.
 static bool
-follows(const struct sim *sim, const struct disk_chunk *last, struct payload *payload)
+follows(const struct disk_chunk *last, struct payload *payload)
 {
     struct job_result before, after;
     struct om_str a = payload_bytes(last->payload), b = payload_bytes(payload);
@@ -156,8 +156,7 @@ follows(const struct sim *sim, const struct disk_chunk *last, struct payload *pa
         return false;
     memcpy(&before, a.data, sizeof(before));
     memcpy(&after, b.data, sizeof(after));
-    return last->broker != sim->broker_generation ||
-           memcmp(&before.token, &after.token, sizeof(after.token)) != 0 ||
+    return memcmp(&before.token, &after.token, sizeof(after.token)) != 0 ||
            before.quantity < after.quantity;
 }
 
@@ -176,7 +175,7 @@ disk_add_chunk(struct disk *self, const struct change_chunk *change)
                  last ? (long long)last->seq : 0LL);
     if (last && change->attempt < last->attempt)
         sim_fail(self->sim, "a partial result of an attempt that was over");
-    if (last && !follows(self->sim, last, change->payload))
+    if (last && !follows(last, change->payload))
         sim_fail(self->sim, "a partial result was stored again");
     if (change->seq <= task->told_before && !self->sim->jumps)
         sim_fail(self->sim, "a number of before the restart was stored again");
@@ -187,11 +186,12 @@ disk_add_chunk(struct disk *self, const struct change_chunk *change)
     task->chunks[task->chunk_count++] = (struct disk_chunk){
         .seq = change->seq,
         .attempt = change->attempt,
-        .broker = self->sim->broker_generation,
         .ctype = disk_keep(self, change->ctype),
         .payload = disk_keep_payload(change->payload),
     };
     task->row.chunk_count++;
     task->row.chunk_bytes += (int64_t)payload_bytes(change->payload).size;
     task->row.chunk_seq = change->seq;
+    task->row.chunk_attempt = change->attempt;
+    task->row.chunk_worker_seq = change->worker_seq;
 }

@@ -274,52 +274,126 @@ Test(chunk, of_an_ended_task_is_read_from_the_store)
     bench_finish(&f.bench);
 }
 
-Test(chunk, numbers_go_on_rising_when_a_task_is_loaded_and_the_clock_set_back)
+// The broker begins anew, its clock set back, with the running task and the last of its
+// chunks as they are stored.
+static void
+begin_anew(struct fixture *self, const struct change_chunk *last)
 {
-    struct fixture f;
-    struct bench bench;
-    open_fixture(&f, NULL);
-    emit(&f, 1, "one");
-    watch(&f, "w1", 0);
-    int64_t before = expect_chunk(&f, "one");
-    bench_drop(&f.bench);
-
     struct core_conf conf = bench_conf();
     conf.epoch = 2;
-    bench = (struct bench){ .now = { 5, f.bench.now.wall_ms - 3600 * 1000 } }; // set back
+    struct bench bench = { .now = { 5, self->bench.now.wall_ms - 3600 * 1000 } };
     bench.core = core_create(&conf);
     struct wire_msg header = { 0 };
     struct om_buf buf = { 0 };
     struct wire_token token;
     WIRE_SET(&header, id, OM_LIT("s"));
-    WIRE_SET(&header, task, bench_task_text(&f.task));
+    WIRE_SET(&header, task, bench_task_text(&self->task));
     WIRE_SET(&header, queue, OM_LIT("omni.inference"));
     WIRE_SET(&header, kind, OM_LIT("k"));
     wire_encode(WIRE_SUBMIT, &header, &buf);
-    cr_assert_eq(wire_token_decode((struct om_str){ f.token, 32 }, &token), OM_OK);
+    cr_assert_eq(wire_token_decode((struct om_str){ self->token, 32 }, &token), OM_OK);
     struct stored_task stored = { .seq = 1,
-                                  .id = f.task,
+                                  .id = self->task,
                                   .queue = OM_LIT("omni.inference"),
                                   .kind = OM_LIT("k"),
                                   .header = om_buf_str(&buf),
-                                  .created_ms = f.bench.now.wall_ms,
+                                  .created_ms = self->bench.now.wall_ms,
                                   .attempts = 1,
                                   .leased = true,
                                   .token = token,
-                                  .node = OM_LIT("w1#1") };
+                                  .node = OM_LIT("w1#1"),
+                                  .chunk_count = last->seq > 0,
+                                  .chunk_seq = last->seq,
+                                  .chunk_attempt = last->attempt,
+                                  .chunk_worker_seq = last->worker_seq };
     cr_assert_eq(om_typeid_decode(OM_ID_TENANT, BENCH_TENANT, &stored.tenant), OM_OK);
     cr_assert_eq(core_load_task(bench.core, &stored), OM_OK);
     core_serve(bench.core, bench.now);
-    bench_finish(&f.bench);
-    f.bench = bench;
-    bench_hello(&f.bench, BENCH_CLIENT, "ingest", "i1");
-    bench_hello(&f.bench, BENCH_WORKER, "inference", "w1");
+    om_buf_finish(&buf);
+    bench_finish(&self->bench);
+    self->bench = bench;
+    bench_hello(&self->bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&self->bench, BENCH_WORKER, "inference", "w1");
+}
+
+Test(chunk, numbers_go_on_rising_when_a_task_is_loaded_and_the_clock_set_back)
+{
+    struct fixture f;
+    open_fixture(&f, NULL);
+    emit(&f, 1, "one");
+    watch(&f, "w1", 0);
+    int64_t before = expect_chunk(&f, "one");
+    bench_drop(&f.bench);
+    begin_anew(&f, &(struct change_chunk){ 0 });
     emit(&f, 2, "two");
     watch(&f, "w1", before);
     answer_read(&f, before, 0, 0, NULL); // "one" was lost with the crash
     cr_expect_gt(expect_chunk(&f, "two"), before);
     expect_event(&f, STATE_RUNNING, false);
-    om_buf_finish(&buf);
+    bench_finish(&f.bench);
+}
+
+// How many chunks are to be stored; the last has this number of its worker.
+static size_t
+count_stored(struct fixture *self, int64_t worker_seq)
+{
+    int64_t last = 0;
+    size_t count = 0;
+    struct batch *batch = core_take_batch(self->bench.core);
+    for (size_t i = 0; batch && i < batch->count; i++)
+        if (batch->changes[i].kind == CHANGE_CHUNK) {
+            last = batch->changes[i].chunk.worker_seq;
+            count++;
+        }
+    cr_expect_eq(last, worker_seq);
+    if (batch)
+        core_committed(self->bench.core, self->bench.now, &batch, OM_OK);
+    return count;
+}
+
+Test(chunk, said_again_to_the_next_start_of_the_broker_counts_once)
+{
+    struct fixture f;
+    open_fixture(&f, NULL);
+    emit(&f, 1, "one");
+    emit(&f, 2, "two");
+    cr_expect_eq(count_stored(&f, 2), 2);
+    begin_anew(&f, &(struct change_chunk){ .seq = 9, .attempt = 1, .worker_seq = 2 });
+    emit(&f, 1, "one");
+    emit(&f, 2, "two");
+    emit(&f, 3, "three");
+    cr_expect_eq(count_stored(&f, 3), 1);
+    bench_finish(&f.bench);
+}
+
+Test(chunk, of_the_next_attempt_is_numbered_anew_whatever_marks_the_last_one_left)
+{
+    struct fixture f;
+    open_fixture(&f, NULL);
+    begin_anew(&f, &(struct change_chunk){ .seq = 9, .attempt = 2, .worker_seq = 2 });
+    bench_say(&f.bench, BENCH_WORKER, WIRE_RELEASE, f.token);
+    bench_settle(&f.bench);
+    bench_credit(&f.bench, BENCH_WORKER, "omni.inference", 1);
+    struct read *payload = core_next_read(f.bench.core);
+    cr_assert(payload && payload->kind == READ_PAYLOAD);
+    payload->rc = OM_OK;
+    core_read_done(f.bench.core, f.bench.now, &payload);
+    bench_take_job(&f.bench, BENCH_WORKER, f.token);
+    emit(&f, 1, "one");
+    cr_expect_eq(count_stored(&f, 1), 1);
+    bench_finish(&f.bench);
+}
+
+Test(chunk, that_was_refused_may_be_said_again)
+{
+    struct fixture f;
+    open_fixture(&f, NULL);
+    core_set_disk_free(f.bench.core, 0.01);
+    emit(&f, 1, "one");
+    bench_refusal(&f.bench, BENCH_WORKER, WIRE_ERROR);
+    core_set_disk_free(f.bench.core, 1);
+    emit(&f, 1, "one");
+    cr_expect_eq(count_stored(&f, 1), 1);
     bench_finish(&f.bench);
 }
 

@@ -549,9 +549,10 @@ Test(store, chunks_are_read_from_any_number_on_and_counted_with_their_task)
         *change = (struct change){ .kind = CHANGE_CHUNK };
         change->chunk = (struct change_chunk){ .task_seq = 1,
                                                .seq = 10 * i,
-                                               .attempt = 1,
+                                               .attempt = 1 + i / 5,
                                                .ctype = OM_LIT("text/plain"),
-                                               .payload = payload_copy(OM_LIT("abc")) };
+                                               .payload = payload_copy(OM_LIT("abc")),
+                                               .worker_seq = i };
     }
     commit(batch);
     OM_AUTO(read_destroy) struct read *read = calloc(1, sizeof(*read));
@@ -576,5 +577,7 @@ Test(store, chunks_are_read_from_any_number_on_and_counted_with_their_task)
     cr_expect_eq(loaded.tasks[0].task.chunk_count, 5);
     cr_expect_eq(loaded.tasks[0].task.chunk_bytes, 15);
     cr_expect_eq(loaded.tasks[0].task.chunk_seq, 50);
+    cr_expect_eq(loaded.tasks[0].task.chunk_attempt, 2);
+    cr_expect_eq(loaded.tasks[0].task.chunk_worker_seq, 5);
     cr_expect_eq(loaded.tasks[1].task.chunk_count, 0);
 }
