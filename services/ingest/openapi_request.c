@@ -157,7 +157,7 @@ openapi_put_parameters(struct om_buf *out, const struct route *route)
 static const char upload_body[] =
     ",\"requestBody\":{\"required\":true,\"content\":{\"multipart/form-data\":{"
     "\"schema\":{\"type\":\"object\",\"required\":[\"file\",\"purpose\"],"
-    "\"additionalProperties\":false,\"properties\":{"
+    "\"properties\":{"
     "\"file\":{\"type\":\"string\",\"contentMediaType\":\"application/octet-stream\","
     "\"description\":\"the bytes, with a file name; 1 GiB at most\"},"
     "\"purpose\":{\"type\":\"string\",\"enum\":[\"dataset\"],"

@@ -313,7 +313,7 @@ task_list(struct exchange *x)
     if (query->code.data)
         WIRE_SET(&msg, code, query->code);
     if (query->after.data) {
-        if (query->after.size > 48 || !task_read_id(x, query->after))
+        if (!task_read_id(x, query->after))
             return;
         WIRE_SET(&msg, after, query->after);
     }

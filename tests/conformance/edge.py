@@ -135,7 +135,7 @@ def judge(tool, omni, key, folder, options, selection, seconds, name):
                         "--seed", str(options.seed), "--max-time", str(seconds),
                         "--phases", "examples,coverage,fuzzing", "--max-examples", "25",
                         "--checks", ",".join(CHECKS), "--continue-on-failure",
-                        "--request-timeout", "20", "--no-shrink", "--workers", "2",
+                        "--request-timeout", "20", "--no-shrink", "--workers", "1",
                         "--report", "json", "--report-json-path", report, *selection],
                        stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                        timeout=seconds * 2 + 60)

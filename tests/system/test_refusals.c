@@ -45,6 +45,10 @@ Test(refusals, of_requests_name_the_field)
         { "GET", "/api/v1/tasks/task_00000000000000000000000000", NULL, 404, NULL },
         { "GET", "/api/v1/tasks/nonsense", NULL, 404, NULL },
         { "GET", "/api/v1/tasks?limit=0", NULL, 400, "limit" },
+        { "GET",
+          "/api/v1/tasks?after="
+          "0000000000000000000000000000000000000000000000000000000000000000",
+          NULL, 404, "id" },
         { "GET", "/api/v1/tasks?limit=many", NULL, 400, "limit" },
         { "GET", "/api/v1/tasks?status=sleeping", NULL, 400, "status" },
         { "GET", "/api/v1/usage?from=x", NULL, 400, "from" },
