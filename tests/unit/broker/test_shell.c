@@ -1,5 +1,6 @@
 // The shell's parts: payloads lent to ZeroMQ, keys, and the two threads at the store.
 #include <poll.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -217,6 +218,67 @@ Test(threads, batches_are_committed_one_after_the_other)
     committer_stop(&committer);
     OM_AUTO(read_destroy) struct read *read = read_list(&fx, 1, STATE_NONE, 0, 100);
     cr_expect_eq(read->count, 20);
+}
+
+// Commit a task in the caller's thread.
+static enum om_rc
+commit_here(struct committer *committer, int64_t seq)
+{
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    batch_task(batch, seq, 1);
+    enum om_rc rc = committer_commit(committer, batch);
+    cr_expect(committer_is_free(committer), "nothing is out");
+    cr_expect_null(committer_take(committer, &(enum om_rc){ OM_OK }));
+    return rc;
+}
+
+Test(threads, a_small_batch_is_committed_here_between_those_of_the_thread)
+{
+    struct committer_conf conf = { fx.store, wake_fd, 1000 };
+    struct committer *committer = committer_start(&conf);
+    cr_assert(committer);
+    OM_AUTO(batch_destroy) struct batch *large = batch_create();
+    for (int64_t seq = 1; seq <= 200; seq++)
+        batch_task(large, seq, 1);
+    OM_AUTO(batch_destroy) struct batch *small = batch_create();
+    batch_task(small, 201, 1);
+    cr_expect(committer_is_quick(committer, small));
+    cr_expect_not(committer_is_quick(committer, large));
+    committer_give(committer, large);
+    wait_for_wake();
+    enum om_rc rc = OM_EINTERNAL;
+    cr_assert_eq(committer_take(committer, &rc), large);
+    cr_expect_eq(rc, OM_OK);
+    cr_expect_eq(commit_here(committer, 202), OM_OK);
+    committer_stop(&committer);
+    OM_AUTO(read_destroy) struct read *read = read_list(&fx, 1, STATE_NONE, 0, 300);
+    cr_expect_eq(read->count, 201);
+}
+
+Test(threads, a_commit_that_fails_here_says_how_and_the_thread_goes_on)
+{
+    disk_fail(SQLITE_OK, SQLITE_OK);
+    fixture_reopen(&fx); // on the disk that fails on demand
+    struct committer_conf conf = { fx.store, wake_fd, 1000 };
+    struct committer *committer = committer_start(&conf);
+    cr_assert(committer);
+    cr_expect_eq(commit_here(committer, 1), OM_OK);
+    disk_fail(SQLITE_FULL, SQLITE_OK);
+    cr_expect_eq(commit_here(committer, 2), OM_ENOSPACE);
+    disk_fail(SQLITE_OK, SQLITE_OK);
+    cr_expect_eq(commit_here(committer, 3), OM_OK);
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    batch_task(batch, 4, 1);
+    committer_give(committer, batch);
+    wait_for_wake();
+    enum om_rc rc = OM_EINTERNAL;
+    cr_assert_eq(committer_take(committer, &rc), batch);
+    cr_expect_eq(rc, OM_OK);
+    disk_fail(SQLITE_OK, SQLITE_IOERR_FSYNC);
+    cr_expect_eq(commit_here(committer, 5), OM_EINTERNAL, "the outcome is unknown");
+    disk_fail(SQLITE_OK, SQLITE_OK);
+    cr_expect_eq(commit_here(committer, 6), OM_EINTERNAL, "and stays so");
+    committer_stop(&committer);
 }
 
 Test(threads, every_read_comes_back_also_those_a_stop_left_unanswered)

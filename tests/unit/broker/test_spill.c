@@ -239,6 +239,25 @@ Test(spill, cancels_a_job_that_is_away_and_a_late_answer_does_not_bring_it_back)
     close_shelf(&shelf);
 }
 
+Test(spill, retries_no_job_that_is_away_but_says_again_that_it_was_retried)
+{
+    struct shelf shelf;
+    open_shelf(&shelf);
+    for (int i = 0; i < JOBS; i++)
+        submit(&shelf, 0, 0);
+    shelf.rows[4].reopened = true; // and left memory again
+    bench_ask(&shelf.bench, WIRE_RETRY, &shelf.rows[3].id);
+    answer(&shelf, OM_OK);
+    cr_expect(om_str_eq(bench_refusal(&shelf.bench, BENCH_CLIENT, WIRE_ERROR),
+                        OM_LIT("conflict")));
+    bench_ask(&shelf.bench, WIRE_RETRY, &shelf.rows[4].id);
+    answer(&shelf, OM_OK);
+    bench_expect(&shelf.bench, BENCH_CLIENT, WIRE_SUBMITTED);
+    cr_expect_null(core_take_batch(shelf.bench.core));
+    cr_expect_eq(core_stats(shelf.bench.core).away, JOBS - 2);
+    close_shelf(&shelf);
+}
+
 Test(spill, starts_what_is_away_when_it_is_due)
 {
     struct shelf shelf;
