@@ -79,6 +79,7 @@ put_tags(struct om_buf *out)
     } texts[] = {
         { "audit", "The hash-chained log of who did what" },
         { "bindings", "Who has which role" },
+        { "cache", "Answers that are kept to be given again" },
         { "blobs", "Bytes for workers that share no directory with the platform" },
         { "files", "Uploaded data" },
         { "keys", "API keys" },

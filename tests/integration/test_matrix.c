@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "contract.h"
 #include "exchange.h"
 #include "id.h"
+#include "openapi.h"
 #include "persona.h"
 #include "program.h"
 
@@ -34,6 +36,7 @@ static struct setup {
     struct om_buf text;
     char fields[4096], code[64];
     CURL *curl;
+    json_t *document;
 } here;
 
 // ---- what is asked
@@ -149,12 +152,34 @@ on_field(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
+// Whoever asks is answered as the document says.
 static void
-read_code(void)
+expect_documented(const struct route *route, const char *path, const json_t *body)
+{
+    const char *type = NULL;
+    if (here.status == 404) // what the services say, which are played
+        return;
+    curl_easy_getinfo(here.curl, CURLINFO_CONTENT_TYPE, &type);
+    struct contract_answer answer = { om_http_method_name(route->method),
+                                      path,
+                                      here.status,
+                                      here.fields,
+                                      type,
+                                      here.text.size,
+                                      body };
+    const char *why = contract_check(here.document, &answer);
+    cr_expect_null(why, "%s as %s: %s\n%.*s", route->pattern,
+                   persona_names[here.personas.asker], why, (int)here.text.size,
+                   here.text.data);
+}
+
+static void
+read_code(const struct route *route, const char *path)
 {
     json_t *body = json_loadb(here.text.data, here.text.size, 0, NULL);
     json_t *code = json_object_get(json_object_get(body, "error"), "code");
     snprintf(here.code, sizeof(here.code), "%s", code ? json_string_value(code) : "");
+    expect_documented(route, path, body);
     json_decref(body);
 }
 
@@ -210,7 +235,7 @@ ask(const struct route *route, const char *bearer)
                  route->pattern, persona_names[here.personas.asker],
                  curl_easy_strerror(rc));
     curl_easy_getinfo(here.curl, CURLINFO_RESPONSE_CODE, &here.status);
-    read_code();
+    read_code(route, url.data + strlen(here.url));
     curl_slist_free_all(headers);
     curl_mime_free(form);
     free(body);
@@ -260,6 +285,9 @@ begin(void)
     snprintf(here.url, sizeof(here.url), "http://%.*s", (int)strcspn(address, "\""),
              address);
     here.curl = curl_easy_init();
+    OM_AUTO(om_buf_finish) struct om_buf document = { 0 };
+    openapi_write(&document);
+    here.document = json_loadb(document.data, document.size, 0, NULL);
     int64_t until_ms = om_clock_mono_ms() + WAIT_MS;
     do {
         cr_assert_lt(om_clock_mono_ms(), until_ms, "never ready");
@@ -281,6 +309,7 @@ end(void)
     program_finish(&here.ingest);
     personas_close(&here.personas);
     om_buf_finish(&here.text);
+    json_decref(here.document);
     nftw(here.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
