@@ -137,7 +137,7 @@ def judge(tool, omni, key, folder, options, selection, seconds, name):
                         "--checks", ",".join(CHECKS), "--continue-on-failure",
                         "--request-timeout", "20", "--no-shrink", "--workers", "1",
                         "--report", "json", "--report-json-path", report, *selection],
-                       stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                       stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=folder,
                        timeout=seconds * 2 + 60)
     if not report.exists():
         print(f"{name}: schemathesis failed\n{log.read_text()[-3000:]}")
