@@ -40,7 +40,8 @@ REC_DECLARE(rate_limit_item, RATE_LIMIT_ITEM);
     F(M, RECS, limits,     OPTIONAL, 0, 8, &rate_limit_item_rec, "beside those of the plan") \
     F(M, STRS, origins,    OPTIONAL, 0, 32, NULL, "web origins that may use the tenant's keys") \
     F(M, STR,  version,    OPTIONAL, 1, 16, NULL, "the Omni-Version it was made for")     \
-    F(M, I64,  clock_ms,   OPTIONAL, -9e15, 9e15, NULL, "what the sandbox's clock is ahead")
+    F(M, I64,  clock_ms,   OPTIONAL, -9e15, 9e15, NULL, "what the sandbox's clock is ahead") \
+    F(M, BOOL, cache,      OPTIONAL, 0, 1, NULL, "the tenant's answers may be kept; true if absent")
 
 #define KEY_CHANGE_ITEM(F, M)                                                             \
     F(M, I64, seq,  REQUIRED, 1, 9e15, NULL, "place in the feed")                         \

@@ -65,6 +65,14 @@ read_integer(struct om_str bytes)
                                                                          : 0;
 }
 
+static bool
+read_bool(struct om_str bytes)
+{
+    struct rec_value value;
+    return rec_next_value(&bytes, &value) && value.kind == REC_VALUE_BOOL &&
+           value.integer;
+}
+
 // What the tenant has set that the edge goes by.
 static void
 read_config(struct om_call *call, struct om_txn *txn, const struct om_uuid *tenant,
@@ -82,6 +90,8 @@ read_config(struct om_call *call, struct om_txn *txn, const struct om_uuid *tena
             limits->tokens = read_integer(value);
         else if (om_str_eq(name, OM_LIT("concurrent_requests")))
             limits->concurrent = read_integer(value);
+        else if (om_str_eq(name, OM_LIT("cache")))
+            REC_SET(reply, key_resolve_reply, cache, read_bool(value));
     }
 }
 

@@ -229,7 +229,8 @@ cached_begin(struct exchange *x)
     const struct om_http_request *request = exchange_request(x);
     struct om_str told = om_http_field(request, "cache-control");
     struct cached_use *use = &x->cached;
-    use->no_store = is_told(told, "no-store");
+    const struct policy *policy = x->caller.policy;
+    use->no_store = (policy && policy->uncached) || is_told(told, "no-store");
     use->result =
         use->no_store || is_told(told, "no-cache") ? CACHED_BYPASS : CACHED_MISS;
     make_raw_key(x, request);

@@ -203,6 +203,7 @@ read_policy(const struct key_resolve_reply *reply, struct policy **out)
     self->sandbox = reply->sandbox;
     self->prepaid = reply->prepaid;
     self->clock_ms = reply->clock_ms;
+    self->uncached = REC_HAS(reply, key_resolve_reply, cache) && !reply->cache;
     self->has_networks = REC_HAS(reply, key_resolve_reply, cidrs);
     self->has_models = REC_HAS(reply, key_resolve_reply, models);
     read_networks(self, reply->cidrs);

@@ -57,6 +57,7 @@ struct policy {
     unsigned holders;
     enum tenant_state state;
     bool sandbox, prepaid;
+    bool uncached; // its answers may not be kept
     char user[49], plan[33], version[17];
     int64_t clock_ms;  // what the sandbox's clock is ahead
     bool has_networks; // only from these; false: from anywhere

@@ -401,3 +401,25 @@ Test(cache, goes_on_for_those_that_stay)
     curl_multi_cleanup(multi);
     expect(key, LSTM, BODY, NULL, "hit");
 }
+
+Test(cache, keeps_nothing_of_a_tenant_that_wants_it_so)
+{
+    int64_t deadline_ms = om_clock_mono_ms() + WAIT_MS;
+    struct api *kept = omni.api;
+    expect(key, NAIVE, BODY, NULL, "miss");
+    omni.api = api_open_at(omni.url, key);
+    cr_assert_eq(omni_ask(&omni, "PATCH", json_pack("{s:{s:b}}", "config", "cache", 0),
+                          "/api/v1/tenants/me"),
+                 200, "%s", omni_text("error.message"));
+    api_close(&omni.api);
+    omni.api = kept;
+    for (bool told = false; !told;) { // once the edge has heard of it
+        struct call got = call(key, NAIVE, BODY, NULL);
+        told = strcmp(field_of(&got, "x-cache"), "bypass") == 0;
+        call_finish(&got);
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "it is kept still");
+    }
+    expect(key, NAIVE, BODY, NULL, "bypass");
+    expect(other, NAIVE, BODY, NULL, "miss");
+    expect(other, NAIVE, BODY, NULL, "hit");
+}

@@ -50,6 +50,25 @@ Test(routes, what_changes_something_is_audited)
     each_route(is_audited);
 }
 
+// The handlers of operations ask the cache; others would not.
+static void
+can_be_cached(const struct route *route, const char *name)
+{
+    if (route->cache.ttl_s == 0)
+        return;
+    cr_expect(!(route->flags & (ROUTE_MUTATES | ROUTE_EVENTS | ROUTE_ETAG)), "%s", name);
+    cr_expect(!route->action, "%s is audited, and a hit would be too", name);
+    cr_expect_eq(route->status, 200, "%s", name);
+    cr_expect_eq(route->auth, AUTH_KEY, "%s", name);
+    cr_expect_lt(route->op, OP_COUNT, "%s", name);
+    cr_expect(!route->on_request || route->on_request == predict, "%s", name);
+}
+
+Test(routes, what_is_cached_changes_nothing_and_belongs_to_a_tenant)
+{
+    each_route(can_be_cached);
+}
+
 static void
 is_guarded(const struct route *route, const char *name)
 {
