@@ -9,6 +9,8 @@ struct om_db {
     const struct db_driver *driver;
     void *conn;
     struct om_txn txn;
+    bool spanned;       // transactions are parts of a longer one
+    enum om_rc span_rc; // a part failed in a way that may have ended the whole
     char error[256];
 };
 
@@ -16,13 +18,22 @@ static const struct db_driver *const drivers[] = { &db_sqlite };
 
 // ---- transactions
 
+static void
+note_error(struct om_db *self, const char *where)
+{
+    snprintf(self->error, sizeof(self->error), "%s: %s", where,
+             self->driver->error(self->conn));
+}
+
 static struct om_txn *
 begin(struct om_db *self, bool write)
 {
     assert(!self->txn.open && "one transaction at a time");
-    if (self->driver->begin(self->conn, write)) {
-        snprintf(self->error, sizeof(self->error), "begin: %s",
-                 self->driver->error(self->conn));
+    if (self->span_rc)
+        return NULL;
+    if (self->spanned ? self->driver->script(self->conn, "SAVEPOINT part")
+                      : self->driver->begin(self->conn, write)) {
+        note_error(self, "begin");
         return NULL;
     }
     self->txn = (struct om_txn){ .db = self, .open = true };
@@ -45,8 +56,7 @@ om_db_begin_read(struct om_db *self)
 static enum om_rc
 spoil(struct om_txn *txn, enum om_rc rc, const char *where)
 {
-    struct om_db *db = txn->db;
-    snprintf(db->error, sizeof(db->error), "%s: %s", where, db->driver->error(db->conn));
+    note_error(txn->db, where);
     return txn->rc = rc;
 }
 
@@ -59,19 +69,38 @@ close_rows(struct om_txn *txn)
     }
 }
 
+// Engines roll back the whole by themselves after some failures, so that nothing may
+// follow any but a unique violation.
+static void
+end_part(struct om_txn *txn, bool undo)
+{
+    struct om_db *db = txn->db;
+    enum om_rc rc = txn->rc == OM_EDUP ? OM_OK : txn->rc;
+    if (!rc && (undo || txn->rc))
+        rc = db->driver->script(db->conn, "ROLLBACK TO part");
+    if (!rc)
+        rc = db->driver->script(db->conn, "RELEASE part");
+    db->span_rc = rc;
+}
+
 enum om_rc
 om_db_commit(struct om_txn **txn_p)
 {
     struct om_txn *txn = *txn_p;
     struct om_db *db = txn->db;
     close_rows(txn);
-    if (!txn->rc) {
+    if (db->spanned) {
+        end_part(txn, false);
+    } else if (!txn->rc) {
         enum om_rc rc = db->driver->commit(db->conn);
         if (rc)
             spoil(txn, rc, "commit");
     }
-    enum om_rc rc = txn->rc;
-    om_db_rollback(txn_p);
+    enum om_rc rc = txn->rc ? txn->rc : db->span_rc;
+    if (!db->spanned)
+        db->driver->rollback(db->conn);
+    txn->open = false;
+    *txn_p = NULL;
     return rc;
 }
 
@@ -82,9 +111,38 @@ om_db_rollback(struct om_txn **txn_p)
     if (!txn)
         return;
     close_rows(txn);
-    txn->db->driver->rollback(txn->db->conn);
+    if (txn->db->spanned)
+        end_part(txn, true);
+    else
+        txn->db->driver->rollback(txn->db->conn);
     txn->open = false;
     *txn_p = NULL;
+}
+
+enum om_rc
+om_db_open_span(struct om_db *self)
+{
+    assert(!self->spanned && !self->txn.open);
+    enum om_rc rc = self->driver->begin(self->conn, true);
+    if (rc) {
+        note_error(self, "begin");
+        return OM_EDB;
+    }
+    self->spanned = true;
+    return OM_OK;
+}
+
+enum om_rc
+om_db_close_span(struct om_db *self, bool keep)
+{
+    assert(self->spanned && !self->txn.open);
+    enum om_rc rc = self->span_rc;
+    if (keep && !rc && (rc = self->driver->commit(self->conn)))
+        note_error(self, "commit");
+    self->driver->rollback(self->conn);
+    self->spanned = false;
+    self->span_rc = OM_OK;
+    return keep ? rc : OM_OK;
 }
 
 enum om_rc

@@ -96,6 +96,14 @@ struct om_txn *om_db_begin_read(struct om_db *self);
 OM_MUST_CHECK enum om_rc om_db_commit(struct om_txn **txn_p);
 void om_db_rollback(struct om_txn **txn_p);
 
+// Make one of all transactions until om_db_close_span(): each of them is a part of it,
+// whose commit says how the part went but makes nothing durable, and whose rollback
+// undoes that part alone. Spans do not nest. OM_EDB, with nothing open.
+OM_MUST_CHECK enum om_rc om_db_open_span(struct om_db *self);
+
+// End it: commit the parts, or undo them all. The results are those of om_db_commit().
+OM_MUST_CHECK enum om_rc om_db_close_span(struct om_db *self, bool keep);
+
 // The first failure of the transaction so far; OM_OK if none.
 enum om_rc om_db_rc(const struct om_txn *txn);
 

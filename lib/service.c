@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "idem.h"
 #include "log.h"
+#include "once.h"
 #include "service.h"
 #include "trace.h"
 
-enum { DRAIN_MS = 3000, QUEUES_MAX = 8 };
+enum { DRAIN_MS = 3000, QUEUES_MAX = 8, PURGE_MS = 60000 };
 
 struct host {
     const struct om_service *service;
@@ -22,6 +24,7 @@ struct host {
     void *self;               // the service's own
     struct om_worker *worker;
     int signal_fd;
+    int64_t purge_ms; // when answers that are over are forgotten next
 };
 
 // ---- handling
@@ -55,10 +58,16 @@ check_call(struct om_job *job, const struct om_route *route, struct om_call *cal
     return OM_OK;
 }
 
+struct run {
+    struct host *host;
+    const struct om_route *route;
+};
+
 static enum om_rc
-run_handler(struct host *host, struct om_job *job, const struct om_route *route,
-            struct om_call *call)
+run_handler(void *context, struct om_call *call)
 {
+    struct run *run = context;
+    struct om_job *job = call->job;
     const struct rec_field *field;
     void *request = om_arena_alloc(job->arena, call->op->request->size);
     void *reply = om_arena_alloc(job->arena, call->op->reply->size);
@@ -67,14 +76,29 @@ run_handler(struct host *host, struct om_job *job, const struct om_route *route,
         return om_job_fail(job, rc, field ? field->name : NULL, "%s: %s",
                            field ? field->name : "request",
                            field ? field->doc : "not a record of this operation");
-    rc = route->handle(host->self, call, request, reply);
-    if (rc != OM_OK) {
-        job->rc = rc;
+    rc = run->route->handle(run->host->self, call, request, reply);
+    if (rc != OM_OK)
         return rc;
-    }
     rec_encode(call->op->reply, reply, &job->result);
     job->result_type = "application/msgpack";
     return OM_OK;
+}
+
+static enum om_rc
+answer(struct host *host, struct om_job *job, const struct om_route *route,
+       struct om_call *call)
+{
+    struct run run = { host, route };
+    const struct om_service *service = host->service;
+    bool keyed = job->lane == OM_LANE_CALL && WIRE_HAS(job->msg, idem_key) &&
+                 WIRE_HAS(job->msg, hash);
+    if (!keyed || !service->database)
+        return run_handler(&run, call);
+    const struct om_shown_once *shown = service->shown_once;
+    while (shown && shown->field && shown->op != route->op)
+        shown++;
+    return om_once(service->database(host->self), shown ? shown->field : NULL, call,
+                   run_handler, &run);
 }
 
 static enum om_rc
@@ -156,7 +180,7 @@ handle(void *context, struct om_job *job)
         const struct om_route *route = find_route(host->routes, job->msg->kind);
         job->rc = check_call(job, route, &call);
         if (job->rc == OM_OK)
-            job->rc = run_handler(host, job, route, &call);
+            job->rc = answer(host, job, route, &call);
     }
     log_outcome(host, job, started_us);
     om_log_context(NULL, NULL);
@@ -214,6 +238,19 @@ extra_fds(void *context, int *fds, int max)
     return 3;
 }
 
+static void
+purge(struct host *host, int64_t now_ms)
+{
+    bool more = false;
+    if (!host->service->database || now_ms < host->purge_ms)
+        return;
+    struct om_db *db = host->service->database(host->self);
+    if (om_idem_purge(db, om_clock_wall_ms(), &more) != OM_OK)
+        om_log(OM_ERROR, "answers that are over are not forgotten",
+               LOG_S("err", om_db_error(db)));
+    host->purge_ms = now_ms + (more ? 0 : PURGE_MS);
+}
+
 static int64_t
 on_tick(void *context, int64_t now_ms)
 {
@@ -225,11 +262,14 @@ on_tick(void *context, int64_t now_ms)
     }
     // What the service sends is to leave, and may be answered, before anybody sleeps.
     int64_t due, own = INT64_MAX;
+    purge(host, now_ms);
     do {
         due = om_client_process(host->client);
         if (host->service->tick)
             own = host->service->tick(host->self, now_ms);
     } while (!om_link_is_settled(om_client_link(host->client)));
+    if (host->service->database && host->purge_ms < due)
+        due = host->purge_ms;
     return own < due ? own : due;
 }
 

@@ -29,6 +29,13 @@ struct om_route {
     om_handler *handle; // NULL ends a table
 };
 
+// A field of an operation's reply that is shown once: it is not kept for a repeat of the
+// request, which is refused instead.
+struct om_shown_once {
+    enum op op;
+    const char *field; // NULL ends a table
+};
+
 // Apply a run of a shard's events, in order, in one transaction that also stores
 // (shard, last seq); events up to the stored seq were applied before and are skipped.
 // Anything but OM_OK: nothing was applied, the run comes again.
@@ -89,6 +96,12 @@ struct om_service {
     // May be NULL; not for services with slots. What storage said of its last failure,
     // for the log: a caller is only told the code.
     const char *(*storage_error)(const void *self);
+
+    // May be NULL; not for services with slots. Its database, whose schema has
+    // OM_IDEM_TABLE: what a handler commits for a request with an Idempotency-Key is
+    // then committed together with the answer, and done once.
+    struct om_db *(*database)(void *self);
+    const struct om_shown_once *shown_once; // NULL: nothing is
 };
 
 // Run until SIGTERM or SIGINT. Settings can be given as --name VALUE too: OMNI_FOO_BAR is

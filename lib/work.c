@@ -173,6 +173,8 @@ work_send_outcome(struct work *self, struct om_link *link, struct om_buf *list)
         payload = om_buf_str(&job->result);
         if (job->result_type)
             WIRE_SET(&out, ctype, om_str(job->result_type));
+        if (job->replayed)
+            WIRE_SET(&out, duplicate, true);
     } else {
         type = work_is_call(self)                                 ? WIRE_ERROR
                : self->broker_cancels && job->rc == OM_ECANCELLED ? WIRE_CANCELLED

@@ -30,6 +30,7 @@ struct om_job {
     // The outcome. A handler that sets none has succeeded with an empty result.
     enum om_rc rc;
     struct om_buf result;
+    bool replayed;           // of a call: it is the answer of an earlier one
     const char *result_type; // content type; static text; NULL for none
     const char *code;        // static text; NULL: the code of `rc`
     char text[512];          // why it failed

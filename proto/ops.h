@@ -54,6 +54,18 @@ REC_DECLARE(key_change_item, KEY_CHANGE_ITEM);
     F(M, RECS, data, REQUIRED, 0, 256, &key_change_item_rec, "changes after it, in order")\
     F(M, I64,  last, REQUIRED, 0, 9e15, NULL, "seq of the newest change there is")
 
+// ---- requests with an Idempotency-Key that have their effect in the broker
+
+#define IDEM_REQUEST(F, M)                                                                \
+    F(M, STR, name, REQUIRED, 1, 64, NULL, "the key, its method and path, hashed")        \
+    F(M, BIN, hash, REQUIRED, 32, 32, NULL, "SHA-256 of what is asked for")
+#define IDEM_ANSWER(F, M, presence)                                                       \
+    F(M, I64, status,   presence, 200, 299, NULL, "of the first answer; absent: there was none") \
+    F(M, BIN, body,     OPTIONAL, 0, 900000, NULL, "its JSON")                            \
+    F(M, STR, location, OPTIONAL, 1, 512, NULL, "its Location")
+#define IDEM_CLAIM_REPLY(F, M) IDEM_ANSWER(F, M, OPTIONAL)
+#define IDEM_KEEP_REQUEST(F, M) IDEM_REQUEST(F, M) IDEM_ANSWER(F, M, REQUIRED)
+
 // ---- requests and replies that many operations share
 
 #define EMPTY_REQUEST(F, M)                                                               \
@@ -310,6 +322,12 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST), "make the successor of an API key")                               \
     X(key_used,        IDENTITY,   CALL, KEY_USED_REQUEST,        EMPTY_REPLY,            \
       ROLE_BIT(INGEST), "say which API keys were used")                                   \
+    X(idem_claim,      IDENTITY,   CALL, IDEM_REQUEST,            IDEM_CLAIM_REPLY,       \
+      ROLE_BIT(INGEST), "begin a request with an Idempotency-Key, or get its answer")     \
+    X(idem_keep,       IDENTITY,   CALL, IDEM_KEEP_REQUEST,       EMPTY_REPLY,            \
+      ROLE_BIT(INGEST), "keep the answer of a request that was begun")                    \
+    X(idem_drop,       IDENTITY,   CALL, IDEM_REQUEST,            EMPTY_REPLY,            \
+      ROLE_BIT(INGEST), "a request that was begun had no effect")                         \
     X(tenant_show,     IDENTITY,   CALL, EMPTY_REQUEST,           TENANT_ITEM,            \
       ROLE_BIT(INGEST), "the caller's own tenant")                                        \
     X(tenant_patch,    IDENTITY,   CALL, TENANT_PATCH_REQUEST,    TENANT_ITEM,            \

@@ -56,7 +56,9 @@
     X(OM_EEXPIRED,    "expired",           false, 410, "conflict_error",                  \
       "it was not started before it expired")                                             \
     X(OM_EMATCH,      "precondition_failed", false, 412, "conflict_error",                \
-      "the object has changed since it was read")
+      "the object has changed since it was read")                                         \
+    X(OM_EBUSY,       "request_in_progress", false, 409, "idempotency_error",              \
+      "the first request with this Idempotency-Key is still under way; repeat it later")
 // clang-format on
 
 enum om_rc {

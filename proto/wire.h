@@ -285,11 +285,13 @@ enum wire_from {
       "the job was not taken")                                                            \
     X(19, CALL,       ANY,       W(queue) | W(kind),                                      \
       W(id) | W(call) | W(from) | W(tenant) | W(ttl_ms) | W(traceparent) | W(tracestate) | \
-      W(ctype) | W(grant),                                                                \
+      W(ctype) | W(grant) | W(idem_key) | W(hash),                                        \
       "a question answered by REPLY or ERROR, never stored; "                             \
-      "the broker passes it to a worker with call and from set")                          \
-    X(20, REPLY,      ANY,       0, W(id) | W(call) | W(ctype) | W(usage) | W(events),    \
-      "the answer of a call")                                                             \
+      "the broker passes it to a worker with call and from set; what its service does "   \
+      "for an idem_key it does once, and answers the same again")                         \
+    X(20, REPLY,      ANY,       0,                                                       \
+      W(id) | W(call) | W(ctype) | W(usage) | W(events) | W(duplicate),                   \
+      "the answer of a call; with duplicate, that of an earlier one of the same idem_key")                                                             \
     X(21, CALL_CANCEL, ANY,      0, W(id) | W(call), "nobody waits for the answer")       \
     X(22, PUBLISH,    CLIENT,    W(id) | W(tenant) | W(events), W(traceparent),           \
       "appends events to the tenant's shard")                                             \

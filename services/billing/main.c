@@ -33,6 +33,12 @@ storage_error(const void *context)
     return om_db_error(((const struct billing *)context)->db);
 }
 
+static struct om_db *
+database(void *context)
+{
+    return ((struct billing *)context)->db;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -46,6 +52,7 @@ main(int argc, char **argv)
         .events_queue = QUEUE_BILLING_EVENTS,
         .start = start,
         .stop = stop,
+        .database = database,
         .tick = billing_tick,
         .storage_error = storage_error,
     };

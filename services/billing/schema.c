@@ -1,4 +1,5 @@
 #include "billing.h"
+#include "idem.h"
 #include "plan.h"
 #include "quota.h"
 #include "subscriber.h"
@@ -102,5 +103,6 @@ const struct om_migration billing_schema[] = {
       "CREATE INDEX quota_lease_by_object ON quota_lease (tenant, object) "
       "  WHERE object IS NOT NULL;" PLAN_LIST(
           PLAN_SEED) "INSERT INTO quota_change (version) VALUES (1);" },
+    { 3, "answers by Idempotency-Key", OM_IDEM_TABLE },
     { 0 },
 };

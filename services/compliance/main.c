@@ -31,6 +31,12 @@ storage_error(const void *context)
     return om_db_error(((const struct compliance *)context)->db);
 }
 
+static struct om_db *
+database(void *context)
+{
+    return ((struct compliance *)context)->db;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -44,6 +50,7 @@ main(int argc, char **argv)
         .events_queue = QUEUE_COMPLIANCE_EVENTS,
         .start = start,
         .stop = stop,
+        .database = database,
         .storage_error = storage_error,
     };
     return om_service_main(&compliance, argc, argv);

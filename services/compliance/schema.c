@@ -1,4 +1,5 @@
 #include "compliance.h"
+#include "idem.h"
 #include "subscriber.h"
 
 const struct om_migration compliance_schema[] = {
@@ -30,5 +31,6 @@ const struct om_migration compliance_schema[] = {
       "  entries BIGINT NOT NULL,"
       "  hash BLOB NOT NULL"
       ");" },
+    { 2, "answers by Idempotency-Key", OM_IDEM_TABLE },
     { 0 },
 };

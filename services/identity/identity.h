@@ -21,6 +21,7 @@ struct identity {
 
 extern const struct om_migration identity_schema[];
 extern const struct om_route identity_routes[];
+extern const struct om_shown_once identity_shown_once[];
 
 // On the very first start: make the tenant `default` and its first key, which may do
 // everything, operator included. The key is read from `bootstrap_key_file`; without one

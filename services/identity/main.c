@@ -57,6 +57,12 @@ storage_error(const void *context)
     return om_db_error(((const struct identity *)context)->db);
 }
 
+static struct om_db *
+database(void *context)
+{
+    return ((struct identity *)context)->db;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -68,6 +74,8 @@ main(int argc, char **argv)
         .routes = identity_routes,
         .start = start,
         .stop = stop,
+        .database = database,
+        .shown_once = identity_shown_once,
         .tick = tick,
         .storage_error = storage_error,
     };

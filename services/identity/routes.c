@@ -7,3 +7,10 @@ const struct om_route identity_routes[] = {
 #undef HANDLER_ROW
         { 0 },
 };
+
+const struct om_shown_once identity_shown_once[] = {
+    { OP_key_create, "key" },
+    { OP_key_rotate, "key" },
+    { OP_tenant_create, "key" },
+    { 0, NULL },
+};

@@ -1,4 +1,5 @@
 #include "identity.h"
+#include "idem.h"
 
 const struct om_migration identity_schema[] = {
     { 1, "tenants and keys",
@@ -121,5 +122,6 @@ const struct om_migration identity_schema[] = {
       "CREATE INDEX api_key_by_person ON api_key (tenant, person);"
       "ALTER TABLE key_change ADD COLUMN tenant BLOB;" // all its keys; hash is zeros
       "CREATE INDEX key_change_by_hash ON key_change (hash, tenant);" },
+    { 3, "answers by Idempotency-Key", OM_IDEM_TABLE },
     { 0 },
 };

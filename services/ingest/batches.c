@@ -203,10 +203,8 @@ batch_go_on(struct exchange *x, struct batch_request *batch)
 void
 batch_send(struct exchange *x, struct batch_request *batch)
 {
-    bool ok;
-    batch->keyed = job_has_key(x, &ok);
-    if (ok)
-        batch_go_on(x, batch);
+    batch->keyed = x->idem_key.data != NULL;
+    batch_go_on(x, batch);
 }
 
 // ---- POST /api/v1/tasks/batch
@@ -264,8 +262,7 @@ reply_batch(struct exchange *x, struct batch_request *batch)
     om_json_put_i64(out, (int64_t)refused);
     om_json_put(out, "}");
     struct om_http_response response = { .status = refused ? 200 : 202 };
-    if (replayed > 0)
-        om_http_response_field(&response, "idempotent-replayed", OM_LIT("true"));
+    x->replayed = replayed > 0;
     exchange_reply_json(x, &response);
 }
 

@@ -10,6 +10,7 @@
 #include "cors_reply.h"
 #include "exchange.h"
 #include "id.h"
+#include "keyed.h"
 #include "log.h"
 
 enum {
@@ -69,13 +70,7 @@ static void
 on_request(void *context, struct om_http_request *request)
 {
     (void)context;
-    struct exchange *x = request->user;
-    if (x->route->cache.ttl_s > 0 && cached_begin(x))
-        return;
-    if (x->route->on_request)
-        x->route->on_request(x);
-    else
-        operate(x);
+    keyed_handle(request->user);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "exchange.h"
 #include "id.h"
 #include "json.h"
+#include "keyed.h"
 #include "log.h"
 
 enum { CALL_MS = 10000, TEXT_MAX = 512, NUMBER_DIGITS = 18 };
@@ -60,13 +61,14 @@ exchange_abandon(struct exchange *x)
     struct edge *edge = x->edge;
     if (x->pending)
         om_client_forget(edge->client, x->pending);
+    keyed_abandon(x);
     if (x->upload)
         om_blob_abort(&x->upload->writer);
     if (x->commit)
         commit_forget(x->commit);
     if (x->stream)
         stream_forget(x);
-    quota_finish(x, x->status);
+    quota_finish(x, x->replayed ? 409 : x->status); // a repeat has no use of its own
     cached_end(x);
     admit_end(x);
     caller_drop(&x->caller);
@@ -263,6 +265,11 @@ exchange_call(struct exchange *x, enum op op, bool effect, const void *request,
     WIRE_SET(&msg, queue, om_str(queue->name));
     WIRE_SET(&msg, kind, om_str(ops[op].name));
     WIRE_SET(&msg, ctype, OM_LIT("application/msgpack"));
+    if (x->idem_key.data && op == x->route->op && keyed_by(x->route) == KEYED_SERVICE) {
+        WIRE_SET(&msg, idem_key, om_str(x->idem_name));
+        WIRE_SET(&msg, hash,
+                 ((struct om_str){ (const char *)x->idem_hash, sizeof(x->idem_hash) }));
+    }
     if (ops[op].queue == QUEUE_INFERENCE) { // its workers may share no directory
         struct om_grant claims = { .tenant = x->caller.tenant,
                                    .expires_ms = om_clock_wall_ms() + 2 * limit_ms,
@@ -283,6 +290,7 @@ exchange_answered(struct exchange *x, const struct om_answer *answer)
 {
     const struct wire_msg *msg = answer->msg;
     x->pending = 0;
+    x->replayed = x->replayed || (msg && msg->type == WIRE_REPLY && msg->duplicate);
     if (answer->rc == OM_OK)
         return true;
     struct om_str text =
@@ -367,6 +375,8 @@ note_reply(struct exchange *x, struct om_http_response *response)
     admit_fields(x, response);
     cors_fields(x, response);
     cached_fields(x, response);
+    if (x->replayed && response->status < 400)
+        om_http_response_field(response, "idempotent-replayed", OM_LIT("true"));
     if (response->status == 401)
         om_http_response_field(response, "www-authenticate", OM_LIT("Bearer"));
     size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;
@@ -390,6 +400,8 @@ void
 exchange_reply(struct exchange *x, struct om_http_response *response)
 {
     struct edge *edge = x->edge;
+    if (keyed_finish(x, response))
+        return;
     note_reply(x, response);
     om_http_respond(edge->loop, x->handle, response);
     om_buf_reset(&edge->out);
@@ -453,7 +465,8 @@ exchange_fail(struct exchange *x, enum om_rc rc, const char *param, const char *
     struct error_text error = {
         .type = info->type, .code = info->code, .param = param, .message = om_str(text)
     };
-    bool later = info->http_status == 429 || info->http_status == 503;
+    bool later =
+        info->http_status == 429 || info->http_status == 503 || rc == OM_EBUSY;
     exchange_fail_as(x, info->http_status, &error, later ? "1" : NULL);
 }
 

@@ -40,7 +40,11 @@ struct exchange {
     struct om_trace trace;
     struct om_arena arena;
     uint64_t pending;       // the client's number of what it waits for
-    struct om_str idem_key; // of the request, once job_has_key() found it; in the arena
+    struct om_str idem_key; // of the request, once it is handled; in the arena
+    char idem_name[65];     // names the request by method, path and key (keyed.h)
+    uint8_t idem_hash[32];  // of what it asks for
+    bool claimed;           // its key is claimed: the answer has to be kept
+    bool replayed;          // its answer is that of an earlier request
     void *record;           // what the request says, of route_request()
     struct upload *upload;
     struct commit *commit;   // of the upload, under way

@@ -5,6 +5,7 @@
 #include "commit.h"
 #include "exchange.h"
 #include "id.h"
+#include "keyed.h"
 
 // ---- upload
 
@@ -109,8 +110,11 @@ on_created(void *context, const struct om_answer *answer)
         return;
     if (rec_decode(ops[OP_file_create].reply, answer->payload, &reply, NULL) != OM_OK)
         exchange_fail(x, OM_EINTERNAL, NULL, "the registry's answer is malformed");
-    else
+    else {
+        snprintf(x->resource, sizeof(x->resource), "%.*s", (int)reply.id.size,
+                 reply.id.data);
         exchange_reply_record(x, ops[OP_file_create].reply, &reply);
+    }
 }
 
 static bool
@@ -130,6 +134,17 @@ check_form(struct exchange *x)
     return false;
 }
 
+// The same form is the same request, whatever id and place its bytes get here.
+static void
+identify(struct exchange *x, const struct file_create_request *request)
+{
+    OM_AUTO(om_buf_finish) struct om_buf content = { 0 };
+    om_pack_str(&content, request->purpose);
+    om_pack_str(&content, request->filename);
+    om_pack_str(&content, request->sha256);
+    keyed_identify(x, om_buf_str(&content));
+}
+
 // The blob is durable before the registry hears of it; what is never registered is swept.
 static void
 on_stored(struct exchange *x, const struct om_blob_info *info)
@@ -146,6 +161,8 @@ on_stored(struct exchange *x, const struct om_blob_info *info)
     REC_SET(&request, file_create_request, bytes, info->bytes);
     REC_SET(&request, file_create_request, sha256, om_str(info->sha256));
     REC_SET(&request, file_create_request, blob, om_str(ref));
+    if (x->idem_key.data)
+        identify(x, &request);
     exchange_call(x, OP_file_create, true, &request, 0, on_created);
 }
 

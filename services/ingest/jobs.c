@@ -6,27 +6,13 @@
 #include "clock.h"
 #include "id.h"
 #include "json.h"
+#include "keyed.h"
 
 REC_DEFINE(task_create, TASK_CREATE);
 REC_DEFINE(task_accepted, TASK_ACCEPTED);
 REC_DEFINE(unique_key, UNIQUE_KEY);
 
-enum { KEY_MAX = 255 };
-
 // ---- the key of a request
-
-bool
-job_has_key(struct exchange *x, bool *ok)
-{
-    struct om_str key = om_http_field(exchange_request(x), "idempotency-key");
-    *ok = !key.data || (key.size > 0 && key.size <= KEY_MAX);
-    if (!*ok)
-        exchange_fail(x, OM_EINVAL, "Idempotency-Key",
-                      "the header Idempotency-Key must have 1 to %d bytes", KEY_MAX);
-    if (*ok && key.data)
-        x->idem_key = (struct om_str){ om_arena_strdup(&x->arena, key), key.size };
-    return *ok && key.data;
-}
 
 void
 job_identify(struct exchange *x, struct om_str content, size_t place, char idem_key[65],
@@ -42,8 +28,7 @@ job_identify(struct exchange *x, struct om_str content, size_t place, char idem_
     // A key counts for its path, and names each job of a batch.
     uint8_t name[32];
     om_buf_reset(&buf);
-    om_pack_str(&buf, om_str(x->route->pattern));
-    om_pack_str(&buf, x->idem_key);
+    keyed_put_scope(x, &buf);
     om_pack_i64(&buf, (int64_t)place);
     om_sha256(om_buf_str(&buf), name);
     om_hex(name, sizeof(name), idem_key);
@@ -189,7 +174,7 @@ on_accepted(void *context, const struct om_answer *answer)
     snprintf(task, sizeof(task), "%.*s", (int)known.size, known.data);
     snprintf(url, sizeof(url), "/api/v1/tasks/%s", task);
     snprintf(x->resource, sizeof(x->resource), "%s", task); // not the id that was made
-    bool replayed = om_str_eq(msg->param, OM_LIT("idem_key"));
+    x->replayed = om_str_eq(msg->param, OM_LIT("idem_key"));
     bool held = om_str_eq(msg->param, OM_LIT("unique_key"));
     struct task_accepted reply = { 0 };
     REC_SET(&reply, task_accepted, task_id, om_str(task));
@@ -203,8 +188,6 @@ on_accepted(void *context, const struct om_answer *answer)
     om_json_put_record(&x->edge->out, &task_accepted_rec, &reply);
     struct om_http_response response = { .status = held ? 200 : 202 };
     om_http_response_field(&response, "location", om_str(url));
-    if (replayed)
-        om_http_response_field(&response, "idempotent-replayed", OM_LIT("true"));
     exchange_reply_json(x, &response);
 }
 
@@ -214,12 +197,8 @@ task_submit(struct exchange *x)
     char traceparent[OM_TRACEPARENT_SIZE + 1];
     struct job job;
     struct job_refusal why;
-    bool ok;
     const struct task_create *record = exchange_read(x, &task_create_rec);
     if (!record)
-        return;
-    job_has_key(x, &ok);
-    if (!ok)
         return;
     OM_AUTO(om_buf_finish) struct om_buf content = { 0 };
     rec_encode(&task_create_rec, record, &content);

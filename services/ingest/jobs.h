@@ -27,13 +27,10 @@ bool job_make(struct exchange *x, const struct task_create *record, struct om_st
               size_t place, struct job *out, struct job_refusal *why);
 void job_finish(struct job *job);
 
-// Give the message the Idempotency-Key that job_has_key() found, and the hash of what it
+// Give the message the request's Idempotency-Key, if it has one, and the hash of what it
 // stands for. `idem_key` and `hash` hold them.
 void job_identify(struct exchange *x, struct om_str content, size_t place,
                   char idem_key[65], uint8_t hash[32], struct wire_msg *msg);
-
-// Is there an Idempotency-Key? One that cannot be used is replied to: false in `ok`.
-bool job_has_key(struct exchange *x, bool *ok);
 
 // The job as an item of SUBMIT_BATCH.
 void job_put(const struct job *job, struct om_buf *out);

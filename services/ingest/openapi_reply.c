@@ -62,7 +62,7 @@ static const struct {
     { 403, WHEN_CALLER, "Forbidden", "permission_denied" },
     { 404, WHEN_NAMES, "Not Found", "not_found" },
     { 408, WHEN_ANY, "Request Timeout", "request_timeout" },
-    { 409, WHEN_CHANGES | WHEN_BODY, "Conflict", "conflict" },
+    { 409, WHEN_CHANGES | WHEN_BODY | WHEN_ONCE, "Conflict", "conflict" },
     { 412, WHEN_TAG, "Precondition Failed", "precondition_failed" },
     { 413, WHEN_ANY, "Content Too Large", "too_large" },
     { 414, WHEN_ANY, "URI Too Long", "uri_too_long" },
@@ -148,7 +148,8 @@ put_header_references(struct om_buf *out, unsigned when, int status)
     om_json_put(out, ",\"headers\":{");
     for (size_t i = 0; i < OM_COUNT(headers); i++) {
         bool in_error = headers[i].status == status || headers[i].status < 0 ||
-                        (status == 503 && strcmp(headers[i].name, "retry-after") == 0);
+                        ((status == 503 || status == 409) &&
+                         strcmp(headers[i].name, "retry-after") == 0);
         if (status ? !in_error : !(headers[i].when & when))
             continue;
         om_json_put(out, comma);

@@ -1,6 +1,7 @@
 // Parameters and bodies of requests in the OpenAPI document.
 #include <stdio.h>
 
+#include "keyed.h"
 #include "openapi_part.h"
 
 // ---- parameters
@@ -189,10 +190,5 @@ openapi_put_body(struct om_buf *out, const struct route *route)
 bool
 openapi_takes_key(const struct route *route)
 {
-    void (*const takers[])(struct exchange * x) = { task_submit, task_submit_batch,
-                                                    workflow_submit, train_submit };
-    for (size_t i = 0; i < OM_COUNT(takers); i++)
-        if (route->on_request == takers[i])
-            return true;
-    return false;
+    return keyed_by(route) != KEYED_NOBODY;
 }

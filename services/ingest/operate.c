@@ -5,6 +5,7 @@
 #include "etag.h"
 #include "exchange.h"
 #include "json.h"
+#include "keyed.h"
 
 enum { PLANS_ASKED = 100 };
 
@@ -75,7 +76,7 @@ on_reply(void *context, const struct om_answer *answer)
     if (reply_tag(x, type, record, &response, tag))
         return;
     om_json_put_record(&x->edge->out, type, record);
-    if (x->route->cache.ttl_s > 0)
+    if (x->cached.result != CACHED_NOT)
         cached_keep(x);
     exchange_reply_json(x, &response);
 }
@@ -187,12 +188,26 @@ add_internal(struct exchange *x, const struct rec *type, void *record)
     return add_if_version(x, type, record);
 }
 
-void
-operate(struct exchange *x)
+// Read the request into x->record. False: refused, and replied.
+static bool
+read_request(struct exchange *x)
 {
     const struct rec *type = ops[x->route->op].request;
     x->record = exchange_read(x, type);
-    if (x->record && add_internal(x, type, x->record))
+    if (!x->record)
+        return false;
+    if (x->idem_key.data) { // what the caller asks for, whoever it is
+        OM_AUTO(om_buf_finish) struct om_buf content = { 0 };
+        rec_encode(type, x->record, &content);
+        keyed_identify(x, om_buf_str(&content));
+    }
+    return add_internal(x, type, x->record);
+}
+
+void
+operate(struct exchange *x)
+{
+    if (read_request(x))
         go_on(x);
 }
 
@@ -235,10 +250,8 @@ on_plans(void *context, const struct om_answer *answer)
 void
 tenant_change(struct exchange *x)
 {
-    const struct rec *type = ops[x->route->op].request;
     struct plan_list_request request = { 0 };
-    x->record = exchange_read(x, type);
-    if (!x->record || !add_internal(x, type, x->record))
+    if (!read_request(x))
         return;
     if (!plan_wanted(x).data) {
         go_on(x);

@@ -29,6 +29,10 @@ enum {
     ROUTE_MODEL = 32,
     // Its object has a version, which is its ETag (etag.h).
     ROUTE_ETAG = 64,
+    // It submits jobs, by whose Idempotency-Keys the broker knows them (keyed.h).
+    ROUTE_JOBS = 128,
+    // It is refused without an Idempotency-Key.
+    ROUTE_KEYED = 256,
 };
 
 enum { ROUTE_PARAMS_MAX = 3, CACHE_VARY_MAX = 2 };

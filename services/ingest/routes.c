@@ -20,6 +20,7 @@ enum {
 #define OP_NONE OP_COUNT
 // Who may use the platform is changed only when that is in the audit log.
 #define CHANGES (ROUTE_MUTATES | ROUTE_PRIVILEGED)
+#define JOBS    (ROUTE_MUTATES | ROUTE_COSTS | ROUTE_JOBS)
 
 // clang-format off
 const struct route routes[] = {
@@ -39,7 +40,7 @@ const struct route routes[] = {
 
     // models
     R(POST, "/api/v1/train/custom-model", TRAIN, OP_train, 202,
-      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .reply = &task_accepted_rec,
+      .flags = JOBS | ROUTE_BODY, .reply = &task_accepted_rec,
       .on_request = train_submit, .action = "models.train",
       .quotas = Q(MODELS) | Q(COMPUTE),
       .doc = "Train a model on a column of an uploaded CSV file"),
@@ -67,16 +68,16 @@ const struct route routes[] = {
       .reply = &task_page_rec, .on_request = task_list,
       .doc = "List tasks, newest first, without their results"),
     R(POST, "/api/v1/tasks", TASKS_WRITE, OP_NONE, 202,
-      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .request = &task_create_rec,
+      .flags = JOBS | ROUTE_BODY, .request = &task_create_rec,
       .also = 200, .reply = &task_accepted_rec, .on_request = task_submit, .action = "tasks.create",
       .doc = "Submit a job to a queue of your own, for your own workers"),
     R(POST, "/api/v1/tasks/batch", TASKS_WRITE, OP_NONE, 202,
-      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .request = &task_batch_rec,
+      .flags = JOBS | ROUTE_BODY, .request = &task_batch_rec,
       .also = 200, .reply = &task_batch_reply_rec, .on_request = task_submit_batch,
       .action = "tasks.create_batch",
       .doc = "Submit up to 1,000 jobs; 200 if some were refused"),
     R(POST, "/api/v1/workflows", TASKS_WRITE, OP_NONE, 202,
-      .flags = ROUTE_MUTATES | ROUTE_COSTS | ROUTE_BODY, .request = &workflow_create_rec,
+      .flags = JOBS | ROUTE_BODY, .request = &workflow_create_rec,
       .reply = &workflow_accepted_rec, .on_request = workflow_submit,
       .action = "workflows.create",
       .doc = "Submit jobs that wait for each other: all of them or none"),

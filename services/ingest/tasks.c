@@ -389,11 +389,8 @@ on_checked(void *context, const struct om_answer *answer)
 void
 train_submit(struct exchange *x)
 {
-    bool ok;
     x->record = exchange_read(x, ops[OP_train].request);
-    if (!x->record || !admit_model(x, ((const struct train_request *)x->record)->model))
-        return;
-    job_has_key(x, &ok);
-    if (ok)
+    if (x->record &&
+        admit_model(x, ((const struct train_request *)x->record)->model))
         exchange_call(x, OP_train_check, false, x->record, CHECK_MS, on_checked);
 }

@@ -51,7 +51,6 @@ static void
 reply_workflow(struct exchange *x, struct batch_request *batch)
 {
     struct om_buf *out = &x->edge->out;
-    bool replayed = false;
     om_json_put(out, "{\"object\":\"workflow\",\"id\":");
     om_json_put_str(out, om_str(batch->jobs[batch->count - 1].task));
     om_json_put(out, ",\"tasks\":[");
@@ -62,12 +61,10 @@ reply_workflow(struct exchange *x, struct batch_request *batch)
         om_json_put(out, ",\"task_id\":");
         om_json_put_str(out, om_str(job->task));
         om_json_put(out, "}");
-        replayed = replayed || job->replayed;
+        x->replayed = x->replayed || job->replayed;
     }
     om_json_put(out, "]}");
     struct om_http_response response = { .status = 202 };
-    if (replayed)
-        om_http_response_field(&response, "idempotent-replayed", OM_LIT("true"));
     exchange_reply_json(x, &response);
 }
 

@@ -32,6 +32,12 @@ storage_error(const void *context)
     return om_db_error(((const struct scheduler *)context)->db);
 }
 
+static struct om_db *
+database(void *context)
+{
+    return ((struct scheduler *)context)->db;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -43,6 +49,7 @@ main(int argc, char **argv)
         .routes = scheduler_routes,
         .start = start,
         .stop = stop,
+        .database = database,
         .storage_error = storage_error,
         .tick = scheduler_tick,
     };

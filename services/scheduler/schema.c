@@ -1,4 +1,5 @@
 #include "scheduler.h"
+#include "idem.h"
 
 const struct om_migration scheduler_schema[] = {
     { 1, "schedules and fires",
@@ -31,5 +32,6 @@ const struct om_migration scheduler_schema[] = {
       "  PRIMARY KEY (schedule, nominal_ms)"
       ");"
       "CREATE INDEX fire_pending ON fire (retry_ms) WHERE state = 0;" },
+    { 2, "answers by Idempotency-Key", OM_IDEM_TABLE },
     { 0 },
 };

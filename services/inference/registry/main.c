@@ -41,6 +41,12 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     return NULL;
 }
 
+static struct om_db *
+database(void *context)
+{
+    return ((struct registry *)context)->db;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -52,6 +58,7 @@ main(int argc, char **argv)
         .routes = registry_routes,
         .start = start,
         .stop = stop,
+        .database = database,
         .tick = registry_tick,
     };
     return om_service_main(&registry, argc, argv);

@@ -1,4 +1,5 @@
 #include "registry.h"
+#include "idem.h"
 
 const struct om_migration registry_schema[] = {
     { 1, "files and models",
@@ -49,5 +50,6 @@ const struct om_migration registry_schema[] = {
       "created_ms FROM file UNION ALL "
       "SELECT tenant, lower(hex(id)) || '/storage_bytes', 'storage_bytes', bytes, "
       "created_ms FROM model;" },
+    { 3, "answers by Idempotency-Key", OM_IDEM_TABLE },
     { 0 },
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "exchange.h"
+#include "keyed.h"
 #include "openapi.h"
 #include "openapi_part.h"
 
@@ -108,9 +109,10 @@ Test(routes, the_parameter_of_a_path_is_a_field_of_the_request)
 Test(routes, each_operation_the_edge_may_call_is_reachable_or_its_own)
 {
     // The edge asks these for itself.
-    static const enum op own[] = { OP_key_resolve, OP_key_changes,  OP_key_used,
-                                   OP_train_check, OP_plan_changes, OP_quota_lease,
-                                   OP_quota_settle };
+    static const enum op own[] = { OP_key_resolve,  OP_key_changes,  OP_key_used,
+                                   OP_train_check,  OP_plan_changes, OP_quota_lease,
+                                   OP_quota_settle, OP_idem_claim,   OP_idem_keep,
+                                   OP_idem_drop };
     for (size_t op = 0; op < OP_COUNT; op++) {
         bool reached = !(ops[op].callers & ROLE_BIT(INGEST));
         for (size_t i = 0; i < route_count; i++)
@@ -271,4 +273,42 @@ Test(routes, the_document_hides_internal_fields)
     cr_expect_null(memmem(text.data, text.size, "\"granted\"", 9));
     cr_expect_null(memmem(text.data, text.size, "\"blob\"", 6));
     om_buf_finish(&text);
+}
+
+static void
+remembers_its_key(const struct route *route, const char *name)
+{
+    bool post = route->method == OM_HTTP_POST;
+    cr_expect_eq(keyed_by(route) != KEYED_NOBODY, post, "%s", name);
+    cr_expect(post || !(route->flags & (ROUTE_KEYED | ROUTE_JOBS)), "%s", name);
+}
+
+Test(routes, each_post_and_nothing_else_has_somebody_who_remembers_its_key)
+{
+    each_route(remembers_its_key);
+}
+
+Test(routes, who_commits_the_effect_remembers_the_key)
+{
+    static const struct {
+        struct route route;
+        enum keyed_by by;
+    } cases[] = {
+        { { .method = OM_HTTP_POST, .op = OP_team_create }, KEYED_SERVICE },
+        { { .method = OM_HTTP_POST,
+            .op = OP_tenant_create,
+            .flags = ROUTE_MUTATES,
+            .on_request = operate },
+          KEYED_SERVICE },
+        { { .method = OM_HTTP_POST, .op = OP_COUNT, .on_request = operate },
+          KEYED_CLAIM },
+        { { .method = OM_HTTP_POST, .op = OP_predict, .on_request = operate },
+          KEYED_CLAIM },
+        { { .method = OM_HTTP_POST, .op = OP_train, .flags = ROUTE_JOBS }, KEYED_BROKER },
+        { { .method = OM_HTTP_PUT, .op = OP_team_create }, KEYED_NOBODY },
+        { { .method = OM_HTTP_POST, .op = OP_team_create, .auth = AUTH_NONE },
+          KEYED_NOBODY },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++)
+        cr_expect_eq(keyed_by(&cases[i].route), cases[i].by, "case %zu", i);
 }
