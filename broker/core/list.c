@@ -1,7 +1,10 @@
 #include "list.h"
 #include "task_inner.h"
 
-enum { SLICE_ROWS = 512 };
+enum {
+    SLICE_ROWS = 512,
+    RARE_MAX = 2048, // tasks that are found by their numbers, not by going through all
+};
 
 void
 listing_destroy(struct listing **self_p)
@@ -69,8 +72,10 @@ newest_first(const void *a, const void *b)
     return ((*left)->seq < (*right)->seq) - ((*left)->seq > (*right)->seq);
 }
 
-static void
-list_memory(struct core *self, struct listing *listing, const struct tenant_state *tenant)
+// The tasks in memory that are wanted, newest first; the caller frees the list.
+static const struct task **
+find_in_memory(const struct core *self, const struct listing *listing,
+               const struct tenant_state *tenant, size_t *found)
 {
     const struct task *after = task_find(self, &listing->tenant, &listing->after);
     const struct task **tasks =
@@ -82,6 +87,15 @@ list_memory(struct core *self, struct listing *listing, const struct tenant_stat
             is_older(task, after, &listing->after) && is_wanted(listing, task))
             tasks[count++] = task;
     qsort(tasks, count, sizeof(*tasks), newest_first);
+    *found = count;
+    return tasks;
+}
+
+static void
+list_memory(struct core *self, struct listing *listing, const struct tenant_state *tenant)
+{
+    size_t count;
+    const struct task **tasks = find_in_memory(self, listing, tenant, &count);
     for (size_t i = 0; i < count && listing->count < listing->limit; i++)
         put(listing, tasks[i]);
     free(tasks);
@@ -122,13 +136,60 @@ put_open(struct core *self, struct listing *listing, const struct stored_task *s
     listing->count++;
 }
 
+static int
+newest_row_first(const void *a, const void *b)
+{
+    const struct stored_task *left = a, *right = b;
+    return (left->seq < right->seq) - (left->seq > right->seq);
+}
+
+static bool
+is_stored_wanted(const struct listing *listing, const struct stored_task *stored)
+{
+    return (listing->queue.size == 0 ||
+            om_str_eq(stored->queue, label_str(&listing->queue))) &&
+           (listing->kind.size == 0 ||
+            om_str_eq(stored->kind, label_str(&listing->kind))) &&
+           (listing->code.size == 0 ||
+            om_str_eq(stored->code, label_str(&listing->code)));
+}
+
+// Those that were read by their numbers, among those in memory.
+static void
+put_rare(struct core *self, struct listing *listing, const struct read *read)
+{
+    struct tenant_state *tenant = NULL;
+    HASH_FIND(hh, self->tenants, &listing->tenant, sizeof(listing->tenant), tenant);
+    size_t count = 0, next = 0;
+    const struct task **tasks =
+        tenant ? find_in_memory(self, listing, tenant, &count) : NULL;
+    if (read->count > 0)
+        qsort(read->tasks, read->count, sizeof(*read->tasks), newest_row_first);
+    for (size_t i = 0; i < read->count && listing->count < listing->limit; i++) {
+        const struct stored_task *stored = &read->tasks[i];
+        for (; next < count && tasks[next]->seq >= stored->seq; next++)
+            if (listing->count < listing->limit)
+                put(listing, tasks[next]);
+        if (listing->count < listing->limit && is_stored_wanted(listing, stored) &&
+            !task_find(self, &stored->tenant, &stored->id))
+            put_open(self, listing, stored);
+    }
+    for (; next < count && listing->count < listing->limit; next++)
+        put(listing, tasks[next]);
+    free(tasks);
+}
+
 void
 list_read_done(struct core *self, struct listing **listing_p, const struct read *read)
 {
     struct listing *listing = *listing_p;
     const struct asker *asker = &listing->asker;
     bool failed = read->rc != OM_OK && read->rc != OM_ENOTFOUND;
-    for (size_t i = 0; i < read->count && listing->count < listing->limit; i++) {
+    if (read->kind == READ_TASKS && !failed)
+        put_rare(self, listing, read);
+    for (size_t i = 0;
+         read->kind != READ_TASKS && i < read->count && listing->count < listing->limit;
+         i++) {
         const struct stored_task *stored = &read->tasks[i];
         listing->after = stored->id;
         if (listing->open)
@@ -136,7 +197,7 @@ list_read_done(struct core *self, struct listing **listing_p, const struct read 
         else
             put_ended(self, listing, stored);
     }
-    bool more = listing->open && !failed && read->count == read->limit &&
+    bool more = read->kind == READ_OPEN && !failed && read->count == read->limit &&
                 listing->count < listing->limit && session_find(self, asker->conn);
     if (more) {
         *listing_p = NULL; // the next read has it
@@ -204,6 +265,34 @@ may_be_away(const struct listing *listing, const struct tenant_state *tenant)
             (timed && tenant->away_timed > 0));
 }
 
+static int
+greatest_first(const void *a, const void *b)
+{
+    const int64_t *left = a, *right = b;
+    return (*left < *right) - (*left > *right);
+}
+
+// A few that wait for a time are found among many that are ready. False: they are not
+// few, or it is not known in memory behind which the page begins.
+static bool
+list_rare(struct core *self, struct listing *listing, const struct tenant_state *tenant)
+{
+    const struct task *after = task_find(self, &listing->tenant, &listing->after);
+    bool ready = listing->states[STATE_READY] && tenant->away > tenant->away_timed;
+    if (ready || tenant->away_timed > RARE_MAX ||
+        (!after && !om_uuid_is_zero(&listing->after)))
+        return false;
+    size_t count, kept = 0;
+    int64_t *seqs = spill_timed(self, tenant, after ? after->seq : INT64_MAX, &count);
+    if (count > 0)
+        qsort(seqs, count, sizeof(*seqs), greatest_first);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || seqs[i] != seqs[kept - 1])
+            seqs[kept++] = seqs[i];
+    query_list_of(self, listing, seqs, kept);
+    return true;
+}
+
 void
 on_list(struct core *self, const struct input *in)
 {
@@ -224,6 +313,7 @@ on_list(struct core *self, const struct input *in)
         listing_destroy(&listing);
     } else {
         self->query_count++;
-        query_list(self, listing, listing->open ? SLICE_ROWS : listing->limit);
+        if (!listing->open || !list_rare(self, listing, tenant))
+            query_list(self, listing, listing->open ? SLICE_ROWS : listing->limit);
     }
 }

@@ -129,6 +129,15 @@ query_list(struct core *self, struct listing *listing, size_t limit)
 }
 
 void
+query_list_of(struct core *self, struct listing *listing, int64_t *seqs, size_t count)
+{
+    struct query *query = query_create(self, QUERY_LIST, READ_TASKS);
+    query->listing = listing;
+    query->read->seqs = seqs;
+    query->read->seq_count = count;
+}
+
+void
 query_load(struct core *self, const struct load *load, const int64_t *seqs, size_t count)
 {
     struct query *query = query_create(self, QUERY_LOAD, READ_TASKS);

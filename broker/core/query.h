@@ -34,6 +34,10 @@ void query_result(struct core *self, const struct input *in, const struct om_uui
 // Read up to `limit` rows of the listing, which is taken: list_read_done().
 void query_list(struct core *self, struct listing *listing, size_t limit);
 
+// The same with the tasks of these seqs, which are taken, whatever it asks for.
+void query_list_of(struct core *self, struct listing *listing, int64_t *seqs,
+                   size_t count);
+
 // Read tasks by their seqs: spill_loaded().
 void query_load(struct core *self, const struct load *load, const int64_t *seqs,
                 size_t count);

@@ -439,6 +439,36 @@ spill_arm(struct core *self, struct flow *flow)
     timer_set(&self->wall, &flow->wake, next_ms, on_wake);
 }
 
+// ---- LIST
+
+int64_t *
+spill_timed(const struct core *self, const struct tenant_state *tenant, int64_t before,
+            size_t *count)
+{
+    int64_t *seqs = NULL;
+    size_t capacity = 0;
+    *count = 0;
+    struct queue_state *queue, *next_queue;
+    HASH_ITER (hh, self->queues, queue, next_queue) {
+        const struct share *share = share_find(queue, &tenant->id);
+        for (size_t band = 0; share && band < BANDS; band++) {
+            struct flow *flow, *next;
+            HASH_ITER (hh, flows_of(share, band), flow, next)
+                for (size_t i = 0; i < flow->wakes.count; i++) {
+                    int64_t seq = flow->wakes.wakes[i].seq_kind >> WAKE_BITS;
+                    if (seq >= before || !seq_set_has(&self->spill->timed, seq))
+                        continue;
+                    if (*count == capacity) {
+                        capacity = capacity * 2 + 16;
+                        seqs = core_realloc(seqs, capacity * sizeof(*seqs));
+                    }
+                    seqs[(*count)++] = seq;
+                }
+        }
+    }
+    return seqs;
+}
+
 // ---- a purge
 
 void

@@ -84,6 +84,11 @@ enum task_state spill_state(const struct core *self, const struct stored_task *s
 unsigned spill_asked(struct core *self);
 void spill_answered(struct core *self, unsigned generation);
 
+// The numbers below `before` of the tenant's tasks that are away and wait for a time, in
+// no order, some of them twice. *count is how many; the caller frees them.
+int64_t *spill_timed(const struct core *self, const struct tenant_state *tenant,
+                     int64_t before, size_t *count);
+
 // Is what was read of a task that is away out of date, or a task of its id on its way in?
 bool spill_is_stale(const struct core *self, const struct stored_task *stored);
 

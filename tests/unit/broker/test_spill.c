@@ -382,6 +382,30 @@ Test(spill, lists_jobs_that_are_away_with_the_others)
     close_shelf(&shelf);
 }
 
+Test(spill, finds_the_few_that_wait_for_a_time_without_going_through_all)
+{
+    struct shelf shelf;
+    open_shelf(&shelf);
+    for (int i = 0; i < 5; i++)
+        submit(&shelf, i == 3 ? 60000 : 0, 0);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("l1"));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, status, OM_LIT("scheduled"));
+    WIRE_SET(&msg, limit, 10);
+    bench_send(&shelf.bench, BENCH_CLIENT, &bench_local, WIRE_LIST, &msg, NULL);
+    struct read *read = core_next_read(shelf.bench.core);
+    cr_assert(read && read->kind == READ_TASKS);
+    cr_assert_eq(read->seq_count, 1);
+    cr_expect_eq(read->seqs[0], shelf.rows[3].seq);
+    fill(&shelf, read);
+    core_read_done(shelf.bench.core, shelf.bench.now, &read);
+    bench_expect(&shelf.bench, BENCH_CLIENT, WIRE_TASKS);
+    struct rec_iter iter = rec_iter(payload_bytes(shelf.bench.sent.payload));
+    cr_expect_eq(iter.left, 1);
+    close_shelf(&shelf);
+}
+
 Test(spill, costs_a_list_of_what_is_never_away_nothing)
 {
     struct shelf shelf;
