@@ -8,6 +8,8 @@
 
 enum { READ_ROWS = 1024 };
 
+static const int64_t SEQ_MAX = 9000000000000000; // of the wire
+
 // ---- numbers
 
 int64_t
@@ -266,7 +268,8 @@ finish(struct core *self, struct replay *replay, enum om_rc rc)
     } else if (watch) {
         catch_up(self, watch, replay->sent);
     } else {
-        int64_t seq = replay->last_seq ? replay->last_seq : replay->sent + 1;
+        int64_t next = replay->sent < SEQ_MAX ? replay->sent + 1 : SEQ_MAX;
+        int64_t seq = replay->last_seq ? replay->last_seq : next;
         watch_send(self, asker, &replay->id, seq, om_buf_str(&replay->info), true);
     }
 }

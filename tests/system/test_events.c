@@ -212,6 +212,18 @@ Test(events, go_on_exactly_behind_any_of_them)
 }
 
 // All of it is more than the buffers on the way hold: the client is waited for.
+Test(events, behind_the_last_number_there_can_be_are_none)
+{
+    char id[64];
+    submit("any", id);
+    cr_assert_eq(omni_ask(&omni, "POST", NULL, "/api/v1/tasks/%s/cancel", id), 202);
+    omni_await(&omni, id, "cancelled", 10000);
+    cr_expect_eq(omni_ask(&omni, "GET", NULL,
+                          "/api/v1/tasks/%s/events?after=9000000000000000", id),
+                 200);
+    cr_expect(json_is_true(json_object_get(omni_answer(), "ended")));
+}
+
 Test(events, wait_for_a_slow_client_and_leave_nothing_out)
 {
     static struct event all[EVENTS_MAX];
