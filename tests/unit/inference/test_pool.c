@@ -361,7 +361,10 @@ Test(pool, training_fails_once_and_names_the_field_the_row_and_the_fix)
         cr_expect_str_eq(call.job.param, cases[i].param, "case %zu", i);
         cr_expect(strstr(call.job.text, cases[i].text), "case %zu: %s", i, call.job.text);
         cr_expect_not(call.job.retryable, "case %zu", i);
-        cr_expect_eq(call.work.usage_count, 0, "case %zu", i);
+        // It made no model: that frees its place, and costs nothing.
+        cr_expect_eq(call.work.usage_count, 1, "case %zu", i);
+        cr_expect_str_eq(call.work.usage[0].meter, "custom_model", "case %zu", i);
+        cr_expect_eq(call.work.usage[0].quantity, 0, "case %zu", i);
     }
     struct train_reply reply;
     struct train_request order = training("revenue-lstm", "passengers", 0);
