@@ -65,5 +65,5 @@ cors_fields(struct exchange *x, struct om_http_response *response)
     om_http_response_field(response, "access-control-expose-headers",
                            OM_LIT("x-request-id, location, retry-after, ratelimit, "
                                   "ratelimit-policy, idempotent-replayed, etag, age, "
-                                  "x-cache, x-cache-key"));
+                                  "x-cache, x-cache-key, preference-applied"));
 }

@@ -83,8 +83,11 @@ exchange_gone(struct exchange *x)
     bool waits = x->pending || x->commit || x->cached.asked_stamp;
     bool goes_on = waits && x->authenticated && x->route->flags & ROUTE_MUTATES;
     x->handle = 0;
-    if (!goes_on && !cached_is_awaited(x))
+    if (!goes_on && !cached_is_awaited(x)) {
+        if (x->on_gone)
+            x->on_gone(x);
         exchange_abandon(x);
+    }
 }
 
 struct om_http_request *

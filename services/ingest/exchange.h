@@ -59,6 +59,9 @@ struct exchange {
     int64_t started_us;
     // What to do when the edge stops, of one that may wait long; else NULL.
     void (*on_stop)(struct exchange *x);
+    // What to do when its client leaves and it does not go on; else NULL.
+    void (*on_gone)(struct exchange *x);
+    struct later *later; // a prediction that is a job (later.h); in the arena
     void (*announced)(struct exchange *x);
     struct exchange *prev, *next;
 };

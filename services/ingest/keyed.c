@@ -1,6 +1,7 @@
 #include "keyed.h"
 
 #include "id.h"
+#include "later.h"
 
 enum { KEY_MAX = 255, KEEP_MS = 5000, BODY_MAX = 900000 };
 
@@ -63,8 +64,9 @@ read_key(struct exchange *x)
 static void
 run(struct exchange *x)
 {
-    // With a key it has an answer of its own.
-    if (x->route->cache.ttl_s > 0 && !x->idem_key.data && cached_begin(x))
+    // With a key, or as a job, it has an answer of its own.
+    if (x->route->cache.ttl_s > 0 && !x->idem_key.data && !later_is_wanted(x) &&
+        cached_begin(x))
         return;
     if (x->route->on_request)
         x->route->on_request(x);

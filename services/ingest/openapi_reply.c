@@ -20,6 +20,7 @@ enum {
     WHEN_KEY = 512,    // it is limited
     WHEN_ONCE = 1024,  // it takes an Idempotency-Key
     WHEN_TASK = 2048,  // it answers where its task is
+    WHEN_LATER = 8192, // it can be a job, if the client prefers that
     WHEN_KEPT = 4096,  // its answers are given again
 };
 
@@ -48,7 +49,8 @@ conditions(const struct route *route)
            (tag && !read ? WHEN_TAG : 0u) | (tag && read ? WHEN_CACHED : 0u) |
            (openapi_takes_key(route) ? WHEN_ONCE : 0u) |
            (route->cache.ttl_s > 0 ? WHEN_KEPT : 0u) |
-           (route_reply(route) == &task_accepted_rec ? WHEN_TASK : 0u);
+           (route_reply(route) == &task_accepted_rec ? WHEN_TASK : 0u) |
+           (route->on_request == predict ? WHEN_LATER : 0u);
 }
 
 static const struct {
@@ -116,7 +118,9 @@ static const struct {
     { "cache-control", "\"type\":\"string\"", "how long it is kept", WHEN_KEPT, 0 },
     { "age", "\"type\":\"integer\",\"minimum\":0", "seconds since a hit was made",
       WHEN_KEPT, 0 },
-    { "location", "\"type\":\"string\"", "where the task is", WHEN_TASK, 0 },
+    { "location", "\"type\":\"string\"", "where the task is", WHEN_TASK | WHEN_LATER, 0 },
+    { "preference-applied", "\"type\":\"string\"", "what was done of Prefer", WHEN_LATER,
+      0 },
     { "idempotent-replayed", "\"type\":\"string\",\"enum\":[\"true\"]",
       "it was done before, under the same Idempotency-Key", WHEN_ONCE, 0 },
     { "www-authenticate", "\"type\":\"string\"", "how to say who calls", 0, 401 },
@@ -308,6 +312,11 @@ openapi_put_responses(struct om_buf *out, const struct route *route)
         put_success(out, route, 204);
     if (route->also)
         put_success(out, route, route->also);
+    if (when & WHEN_LATER) { // as the routes that submit jobs
+        struct route later = *route;
+        later.reply = &task_accepted_rec;
+        put_success(out, &later, 202);
+    }
     if (when & WHEN_CACHED)
         put_success(out, route, 304);
     for (size_t i = 0; i < OM_COUNT(problems); i++) {

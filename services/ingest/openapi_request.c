@@ -117,6 +117,12 @@ is_streamed(const struct route *route)
     return route->flags & ROUTE_EVENTS;
 }
 
+static bool
+is_deferrable(const struct route *route)
+{
+    return route->on_request == predict;
+}
+
 static const struct {
     const char *name, *schema, *doc;
     bool (*is_asked)(const struct route *route);
@@ -124,6 +130,10 @@ static const struct {
     { "Idempotency-Key", "\"type\":\"string\",\"minLength\":1,\"maxLength\":255",
       "the same key with the same content is done once, and answered alike for 24 h",
       openapi_takes_key },
+    { "Prefer", "\"type\":\"string\"",
+      "respond-async: make it a task and answer 202; wait=N: wait up to N seconds (60 at "
+      "most) for its end before (RFC 7240)",
+      is_deferrable },
     { "If-None-Match", "\"type\":\"string\"",
       "an ETag: 304 without a body if the object has not changed since",
       is_read_if_changed },

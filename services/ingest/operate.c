@@ -6,6 +6,7 @@
 #include "exchange.h"
 #include "json.h"
 #include "keyed.h"
+#include "later.h"
 
 enum { PLANS_ASKED = 100 };
 
@@ -114,7 +115,9 @@ exchange_announce(struct exchange *x, void (*fn)(struct exchange *x))
 static void
 go_on(struct exchange *x)
 {
-    if (x->route->cache.ttl_s > 0)
+    if (later_is_wanted(x))
+        cached_call(x, later_submit);
+    else if (x->route->cache.ttl_s > 0)
         cached_call(x, call);
     else if (x->route->flags & ROUTE_PRIVILEGED)
         exchange_announce(x, call);

@@ -44,7 +44,7 @@ put_result(struct exchange *x, const struct wire_task *task, struct om_str resul
     size_t start = out->size;
     const struct op_info *op = queue_find(task->queue) ? op_find(task->kind) : NULL;
     bool shown = false;
-    if (op && op->lane == LANE_JOB) {
+    if (op) {
         void *record = om_arena_alloc(&x->arena, op->reply->size);
         shown = rec_decode(op->reply, result, record, NULL) == OM_OK;
         if (shown)
