@@ -147,6 +147,8 @@ put_member(struct om_buf *out, const struct rec *type, struct om_str name,
     for (size_t i = 0; i < type->count; i++)
         if (om_str_eq(name, type->fields[i].key))
             field = &type->fields[i];
+    if (value.size == 0 && (!field || field->type == REC_STR))
+        return; // "?after=" is as if it were not there
     om_json_put(out, out->size > 1 ? "," : "");
     om_json_put_str(out, name);
     om_json_put(out, ":");
@@ -187,8 +189,7 @@ put_parameters(struct exchange *x, const struct om_http_request *request,
             exchange_fail(x, OM_EINVAL, name, "\"%s\" must be given once", name);
             return false;
         }
-        if (one->value.size > 0) // "?after=" is as if it were not there
-            put_member(out, type, one->name, one->value);
+        put_member(out, type, one->name, one->value);
     }
     om_json_put(out, "}");
     return true;

@@ -50,6 +50,7 @@ Test(refusals, of_requests_name_the_field)
           "0000000000000000000000000000000000000000000000000000000000000000",
           NULL, 404, "id" },
         { "GET", "/api/v1/tasks?limit=many", NULL, 400, "limit" },
+        { "GET", "/api/v1/tasks?limit=", NULL, 400, "limit" },
         { "GET", "/api/v1/tasks?status=sleeping", NULL, 400, "status" },
         { "GET", "/api/v1/usage?from=x", NULL, 400, "from" },
         { "GET", "/api/v1/usage?group_by=moon", NULL, 400, "group_by" },
