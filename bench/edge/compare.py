@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -38,12 +39,12 @@ _COMPLETION = json.dumps({
                  "message": {"role": "assistant", "content": "ok"}}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}})
 
-# What wrk says, as JSON, for requests of one method, path, header and body. {n} in the
-# body is a number that differs from request to request.
+# What wrk says, as JSON, for requests of one method, path, header and body. @n@ in the
+# body is a number that differs from request to request, of all runs.
 _SCRIPT = """
 wrk.method = "%(method)s"
 %(headers)s
-local body, number = %(body)s, 0
+local body, number = %(body)s, %(first)d
 if body ~= "" then
   local before, after = body:match("^(.-)@n@(.*)$")
   request = function()
@@ -60,6 +61,7 @@ end
 """
 
 Result = dict[str, Any]
+_runs = itertools.count(1)
 
 
 class Failed(Exception):
@@ -167,7 +169,8 @@ def _wrk(folder: pathlib.Path, port: int, path: str, connections: int, seconds: 
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"'
                       for name, value in (headers or {}).items())
     script.write_text(_SCRIPT % {"method": method, "headers": lines,
-                                 "body": f"[==[{body}]==]"})
+                                 "body": f"[==[{body}]==]",
+                                 "first": next(_runs) * 10**8})
     said = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s",
                            str(script), f"http://127.0.0.1:{port}{path}"],
                           check=True, stdout=subprocess.PIPE, timeout=seconds + 30)
