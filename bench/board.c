@@ -11,8 +11,8 @@ struct bench_board *
 board_create(int64_t count)
 {
     size_t size = sizeof(struct bench_board) + (size_t)count * sizeof(struct bench_mark);
-    struct bench_board *self =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    struct bench_board *self = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (self == MAP_FAILED)
         bench_die("no memory for %lld marks", (long long)count);
     self->wake_fd = eventfd(0, EFD_NONBLOCK);

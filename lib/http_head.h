@@ -28,7 +28,8 @@ struct om_http_refusal {
     const char *reason; // for people
 };
 
-// Parse a whole head into `out`, which has tables, and whose strings point into `head` and, when they had to be
-// decoded, into `decoded` of at least head.size bytes. False: refused, see `why`.
+// Parse a whole head into `out`, which has tables, and whose strings point into `head`
+// and, when they had to be decoded, into `decoded` of at least head.size bytes. False:
+// refused, see `why`.
 bool om_http_head_parse(struct om_str head, char *decoded, struct om_http_request *out,
                         struct om_http_refusal *why);

@@ -1,5 +1,5 @@
-// quota.h - the quotas there are, once, for billing, which keeps them, and the edge, which
-// asks for them.
+// quota.h - the quotas there are, once, for billing, which keeps them, and the edge,
+// which asks for them.
 //
 // A quota limits what a tenant uses of a meter in a window of time, or, without a window,
 // has at a time. Plans say how much (services/billing), a tenant may have a limit of its

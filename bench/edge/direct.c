@@ -22,9 +22,10 @@ forecast_once(const struct model_plugin *plugin, const struct series *series)
     char why[SERIES_WHY_MAX];
     struct model_job job = { .series = *series, .horizon = STEPS };
     struct artifact *artifact = NULL;
-    bool made = model_params_read(plugin, (struct om_str){ 0 }, job.params, why) == OM_OK &&
-                artifact_train(plugin, &job, NULL, &artifact) == OM_OK &&
-                artifact_forecast(artifact, series, STEPS, 0.9, &forecast, why) == OM_OK;
+    bool made =
+        model_params_read(plugin, (struct om_str){ 0 }, job.params, why) == OM_OK &&
+        artifact_train(plugin, &job, NULL, &artifact) == OM_OK &&
+        artifact_forecast(artifact, series, STEPS, 0.9, &forecast, why) == OM_OK;
     artifact_destroy(&artifact);
     return made;
 }

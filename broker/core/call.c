@@ -115,6 +115,7 @@ log_answer(struct core *self, const struct call *call, const struct wire_msg *ms
     commit_group(self, EFFECT_NONE, count);
     events_add_usage(self, &origin, om_str(prefix), msg->usage);
     events_add(self, &origin, msg->events);
+    commit_lazily(self); // the caller has its answer: a commit for many of them will do
 }
 
 static struct call *

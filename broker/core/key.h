@@ -1,9 +1,9 @@
 // key.h - the API keys of tenants' workers: whose they are, and whether they still are.
 //
 // Identity is asked once a key, however many workers come with it, and for the changes of
-// keys twice a second while such workers are there. A key that was revoked or has expired,
-// or whose tenant is suspended, loses its sessions. While identity does not answer, sessions stay: nothing can be
-// revoked meanwhile.
+// keys twice a second while such workers are there. A key that was revoked or has
+// expired, or whose tenant is suspended, loses its sessions. While identity does not
+// answer, sessions stay: nothing can be revoked meanwhile.
 #pragma once
 #include "inner.h"
 

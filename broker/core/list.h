@@ -2,8 +2,8 @@
 //
 // Ended tasks are read from the store. Open ones come from memory while all that could be
 // listed are there; else from the store, in slices, each as memory knows it: the store
-// may be behind it. A few that wait for a time among many that are ready are read by their
-// numbers.
+// may be behind it. A few that wait for a time among many that are ready are read by
+// their numbers.
 #pragma once
 #include "inner.h"
 

@@ -1,5 +1,5 @@
-#include "identity.h"
 #include "idem.h"
+#include "identity.h"
 
 const struct om_migration identity_schema[] = {
     { 1, "tenants and keys",

@@ -469,8 +469,7 @@ exchange_fail(struct exchange *x, enum om_rc rc, const char *param, const char *
     struct error_text error = {
         .type = info->type, .code = info->code, .param = param, .message = om_str(text)
     };
-    bool later =
-        info->http_status == 429 || info->http_status == 503 || rc == OM_EBUSY;
+    bool later = info->http_status == 429 || info->http_status == 503 || rc == OM_EBUSY;
     exchange_fail_as(x, info->http_status, &error, later ? "1" : NULL);
 }
 

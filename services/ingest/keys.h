@@ -46,6 +46,6 @@ void keys_put(struct key_cache *self, const uint8_t hash[KEY_HASH],
 // that did. True: there are more.
 bool keys_apply(struct key_cache *self, const struct key_changes_reply *reply);
 
-// Write the ids of the keys that were used since they were last written, as an array of at
-// most `max`; returns how many. A key that is forgotten before is not told of.
+// Write the ids of the keys that were used since they were last written, as an array of
+// at most `max`; returns how many. A key that is forgotten before is not told of.
 size_t keys_take_used(struct key_cache *self, size_t max, struct om_buf *out);

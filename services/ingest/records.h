@@ -95,7 +95,7 @@ REC_DECLARE(task_list_query, TASK_LIST_QUERY);
 #define TASK_ACCEPTED(F, M)                                                              \
     F(M, STR, task_id, REQUIRED, 1, 48, NULL, "task id")                                 \
     F(M, STR, status, OPTIONAL, 1, 16, NULL, "of the task that was taken")               \
-    F(M, BOOL, cancel_requested, OPTIONAL, 0, 1, NULL, "its cancel is on disk")              \
+    F(M, BOOL, cancel_requested, OPTIONAL, 0, 1, NULL, "its cancel is on disk")          \
     F(M, STR, check_url, REQUIRED, 1, 128, NULL, "where to ask for its result")          \
     F(M, BOOL, duplicate, OPTIONAL, 0, 1, NULL, "the task holds the unique key already")
 REC_DECLARE(task_accepted, TASK_ACCEPTED);

@@ -53,10 +53,10 @@ struct route {
     enum route_auth auth;
     enum scope scope;
     unsigned flags;
-    unsigned quotas;   // QUOTA_BITs: what it takes beside a call (quota.h)
-    int status;        // of a success
-    int also;          // another one, for the document; 0: none
-    enum op op;        // OP_COUNT: none
+    unsigned quotas; // QUOTA_BITs: what it takes beside a call (quota.h)
+    int status;      // of a success
+    int also;        // another one, for the document; 0: none
+    enum op op;      // OP_COUNT: none
     // The request's field that is in the path; with ROUTE_BODY an INTERNAL one.
     const char *param;
     // Without an operation of their own: what they read and show, for the document. NULL:

@@ -17,7 +17,7 @@ enum {
         .op = op_, .status = status_, __VA_ARGS__                                        \
     }
 #define Q(symbol) QUOTA_BIT(symbol)
-#define OP_NONE OP_COUNT
+#define OP_NONE   OP_COUNT
 // Who may use the platform is changed only when that is in the audit log.
 #define CHANGES (ROUTE_MUTATES | ROUTE_PRIVILEGED)
 #define JOBS    (ROUTE_MUTATES | ROUTE_COSTS | ROUTE_JOBS)

@@ -2,6 +2,8 @@
 // not their text, go to replicas, so that TIME may be asked before something is written.
 #include "shared_scripts.h"
 
+// clang-format off
+
 // Helpers of all. A window is a hash: entries FIRST..NEWEST as "from:last:amount" in
 // fields of those numbers; f, n, u (used) and l (last, the clock does not go back).
 #define WINDOW_LUA                                                                       \
@@ -140,3 +142,4 @@ const char shared_renew_lua[] =
     "  redis.call('PEXPIRE', key, ARGV[2] + 1000)\n"
     "end\n"
     "return 1\n";
+// clang-format on

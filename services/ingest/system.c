@@ -23,9 +23,9 @@ show_ready(struct exchange *x)
         return;
     }
     // Without what edges share there are this edge's own limits.
-    static const char *const caches[] = { [SHARE_NONE] = "memory",
-                                          [SHARE_UP] = "up",
-                                          [SHARE_DOWN] = "down" };
+    static const char *const caches[] = {
+        [SHARE_NONE] = "memory", [SHARE_UP] = "up", [SHARE_DOWN] = "down"
+    };
     om_json_put(&edge->out, "{\"status\":\"ready\",\"cache\":");
     om_json_put_str(&edge->out, om_str(caches[share_state(edge->ingest)]));
     om_json_put(&edge->out, "}");

@@ -390,7 +390,6 @@ void
 train_submit(struct exchange *x)
 {
     x->record = exchange_read(x, ops[OP_train].request);
-    if (x->record &&
-        admit_model(x, ((const struct train_request *)x->record)->model))
+    if (x->record && admit_model(x, ((const struct train_request *)x->record)->model))
         exchange_call(x, OP_train_check, false, x->record, CHECK_MS, on_checked);
 }

@@ -1,5 +1,5 @@
-#include "scheduler.h"
 #include "idem.h"
+#include "scheduler.h"
 
 const struct om_migration scheduler_schema[] = {
     { 1, "schedules and fires",

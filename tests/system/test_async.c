@@ -132,7 +132,8 @@ Test(async, a_prediction_is_accepted_and_its_task_has_the_same_answer)
     cr_expect_str_eq(here.location, "");
     json_decref(waited);
 
-    cr_assert_eq(predict("seasonal-naive", "wait=x, return=minimal", NULL, SERIES, WAIT_MS), 200);
+    cr_assert_eq(
+        predict("seasonal-naive", "wait=x, return=minimal", NULL, SERIES, WAIT_MS), 200);
     cr_expect_str_eq(here.applied, "", "what is malformed is ignored");
     json_decref(now);
 }
@@ -141,7 +142,8 @@ Test(async, who_waits_in_vain_is_told_where_the_answer_will_be)
 {
     pid_t pool = omni_child(&omni, "inference");
     kill(pool, SIGSTOP);
-    cr_assert_eq(predict("seasonal-naive", "respond-async, wait=1", NULL, SERIES, WAIT_MS), 202);
+    cr_assert_eq(
+        predict("seasonal-naive", "respond-async, wait=1", NULL, SERIES, WAIT_MS), 202);
     cr_expect_str_eq(here.applied, "respond-async, wait=1");
     cr_expect(here.took_ms >= 1000 && here.took_ms < 10000, "%lld ms",
               (long long)here.took_ms);
@@ -191,7 +193,8 @@ Test(async, a_client_that_leaves_cancels_its_prediction)
 {
     predict("revenue-lstm", "", NULL, slow_body(), LEAVE_MS);
     cr_assert_eq(here.code, CURLE_OPERATION_TIMEDOUT, "%s", here.body.data);
-    cr_assert_eq(predict("seasonal-naive", "", NULL, SERIES, WAIT_MS), 200, "%s", here.body.data);
+    cr_assert_eq(predict("seasonal-naive", "", NULL, SERIES, WAIT_MS), 200, "%s",
+                 here.body.data);
     omni_await_metered(&omni, "ml_inference", 1); // and never two
 }
 

@@ -177,8 +177,8 @@ enrol(struct pool *self, struct om_call *call, const struct train_request *reque
     return OM_OK;
 }
 
-// A failed attempt costs nothing; one that was cancelled has used the time it has used. One
-// that is not tried again says that it made no model, so that its place is free.
+// A failed attempt costs nothing; one that was cancelled has used the time it has used.
+// One that is not tried again says that it made no model, so that its place is free.
 static void
 meter(struct om_call *call, enum om_rc rc, const char *model, int64_t cpu_start_ms)
 {

@@ -1,5 +1,5 @@
-#include "registry.h"
 #include "idem.h"
+#include "registry.h"
 
 const struct om_migration registry_schema[] = {
     { 1, "files and models",

@@ -20,7 +20,7 @@ bench_conf(void)
     struct core_conf conf = core_conf_default();
     conf.gather_ms = conf.lazy_ms = 0; // each change is seen when it is made
     conf.window_flow = conf.window_total = SIZE_MAX / 2; // and all is in memory
-    conf.max_tail_bytes = 0; // but for events, which are read
+    conf.max_tail_bytes = 0;                             // but for events, which are read
     return conf;
 }
 

@@ -403,8 +403,8 @@ Test(http_loop, closes_a_client_that_never_reads_its_stream)
     server_stop(&server);
 }
 
-// 10,000 of them are to fit in 120 MB; what is more than this struct is lent to those that
-// do something.
+// 10,000 of them are to fit in 120 MB; what is more than this struct is lent to those
+// that do something.
 Test(http_loop, holds_little_for_an_idle_connection)
 {
     cr_expect_leq(sizeof(struct client), 1024, "%zu", sizeof(struct client));
