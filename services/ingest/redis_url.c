@@ -104,7 +104,7 @@ read_host(const char *text, struct redis_conf *out)
     if (!*name || strlen(name) >= sizeof(out->host) ||
         strpbrk(name, *host == '[' ? "@?#[] " : ":@?#[] "))
         return "it is redis://[:PASSWORD@]HOST[:PORT][/DB] or redis://unix:/PATH";
-    snprintf(out->host, sizeof(out->host), "%s", name);
+    memcpy(out->host, name, strlen(name) + 1);
     return NULL;
 }
 
