@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "bundle.h"
@@ -226,16 +227,30 @@ om_link_refusal(const struct om_link *self)
     return *self->refusal ? self->refusal : NULL;
 }
 
+// A signal, of which the owner's thread may get any, must not leave half a message.
+static bool
+send_part(void *socket, struct om_str part, int more)
+{
+    return TEMP_FAILURE_RETRY(
+               zmq_send(socket, part.data, part.size, ZMQ_DONTWAIT | more)) >= 0;
+}
+
+static bool
+recv_part(void *socket, zmq_msg_t *part)
+{
+    return TEMP_FAILURE_RETRY(zmq_msg_recv(part, socket, ZMQ_DONTWAIT)) >= 0;
+}
+
 static enum om_rc
 send_frames(struct om_link *self, struct om_str header, struct om_str payload)
 {
     if (!self->socket)
         return OM_EUNAVAILABLE;
     int more = payload.data ? ZMQ_SNDMORE : 0;
-    if (zmq_send(self->socket, header.data, header.size, ZMQ_DONTWAIT | more) < 0)
+    if (!send_part(self->socket, header, more))
         return OM_EUNAVAILABLE;
     // Once a first part was taken, the second cannot fail for want of room.
-    if (more && zmq_send(self->socket, payload.data, payload.size, ZMQ_DONTWAIT) < 0)
+    if (more && !send_part(self->socket, payload, 0))
         return OM_EUNAVAILABLE;
     self->settled = false;
     self->sent_ms = om_clock_mono_ms();
@@ -352,14 +367,19 @@ static void
 drain_monitor(struct om_link *self)
 {
     for (;;) {
-        uint8_t event[6];
-        char address[256];
-        if (!self->monitor ||
-            zmq_recv(self->monitor, event, sizeof(event), ZMQ_DONTWAIT) < 0)
+        zmq_msg_t event, address;
+        zmq_msg_init(&event);
+        zmq_msg_init(&address);
+        bool come = self->monitor && recv_part(self->monitor, &event);
+        uint16_t number = 0;
+        if (come && zmq_msg_size(&event) >= sizeof(number))
+            memcpy(&number, zmq_msg_data(&event), sizeof(number));
+        if (come)
+            recv_part(self->monitor, &address);
+        zmq_msg_close(&event);
+        zmq_msg_close(&address);
+        if (!come)
             return;
-        zmq_recv(self->monitor, address, sizeof(address), ZMQ_DONTWAIT);
-        uint16_t number;
-        memcpy(&number, event, sizeof(number));
         self->connected = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
         if (self->connected)
             say_hello(self);
@@ -376,16 +396,15 @@ recv_frames(struct om_link *self)
     zmq_msg_close(&self->payload);
     zmq_msg_init(&self->header);
     zmq_msg_init(&self->payload);
-    self->settled =
-        !self->socket || zmq_msg_recv(&self->header, self->socket, ZMQ_DONTWAIT) < 0;
+    self->settled = !self->socket || !recv_part(self->socket, &self->header);
     if (self->settled)
         return false;
     if (zmq_msg_more(&self->header))
-        zmq_msg_recv(&self->payload, self->socket, ZMQ_DONTWAIT);
+        recv_part(self->socket, &self->payload);
     zmq_msg_t rest;
     for (bool more = zmq_msg_more(&self->payload); more;) {
         zmq_msg_init(&rest);
-        zmq_msg_recv(&rest, self->socket, ZMQ_DONTWAIT);
+        recv_part(self->socket, &rest);
         more = zmq_msg_more(&rest);
         zmq_msg_close(&rest);
     }

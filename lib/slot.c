@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "work.h"
@@ -78,7 +79,8 @@ void
 slot_give(struct slot *self, struct work *work)
 {
     self->work = work;
-    zmq_send(self->push, &work, sizeof(work), 0);
+    // A signal must not lose it: the slot would be busy for ever.
+    (void)TEMP_FAILURE_RETRY(zmq_send(self->push, &work, sizeof(work), 0));
 }
 
 void
@@ -110,7 +112,8 @@ struct work *
 slot_next_done(void *done_socket)
 {
     struct work *work = NULL;
-    if (zmq_recv(done_socket, &work, sizeof(work), ZMQ_DONTWAIT) != sizeof(work))
+    if (TEMP_FAILURE_RETRY(zmq_recv(done_socket, &work, sizeof(work), ZMQ_DONTWAIT)) !=
+        sizeof(work))
         return NULL;
     return work;
 }

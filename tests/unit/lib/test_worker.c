@@ -2,6 +2,8 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
 
 #include "clock.h"
 #include "fake_broker.h"
@@ -229,6 +231,44 @@ count_done(struct fake_broker *broker)
 }
 
 // On a busy machine a handler may seem slow, so they have several chances.
+static atomic_bool storm_over;
+
+static void
+on_storm(int number)
+{
+    (void)number;
+}
+
+// Interrupt a thread all the time.
+static void *
+storm(void *thread)
+{
+    while (!atomic_load(&storm_over)) {
+        pthread_kill(*(pthread_t *)thread, SIGUSR1);
+        sched_yield();
+    }
+    return NULL;
+}
+
+Test(worker, loses_no_job_to_a_signal)
+{
+    struct fixture f;
+    struct sigaction action = { .sa_handler = on_storm };
+    sigaction(SIGUSR1, &action, NULL);
+    open_worker(&f, 1);
+    pthread_t storming;
+    pthread_create(&storming, NULL, storm, &f.thread);
+    for (int i = 0; i < 4000; i++) {
+        memcpy(token_bytes, &i, sizeof(i));
+        broker_send_job(&f.broker, "echo", "hello");
+        broker_expect(&f.broker, WIRE_DONE);
+        broker_send_token(&f.broker, WIRE_DONE_ACK);
+    }
+    atomic_store(&storm_over, true);
+    pthread_join(storming, NULL);
+    close_worker(&f);
+}
+
 Test(worker, sends_the_outcomes_of_quick_handlers_together)
 {
     enum { JOBS = 60, ROUNDS = 50 };
