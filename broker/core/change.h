@@ -62,7 +62,7 @@ struct change_mark {
     enum mark_kind kind;
     int64_t at_ms; // wall clock
     int64_t due_ms;
-    struct wire_token token; // of LEASE
+    struct wire_token token; // of LEASE; of REOPEN token.lease: tasks of before have less
     struct om_str node;      // of LEASE: who holds it, "<node>#<incarnation>"
     struct om_str code, text;
 };

@@ -112,6 +112,7 @@ stored_task_mark(struct stored_task *task, const struct change_mark *mark)
         task->cancel = false;
         task->leased = false;
         task->reopened = true;
+        task->reopen_seq = (int64_t)mark->token.lease;
         break;
     }
 }

@@ -26,6 +26,7 @@ struct stored_task {
     int64_t started_ms;     // of the last LEASE
     bool cancel;            // a CANCEL, and no REOPEN after it
     bool reopened;          // a REOPEN: due and expiry times of its header are over
+    int64_t reopen_seq;     // of the last REOPEN: tasks of a smaller seq were there before
     bool leased;            // the last mark that is no CANCEL is a LEASE
     struct wire_token token;
     struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST
@@ -35,8 +36,9 @@ struct stored_task {
     int64_t chunk_count, chunk_bytes, chunk_seq, chunk_attempt, chunk_worker_seq;
 
     // A task that depends on others: which of those have not ended, as a bit by their
-    // place in depends_on, and whether one of the ended did not succeed. Loading and
-    // TASKS only.
+    // place in depends_on, and whether one of the ended did not succeed. One that was
+    // opened again after this task was added has ended without success: what its end set
+    // free is not held again. Loading and TASKS only.
     uint64_t parents_open[4];
     bool parent_failed;
 

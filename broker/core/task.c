@@ -390,7 +390,7 @@ task_reopen(struct core *self, const struct stored_task *stored, struct out **se
     group->send = *send_p;
     *send_p = NULL;
     commit_add(self, CHANGE_REOPEN)->reopen_seq = task->seq;
-    task_mark(self, task, MARK_REOPEN);
+    task_mark(self, task, MARK_REOPEN)->token.lease = (uint64_t)++self->last_task_seq;
     return OM_OK;
 }
 
@@ -438,6 +438,8 @@ void
 task_resume(struct core *self, struct task *task)
 {
     int64_t delay_ms = task->due_ms - self->now.wall_ms;
+    if (delay_ms > WIRE_RETRY_MAX_MS)
+        delay_ms = WIRE_RETRY_MAX_MS; // the clock was set back
     if (task->lease.active)
         lease_count_anew(self, &task->lease);
     else if (task->state == STATE_RETRY_WAIT && delay_ms > 0 && !task->cancel)
@@ -460,6 +462,7 @@ core_load_task(struct core *self, const struct stored_task *stored)
     if (!task)
         return OM_EPROTO;
     note_seq(self, stored->seq);
+    note_seq(self, stored->reopen_seq);
     spill_trim_loaded(self, task);
     return OM_OK;
 }

@@ -81,6 +81,23 @@ sqlite_fold(struct sqlite_store *self, struct read *keeper, struct stored_task *
     return kept && code == SQLITE_DONE ? OM_OK : OM_EDB;
 }
 
+// Was the open parent opened again after the task was added? Then it had ended before, as
+// far as the task goes: without success.
+static enum om_rc
+fold_open_parent(struct sqlite_store *self, struct stored_task *task, size_t place,
+                 int64_t parent_seq)
+{
+    sqlite3_stmt *row = self->reads[READER_REOPEN_OF];
+    sqlite3_bind_int64(row, 1, parent_seq);
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW && sqlite3_column_int64(row, 0) > task->seq)
+        task->parent_failed = true;
+    else
+        task->parents_open[place / 64] |= UINT64_C(1) << place % 64;
+    sqlite3_reset(row);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? OM_OK : OM_EDB;
+}
+
 // A parent that is not there was purged: it has ended, nobody knows how.
 static enum om_rc
 fold_parent(struct sqlite_store *self, struct stored_task *task, size_t place,
@@ -90,15 +107,16 @@ fold_parent(struct sqlite_store *self, struct stored_task *task, size_t place,
     sqlite_bind_uuid(row, 1, parent);
     sqlite_bind_uuid(row, 2, &task->tenant);
     int code = sqlite3_step(row);
+    enum om_rc rc = code == SQLITE_ROW || code == SQLITE_DONE ? OM_OK : OM_EDB;
     if (code == SQLITE_ROW) {
         enum task_state state = (enum task_state)sqlite3_column_int64(row, 1);
         if (state == STATE_NONE)
-            task->parents_open[place / 64] |= UINT64_C(1) << place % 64;
+            rc = fold_open_parent(self, task, place, sqlite3_column_int64(row, 0));
         else if (state != STATE_SUCCEEDED)
             task->parent_failed = true;
     }
     sqlite3_reset(row);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? OM_OK : OM_EDB;
+    return rc;
 }
 
 enum om_rc

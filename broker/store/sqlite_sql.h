@@ -150,6 +150,8 @@
     X(STATE_OF,                                                                          \
       "SELECT t.seq, r.state FROM task t LEFT JOIN result r ON r.seq = t.seq"            \
       " WHERE t.id = ?1 AND t.tenant = ?2")                                              \
+    X(REOPEN_OF,                                                                         \
+      "SELECT lease FROM mark WHERE task_seq = ?1 AND kind = 6 ORDER BY n DESC LIMIT 1") \
     X(SEQ, "SELECT seq FROM task WHERE id = ?1 AND tenant = ?2")                         \
     X(LIST_ALL,                                                                          \
       "SELECT " SQLITE_TASK_COLUMNS " FROM task t INDEXED BY task_tenant"                \

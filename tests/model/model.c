@@ -265,20 +265,6 @@ model_worker_died(struct model *self, int worker)
             lose(self, &self->jobs[i]);
 }
 
-// A job that never started waits for its parents as they are now: one that was opened
-// again is waited for again.
-static void
-wait_anew(struct model *self, struct model_job *job)
-{
-    if (!is_open(job) || job->held || job->attempts > 0 || job->lost > 0 ||
-        job->reopened || job->spec.parent_count == 0)
-        return;
-    memset(job->passed, 0, sizeof(job->passed));
-    job->parent_failed = false;
-    look_at_parents(self, job);
-    place(self, job);
-}
-
 static void
 hold_anew(struct model *self, struct model_job *job)
 {
@@ -296,7 +282,6 @@ model_restarted(struct model *self)
         struct model_job *job = &self->jobs[i];
         for (int k = 0; k < job->lease_count; k++)
             job->leases[k].finished = false; // forgotten
-        wait_anew(self, job);
         if (job->state == STATE_READY)
             job->ready_step = self->step; // which came first is not promised any more
         if (job->held)

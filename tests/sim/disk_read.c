@@ -22,7 +22,8 @@ fold_parents(const struct disk *self, const struct disk_task *task,
         const struct disk_task *parent = om_typeid_decode(OM_ID_TASK, text, &id) == OM_OK
                                              ? disk_find(self, &id)
                                              : NULL;
-        if (parent && parent->row.state == STATE_NONE)
+        bool open = parent && parent->row.state == STATE_NONE;
+        if (open && parent->row.reopen_seq <= task->row.seq)
             out->parents_open[i / 64 % 4] |= UINT64_C(1) << i % 64;
         else if (parent && parent->row.state != STATE_SUCCEEDED)
             out->parent_failed = true;

@@ -409,6 +409,45 @@ Test(depend, goes_on_after_a_restart_in_the_middle_of_a_workflow)
     bench_finish(&bench);
 }
 
+// Tasks that come later have greater numbers than the reopening of any other, also after
+// a restart: by that the store tells who waits for it.
+Test(depend, numbers_a_retry_among_the_tasks)
+{
+    struct bench bench = { .now = { 1000, INT64_C(1800000000000) } };
+    struct core_conf conf = bench_conf();
+    bench.core = core_create(&conf);
+    struct om_uuid open = bench_task(&bench, 1), failed = bench_task(&bench, 1);
+    struct om_buf header = { 0 };
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("m"));
+    WIRE_SET(&msg, task, bench_task_text(&open));
+    WIRE_SET(&msg, queue, OM_LIT(QUEUE));
+    WIRE_SET(&msg, kind, OM_LIT("test"));
+    wire_encode(WIRE_SUBMIT, &msg, &header);
+    struct stored_task stored = stored_parent(&open, STATE_NONE);
+    stored.header = om_buf_str(&header);
+    stored.reopened = true;
+    stored.reopen_seq = 500;
+    cr_assert_eq(core_load_task(bench.core, &stored), OM_OK);
+    core_serve(bench.core, bench.now);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+
+    stored = stored_parent(&failed, STATE_FAILED);
+    stored.header = om_buf_str(&header);
+    bench_ask(&bench, WIRE_RETRY, &failed);
+    bench_answer_task(&bench, OM_OK, &stored);
+    bench_submit(&bench, QUEUE, "x");
+    struct batch *batch = core_take_batch(bench.core);
+    cr_assert(batch);
+    cr_assert_eq(batch->count, 3);
+    cr_assert_eq(batch->changes[1].mark.kind, MARK_REOPEN);
+    cr_expect_eq(batch->changes[1].mark.token.lease, 501);
+    cr_expect_eq(batch->changes[2].task.seq, 502);
+    core_committed(bench.core, bench.now, &batch, OM_OK);
+    om_buf_finish(&header);
+    bench_finish(&bench);
+}
+
 // ---- size
 
 enum { CHAIN = 100000 };

@@ -187,6 +187,35 @@ Test(store_open, one_that_depends_is_told_with_what_became_of_those)
     cr_expect(told.parent_failed);
 }
 
+// What a failed parent's end set free is not held again when the parent is retried.
+Test(store_open, one_that_was_there_before_its_parent_was_retried_does_not_wait_for_it)
+{
+    static const int64_t parents[] = { 1 };
+    OM_AUTO(om_buf_finish) struct om_buf header = { 0 }, again = { 0 };
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    batch_task(batch, 1, 1);
+    batch_result(batch, 1, STATE_FAILED);
+    depend_on(&batch_task(batch, 2, 1)->task, parents, 1, &header);
+    commit(batch);
+
+    OM_AUTO(batch_destroy) struct batch *second = batch_create();
+    second->changes[second->count++] =
+        (struct change){ .kind = CHANGE_REOPEN, .reopen_seq = 1 };
+    batch_mark(second, 1, MARK_REOPEN)->mark.token.lease = 3;
+    depend_on(&batch_task(second, 4, 1)->task, parents, 1, &again);
+    commit(second);
+    struct loaded *loaded = calloc(1, sizeof(*loaded));
+    cr_assert(loaded);
+    fixture_load(&fx, loaded);
+    cr_assert_eq(loaded->count, 3);
+    cr_expect_eq(loaded->tasks[0].task.reopen_seq, 3);
+    cr_expect_eq(loaded->tasks[1].task.parents_open[0], 0, "it was set free");
+    cr_expect(loaded->tasks[1].task.parent_failed);
+    cr_expect_eq(loaded->tasks[2].task.parents_open[0], 1, "it came after the retry");
+    cr_expect_not(loaded->tasks[2].task.parent_failed);
+    free(loaded);
+}
+
 // ---- reads
 
 static struct read *
