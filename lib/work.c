@@ -135,7 +135,8 @@ put_failure(const struct om_job *job, struct wire_msg *out)
     if (*job->param)
         WIRE_SET(out, param, om_str(job->param));
     if (job->retry_ms > 0)
-        WIRE_SET(out, retry_ms, job->retry_ms);
+        WIRE_SET(out, retry_ms,
+                 job->retry_ms < WIRE_RETRY_MAX_MS ? job->retry_ms : WIRE_RETRY_MAX_MS);
     WIRE_SET(out, retryable, job->retryable);
 }
 

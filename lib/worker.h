@@ -36,7 +36,7 @@ struct om_job {
     char text[512];          // why it failed
     char param[64];          // which field was wrong
     bool retryable;          // of a failed job: may it be tried again?
-    int64_t retry_ms;        // not before; 0: as the broker sees fit
+    int64_t retry_ms;        // not before, a day at most; 0: as the broker sees fit
 };
 
 // Was the job cancelled, is its soft limit over, or is the worker about to stop? A

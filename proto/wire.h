@@ -19,6 +19,7 @@ enum {
     WIRE_PAYLOAD_MAX = 1024 * 1024,
     WIRE_EVENT_RUN_MAX = 512,
     WIRE_WAIT_MAX_MS = 60 * 1000,
+    WIRE_RETRY_MAX_MS = 24 * 60 * 60 * 1000,
     WIRE_TOKEN_BYTES = 32,
 };
 
@@ -200,7 +201,7 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
     F(M, BOOL, drain,       "drain", 0, 1, NULL, "take no new work and leave")            \
     F(M, BOOL, duplicate,   "dup",  0, 1, NULL, "this task was known already")            \
     F(M, BOOL, retryable,   "rt",   0, 1, NULL, "may succeed if tried again")             \
-    F(M, I64,  retry_ms,    "ra",   0, 9e15, NULL, "try again after")                     \
+    F(M, I64,  retry_ms,    "ra",   0, 9e15, NULL, "try again after; of FAIL more than a day counts as a day")                     \
     F(M, STR,  code,        "code", 1, 64, NULL, "code of RC_LIST, or the worker's own")  \
     F(M, STR,  text,        "text", 0, 1024, NULL, "for people")                          \
     F(M, STR,  param,       "par",  0, 64, NULL, "the field that is wrong")               \

@@ -512,6 +512,8 @@ on_fail(struct core *self, const struct input *in)
                             ? msg->retryable
                             : om_rc_info(om_rc_find(msg->code))->retryable;
     failure.retry_ms = WIRE_HAS(msg, retry_ms) ? msg->retry_ms : -1;
+    if (failure.retry_ms > WIRE_RETRY_MAX_MS)
+        failure.retry_ms = WIRE_RETRY_MAX_MS;
     lease->kind->fail(self, lease, &failure);
 }
 

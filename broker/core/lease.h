@@ -11,7 +11,7 @@ enum lease_wait { WAIT_COMMIT = 1, WAIT_PAYLOAD = 2 };
 struct failure {
     struct om_str code, text;
     bool retryable, cancelled;
-    int64_t retry_ms; // -1: the broker chooses
+    int64_t retry_ms; // up to WIRE_RETRY_MAX_MS; -1: the broker chooses
     struct om_str usage;
     core_conn conn; // who waits for DONE_ACK; 0: nobody
 };

@@ -22,7 +22,7 @@ class Fail(Exception):
 class Retry(Fail):
     """The job cannot be done now. It costs an attempt, and is tried again.
 
-    after_s  not before so many seconds; None leaves the pause to the broker
+    after_s  not before so many seconds, a day at most; None leaves the pause to the broker
     """
 
     def __init__(self, text: str = "", *, after_s: float | None = None,

@@ -45,7 +45,7 @@ def _failure(error: Fail) -> dict[str, Any]:
         "retryable": error.retryable,
     }
     if error.retry_after_s is not None:
-        outcome["retry_ms"] = max(0, int(error.retry_after_s * 1000))
+        outcome["retry_ms"] = int(min(max(0, error.retry_after_s * 1000), wire.RETRY_MAX_MS))
     return outcome
 
 

@@ -135,6 +135,8 @@ class Outcomes(WithJob):
             (Fail("bad", "text"), ("bad", "text", False, None)),
             (Fail("busy", retryable=True), ("busy", "", True, None)),
             (Retry("away", after_s=1.5), ("unavailable", "away", True, 1500)),
+            (Retry("later", after_s=float("inf")), ("unavailable", "later", True, 86400000)),
+            (Retry("now", after_s=-1), ("unavailable", "now", True, 0)),
             (Retry(), ("unavailable", "cannot be done now", True, None)),
             (SoftTimeout(), ("timeout", "the soft time limit is over", True, None)),
             (KeyError("x"), ("handler_failed", "KeyError: 'x'", True, None)),

@@ -263,18 +263,63 @@ Test(lease, ends_at_once_with_a_failure_that_may_not_be_retried)
     bench_finish(&bench);
 }
 
-Test(lease, is_retried_when_its_worker_says)
+Test(lease, is_retried_when_its_worker_says_but_after_a_day_at_most)
 {
-    struct bench bench;
-    char token[WIRE_TOKEN_BYTES];
-    running(&bench, "omni.inference", token);
-    bench_settle(&bench);
-    struct wire_msg fail = { 0 };
-    WIRE_SET(&fail, token, ((struct om_str){ token, sizeof(token) }));
-    WIRE_SET(&fail, code, OM_LIT("unavailable"));
-    WIRE_SET(&fail, retry_ms, 77777);
-    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_FAIL, &fail, NULL);
-    cr_expect_eq(next_mark(&bench).due_ms, bench.now.wall_ms + 77777);
+    static const struct {
+        int64_t said_ms, pause_ms;
+    } cases[] = {
+        { 0, 0 },
+        { 77777, 77777 },
+        { WIRE_RETRY_MAX_MS, WIRE_RETRY_MAX_MS },
+        { WIRE_RETRY_MAX_MS + 1, WIRE_RETRY_MAX_MS },
+        { INT64_C(9000000000000000), WIRE_RETRY_MAX_MS },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        struct bench bench;
+        char token[WIRE_TOKEN_BYTES];
+        running(&bench, "omni.inference", token);
+        bench_settle(&bench);
+        struct wire_msg fail = { 0 };
+        WIRE_SET(&fail, token, ((struct om_str){ token, sizeof(token) }));
+        WIRE_SET(&fail, code, OM_LIT("unavailable"));
+        WIRE_SET(&fail, retry_ms, cases[i].said_ms);
+        bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_FAIL, &fail, NULL);
+        cr_expect_eq(next_mark(&bench).due_ms, bench.now.wall_ms + cases[i].pause_ms,
+                     "case %zu", i);
+        bench_finish(&bench);
+    }
+}
+
+// The time of the next attempt is stored on the wall clock, which may be set back.
+Test(lease, is_retried_after_a_day_at_most_whatever_the_clock_says_after_a_restart)
+{
+    struct bench bench = { .now = { 1000, INT64_C(1800000000000) } };
+    struct core_conf conf = bench_conf();
+    struct om_uuid id = bench_task(&bench, 1);
+    struct om_buf header = { 0 };
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("m"));
+    WIRE_SET(&msg, task, bench_task_text(&id));
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, kind, OM_LIT("test"));
+    wire_encode(WIRE_SUBMIT, &msg, &header);
+    struct stored_task stored = { .seq = 1,
+                                  .id = id,
+                                  .queue = OM_LIT("omni.inference"),
+                                  .kind = OM_LIT("test"),
+                                  .header = om_buf_str(&header),
+                                  .attempts = 1,
+                                  .due_ms = bench.now.wall_ms * 2 };
+    cr_assert_eq(om_typeid_decode(OM_ID_TENANT, BENCH_TENANT, &stored.tenant), OM_OK);
+    bench.core = core_create(&conf);
+    cr_assert_eq(core_load_task(bench.core, &stored), OM_OK);
+    core_serve(bench.core, bench.now);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    cr_expect_eq(bench_get_state(&bench, &id), STATE_RETRY_WAIT);
+    bench_stall(&bench, WIRE_RETRY_MAX_MS - 1);
+    bench_pass(&bench, 1);
+    cr_expect_eq(core_stats(bench.core).ready, 1);
+    om_buf_finish(&header);
     bench_finish(&bench);
 }
 
