@@ -1,27 +1,18 @@
 // The command line against a whole Omni: what it prints, and how it ends.
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 
-#include "omni.h"
-#include "program.h"
+#include "tools.h"
 
 static struct omni omni;
-static char out[256 * 1024];
+static const char *out;
 
 // Run `omni ARGUMENTS` for the data folder; its standard output is in `out`. Returns the
 // exit status.
 static int
 run(const char *arguments)
 {
-    char command[1024];
-    snprintf(command, sizeof(command), "OMNI_DATA=%s %s/omni %s", omni.dir, OMNI_BIN_DIR,
-             arguments);
-    FILE *pipe = popen(command, "r");
-    cr_assert(pipe);
-    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return omni_run(&omni, arguments, &out);
 }
 
 // Run it with --json and read a text field of the answer.
@@ -189,13 +180,9 @@ Test(cli, batches_workflows_and_keys_have_their_commands)
 
 Test(cli, a_worker_streams_to_who_watches_and_dead_letters_are_retried)
 {
-    char command[512], key[192], endpoint[128], id[64];
+    char command[512], id[64];
     struct program worker = { 0 };
-    snprintf(key, sizeof(key), "%s", run_json("keys create w --scopes worker", "key"));
-    omni_endpoint(&omni, "OMNI_BROKER_WORK", endpoint, sizeof(endpoint));
-    const char *const settings[] = { NULL };
-    const char *const arguments[] = { endpoint, key, "echo", NULL };
-    program_start(&worker, "../tests/echo_worker", settings, arguments);
+    omni_start_worker(&omni, &worker, "worker", "echo");
     snprintf(id, sizeof(id), "%s", run_json("submit echo stream", "task_id"));
     snprintf(command, sizeof(command), "tasks watch %s", id);
     cr_assert_eq(run(command), EXIT_DONE, "%s", out);

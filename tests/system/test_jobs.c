@@ -2,26 +2,10 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "omni.h"
-#include "program.h"
+#include "tools.h"
 
 static struct omni omni;
 static struct program worker;
-
-static void
-start_worker(const char *scope, const char *queue)
-{
-    char endpoint[128], key[192];
-    omni_endpoint(&omni, "OMNI_BROKER_WORK", endpoint, sizeof(endpoint));
-    cr_assert_eq(omni_ask(&omni, "POST",
-                          json_pack("{s:s,s:[s]}", "name", "worker", "scopes", scope),
-                          "/developer/keys"),
-                 201);
-    snprintf(key, sizeof(key), "%s", omni_text("key"));
-    const char *const settings[] = { NULL };
-    const char *const arguments[] = { endpoint, key, queue, NULL };
-    program_start(&worker, "../tests/echo_worker", settings, arguments);
-}
 
 static void
 begin(void)
@@ -41,10 +25,7 @@ TestSuite(jobs, .init = begin, .fini = end, .timeout = 120);
 static void
 stop_all(void)
 {
-    if (worker.pid > 0) {
-        program_signal(&worker, SIGTERM);
-        cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
-    }
+    omni_stop_worker(&worker);
     omni_stop(&omni);
 }
 
@@ -63,7 +44,7 @@ submit(const char *kind, char id[64])
 Test(jobs, a_job_reaches_the_tenants_worker_and_its_answer_comes_back)
 {
     char id[64];
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     submit("echo", id);
     omni_await(&omni, id, "complete", 10000);
     cr_assert_str_eq(omni_text("result.word"), "héllo");
@@ -74,7 +55,7 @@ Test(jobs, a_job_reaches_the_tenants_worker_and_its_answer_comes_back)
 Test(jobs, a_job_that_fails_for_good_ends_failed_with_its_reason)
 {
     char id[64];
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     submit("fail", id);
     omni_await(&omni, id, "failed", 10000);
     cr_assert_str_eq(omni_text("error.message"), "asked to fail");
@@ -88,7 +69,7 @@ Test(jobs, a_job_waits_until_its_worker_comes)
     submit("echo", id);
     cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks/%s", id), 200);
     cr_assert_str_eq(omni_text("status"), "submitted");
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     omni_await(&omni, id, "complete", 10000);
     stop_all();
 }
@@ -107,7 +88,7 @@ Test(jobs, a_job_survives_the_death_of_each_process_it_passes)
 {
     static const char *const victims[] = { "broker", "ingest", "identity" };
     char id[64];
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     for (size_t i = 0; i < OM_COUNT(victims); i++) {
         pid_t pid = omni_child(&omni, victims[i]);
         submit("echo", id);
@@ -127,7 +108,7 @@ Test(jobs, an_acknowledged_job_survives_the_death_of_everything)
     submit("echo", id);
     omni_kill(&omni);
     omni_start(&omni);
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     omni_await(&omni, id, "complete", 30000);
     stop_all();
 }
@@ -135,7 +116,7 @@ Test(jobs, an_acknowledged_job_survives_the_death_of_everything)
 Test(jobs, a_key_without_the_scope_gets_no_jobs)
 {
     char id[64];
-    start_worker("tasks:read", "echo");
+    omni_start_worker(&omni, &worker, "tasks:read", "echo");
     submit("echo", id);
     cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/tasks/%s?wait=2", id), 200);
     cr_assert_str_eq(omni_text("status"), "submitted");
@@ -176,7 +157,7 @@ Test(jobs, partial_results_come_in_order_and_are_replayed_after_everything_died)
 {
     char id[64];
     json_t *chunks;
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     submit("stream", id);
     for (int round = 0; round < 3; round++) {
         cr_assert_eq(follow(id, 0, &chunks), 3, "round %d", round);
@@ -206,7 +187,7 @@ Test(jobs, partial_results_come_in_order_and_are_replayed_after_everything_died)
 Test(jobs, failed_ones_are_listed_and_retried_by_what_they_have_in_common)
 {
     char ids[3][64], other[64];
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     submit("echo", other);
     for (int i = 0; i < 3; i++)
         submit("fail", ids[i]);
@@ -255,7 +236,7 @@ await_workers(size_t count)
 Test(jobs, a_worker_is_shown_with_what_it_holds_and_drained)
 {
     char id[64];
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     submit("wait", id);
     omni_await(&omni, id, "running", 10000);
     await_workers(1);
@@ -269,7 +250,8 @@ Test(jobs, a_worker_is_shown_with_what_it_holds_and_drained)
     cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
     await_workers(0);
 
-    start_worker("worker", "echo"); // gets the job that was given back
+    omni_start_worker(&omni, &worker, "worker",
+                      "echo"); // gets the job that was given back
     omni_await(&omni, id, "running", 10000);
     cr_expect_eq(omni_number("attempts"), 1, "giving it back counted as an attempt");
     cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/admin/workers"), 200);
@@ -280,7 +262,7 @@ Test(jobs, a_worker_is_shown_with_what_it_holds_and_drained)
 Test(jobs, a_worker_whose_key_is_revoked_gets_no_more_jobs)
 {
     char id[64];
-    start_worker("worker", "echo");
+    omni_start_worker(&omni, &worker, "worker", "echo");
     snprintf(id, sizeof(id), "%s", omni_text("id"));
     await_workers(1);
     cr_assert_eq(omni_ask(&omni, "POST", NULL, "/developer/keys/%s/revoke", id), 200);

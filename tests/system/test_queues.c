@@ -1,41 +1,25 @@
 // Queues and limits through HTTP and the command line, with a tenant's own worker.
 #include <signal.h>
 #include <stdio.h>
-#include <sys/wait.h>
 
 #include "clock.h"
-#include "omni.h"
-#include "program.h"
+#include "tools.h"
 
 static struct omni omni;
 static struct program worker;
-static char out[256 * 1024];
+static const char *out;
 
 static void
 start_worker(void)
 {
-    char endpoint[128], key[192];
-    omni_endpoint(&omni, "OMNI_BROKER_WORK", endpoint, sizeof(endpoint));
-    json_t *body = json_pack("{s:s,s:[s]}", "name", "worker", "scopes", "worker");
-    cr_assert_eq(omni_ask(&omni, "POST", body, "/developer/keys"), 201);
-    snprintf(key, sizeof(key), "%s", omni_text("key"));
-    const char *const settings[] = { NULL };
-    const char *const arguments[] = { endpoint, key, "echo", NULL };
-    program_start(&worker, "../tests/echo_worker", settings, arguments);
+    omni_start_worker(&omni, &worker, "worker", "echo");
 }
 
 // Run `omni ARGUMENTS` for the data folder; its standard output is in `out`.
 static int
 run(const char *arguments)
 {
-    char command[1024];
-    snprintf(command, sizeof(command), "OMNI_DATA=%s %s/omni %s", omni.dir, OMNI_BIN_DIR,
-             arguments);
-    FILE *pipe = popen(command, "r");
-    cr_assert(pipe);
-    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return omni_run(&omni, arguments, &out);
 }
 
 static void
@@ -56,10 +40,7 @@ TestSuite(queues, .init = begin, .fini = end, .timeout = 120);
 static void
 stop_all(void)
 {
-    if (worker.pid > 0) {
-        program_signal(&worker, SIGTERM);
-        cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
-    }
+    omni_stop_worker(&worker);
     omni_stop(&omni);
 }
 
@@ -259,10 +240,7 @@ metrics_have(const char *line)
     snprintf(command, sizeof(command),
              "curl -sS --noproxy '*' -H 'authorization: Bearer %s' %s/metrics", omni.key,
              omni.url);
-    FILE *pipe = popen(command, "r");
-    cr_assert(pipe);
-    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
-    cr_assert_eq(pclose(pipe), 0);
+    cr_assert_eq(tool_run(command, &out), 0);
     return strstr(out, line) != NULL;
 }
 

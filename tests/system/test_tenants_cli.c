@@ -2,9 +2,8 @@
 // and what is said when something is refused.
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/wait.h>
 
-#include "omni.h"
+#include "tools.h"
 
 static struct omni omni;
 
@@ -23,23 +22,18 @@ end(void)
 
 TestSuite(tenants_cli, .init = begin, .fini = end, .timeout = 180);
 
-static char out[64 * 1024];
+static const char *out;
 
 // Run `omni ARGUMENTS`; both its outputs are in `out`. Returns the exit status.
 static int __attribute__((format(printf, 1, 2))) run(const char *format, ...)
 {
-    char arguments[600], command[800];
+    char arguments[800];
     va_list list;
     va_start(list, format);
-    vsnprintf(arguments, sizeof(arguments), format, list);
+    vsnprintf(arguments, sizeof(arguments) - sizeof(" 2>&1"), format, list);
     va_end(list);
-    snprintf(command, sizeof(command), "OMNI_DATA=%s %s/omni %s 2>&1", omni.dir,
-             OMNI_BIN_DIR, arguments);
-    FILE *pipe = popen(command, "r");
-    cr_assert(pipe);
-    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    strcat(arguments, " 2>&1");
+    return omni_run(&omni, arguments, &out);
 }
 
 // The value of a line of what was printed: "id  ten_…".

@@ -2,8 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "omni.h"
-#include "program.h"
+#include "tools.h"
 
 static struct omni omni;
 static struct program worker;
@@ -11,16 +10,7 @@ static struct program worker;
 static void
 start_worker(void)
 {
-    char endpoint[128], key[192];
-    omni_endpoint(&omni, "OMNI_BROKER_WORK", endpoint, sizeof(endpoint));
-    cr_assert_eq(omni_ask(&omni, "POST",
-                          json_pack("{s:s,s:[s]}", "name", "worker", "scopes", "worker"),
-                          "/developer/keys"),
-                 201);
-    snprintf(key, sizeof(key), "%s", omni_text("key"));
-    const char *const settings[] = { NULL };
-    const char *const arguments[] = { endpoint, key, "echo", NULL };
-    program_start(&worker, "../tests/echo_worker", settings, arguments);
+    omni_start_worker(&omni, &worker, "worker", "echo");
 }
 
 static void
@@ -41,10 +31,7 @@ TestSuite(workflows, .init = begin, .fini = end, .timeout = 120);
 static void
 stop_all(void)
 {
-    if (worker.pid > 0) {
-        program_signal(&worker, SIGTERM);
-        cr_assert_eq(program_wait(&worker, 5000), 0, "%s", worker.log);
-    }
+    omni_stop_worker(&worker);
     omni_stop(&omni);
 }
 
