@@ -146,6 +146,8 @@ quota_block_answer(struct quota_block *self, int64_t now_ms, unsigned epoch,
         return; // one that finds no room expires with billing
     }
     self->asking = false;
+    if (!answer && !self->silent)
+        self->silent_ms = asked_ms;
     self->silent = !answer;
     if (!answer)
         return;

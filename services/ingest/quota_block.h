@@ -50,6 +50,7 @@ struct quota_block {
     bool asking;              // and no answer yet
     int64_t asked_ms;         // when it was asked last
     bool silent;              // the last question had no answer
+    int64_t silent_ms;        // when the first of those without one was asked
     bool free;                // there was no limit
     int64_t free_ms;          // when billing said so
     bool used_up;             // nothing was left

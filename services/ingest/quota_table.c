@@ -147,6 +147,9 @@ quota_table_take(struct quota_table *self, struct quota_spot *spot, const char *
         if (!quota_block_ask(block, now_ms, waits, &spot->wanted))
             spot->wanted = 0;
         spot->epoch = block->epoch;
+        spot->silent_ms = block->silent   ? block->silent_ms
+                          : block->asking ? block->asked_ms
+                                          : 0;
         spot->resets_wall_ms = block->resets_wall_ms;
         spot->limit = block->limit;
         collect(dues, &spot->tenant, block);
@@ -164,6 +167,37 @@ quota_table_put_back(struct quota_table *self, const struct quota_spot *spot,
     if (tenant && tenant->blocks[spot->quota])
         quota_block_put_back(tenant->blocks[spot->quota], amount, spot->resets_wall_ms);
     pthread_mutex_unlock(&bucket->lock);
+}
+
+void
+quota_table_set_free(struct quota_table *self, const struct quota_spot *spot,
+                     int64_t now_ms)
+{
+    struct bucket *bucket = lock_bucket(self, &spot->tenant);
+    struct tenant *tenant = find_tenant(bucket, &spot->tenant);
+    struct quota_block *block = tenant ? tenant->blocks[spot->quota] : NULL;
+    if (block && block->epoch == spot->epoch) {
+        block->free = true;
+        block->free_ms = now_ms;
+    }
+    pthread_mutex_unlock(&bucket->lock);
+}
+
+bool
+quota_table_is_free(struct quota_table *self, struct quota_spot *spot, const char *plan,
+                    int64_t now_ms, bool ever, struct quota_dues *dues)
+{
+    struct bucket *bucket = lock_bucket(self, &spot->tenant);
+    struct quota_block *block = need_block(bucket, spot, plan, now_ms, dues);
+    bool is_free =
+        block && block->free && (ever || now_ms - block->free_ms < QUOTA_FREE_MS);
+    if (block) {
+        block->touched_ms = now_ms;
+        spot->epoch = block->epoch;
+        collect(dues, &spot->tenant, block);
+    }
+    pthread_mutex_unlock(&bucket->lock);
+    return is_free;
 }
 
 bool

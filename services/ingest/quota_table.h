@@ -33,6 +33,7 @@ struct quota_spot {
     enum quota quota;
     int64_t resets_wall_ms, limit; // of the window; 0 if not known
     int64_t wanted;                // to be asked for; 0: nothing
+    int64_t silent_ms;             // since when billing owes an answer; 0: it does not
     unsigned epoch;                // of the question
 };
 
@@ -47,6 +48,15 @@ enum quota_verdict quota_table_take(struct quota_table *self, struct quota_spot 
                                     struct quota_dues *dues);
 void quota_table_put_back(struct quota_table *self, const struct quota_spot *spot,
                           int64_t amount);
+
+// Billing said, when it was asked in the spot's epoch, that there is no limit, so that it
+// need not be asked; and did it say so, within QUOTA_FREE_MS or, with `ever`, at all, of
+// a tenant that has this plan? That sets the spot's epoch.
+void quota_table_set_free(struct quota_table *self, const struct quota_spot *spot,
+                          int64_t now_ms);
+bool quota_table_is_free(struct quota_table *self, struct quota_spot *spot,
+                         const char *plan, int64_t now_ms, bool ever,
+                         struct quota_dues *dues);
 
 // Billing answered a question, or, with NULL, it did not. False: the tenant is forgotten,
 // and what was granted is to be settled.

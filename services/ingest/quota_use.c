@@ -75,14 +75,16 @@ refuse(struct exchange *x, enum quota quota, const struct quota_spot *spot)
     return STEP_ENDED;
 }
 
-// Billing does not answer: serve the request without it, or refuse it?
 static enum step
-do_without(struct exchange *x, enum quota quota)
+has(struct exchange *x, enum quota quota)
 {
-    if (!is_prepaid(&x->caller) && quotas_hold(x->edge->ingest->quotas)) {
-        x->quota.wanted &= ~(1u << quota);
-        return STEP_HAS;
-    }
+    x->quota.wanted &= ~(1u << quota);
+    return STEP_HAS;
+}
+
+static enum step
+refuse_unknown(struct exchange *x)
+{
     admit_revoke(x);
     exchange_fail(x, OM_EUNAVAILABLE, NULL,
                   "quotas cannot be checked now; try again later");
@@ -107,22 +109,27 @@ take_lease(struct exchange *x, const struct om_answer *answer)
 {
     enum quota quota = x->quota.asked;
     struct quota_lease_reply reply;
+    struct quota_spot spot = { .tenant = x->caller.tenant,
+                               .quota = quota,
+                               .epoch = x->quota.epoch };
     if (answer->rc != OM_OK ||
         rec_decode(ops[OP_quota_lease].reply, answer->payload, &reply, NULL) != OM_OK)
-        return do_without(x, quota);
+        return quotas_are_free(x->edge, &spot, plan_of(&x->caller), true)
+                   ? has(x, quota)
+                   : refuse_unknown(x);
     quotas_heard(x->edge->ingest->quotas);
     if (reply.granted == 0) {
-        struct quota_spot spot = { .resets_wall_ms = reply.resets_ms,
-                                   .limit = reply.limit };
+        spot.resets_wall_ms = reply.resets_ms;
+        spot.limit = reply.limit;
         return refuse(x, quota, &spot);
     }
-    x->quota.wanted &= ~(1u << quota);
     if (REC_HAS(&reply, quota_lease_reply, limit)) {
         memcpy(x->quota.leases[quota].name, reply.lease.data, reply.lease.size);
         x->quota.leases[quota].name[reply.lease.size] = '\0';
         x->quota.leases[quota].granted = reply.granted;
-    }
-    return STEP_HAS;
+    } else
+        quotas_set_free(x->edge, &spot);
+    return has(x, quota);
 }
 
 static void
@@ -145,9 +152,13 @@ static enum step
 ask_lease(struct exchange *x, enum quota quota)
 {
     struct quota_lease_request request = { 0 };
+    struct quota_spot spot = { .tenant = x->caller.tenant, .quota = quota };
     int64_t amount = amount_of(x, quota);
     if (amount < 1)
         amount = 1;
+    if (quotas_are_free(x->edge, &spot, plan_of(&x->caller), false))
+        return has(x, quota);
+    x->quota.epoch = spot.epoch;
     x->quota.asked = quota;
     REC_SET(&request, quota_lease_request, policy, om_str(quota_infos[quota].name));
     REC_SET(&request, quota_lease_request, plan, om_str(plan_of(&x->caller)));
@@ -178,11 +189,11 @@ take_block(struct exchange *x, enum quota quota)
     if (verdict == QUOTA_REFUSED)
         return refuse(x, quota, &spot);
     if (verdict != QUOTA_TAKEN)
-        return do_without(x, quota);
-    x->quota.wanted &= ~(1u << quota);
+        return quotas_trust(x->edge->ingest->quotas, &spot) ? has(x, quota)
+                                                            : refuse_unknown(x);
     x->quota.in_blocks |= 1u << quota;
     x->quota.resets_wall_ms[quota] = spot.resets_wall_ms;
-    return STEP_HAS;
+    return has(x, quota);
 }
 
 static enum step

@@ -20,7 +20,6 @@ struct quotas {
     int64_t hold_ms;
     struct quota_table *table;
     atomic_int_fast64_t heard_ms; // when billing answered last, on the mono clock
-    atomic_bool silent;           // a question since then had no answer in time
     atomic_int_fast64_t version;  // of the limits, as billing counts
     struct {
         atomic_int fd; // 0: there is no such thread
@@ -54,16 +53,15 @@ quotas_destroy(struct quotas **self_p)
 }
 
 bool
-quotas_hold(const struct quotas *self)
+quotas_trust(const struct quotas *self, const struct quota_spot *spot)
 {
-    return om_clock_mono_ms() - atomic_load(&self->heard_ms) < self->hold_ms;
+    return spot->silent_ms > 0 && om_clock_mono_ms() - spot->silent_ms < self->hold_ms;
 }
 
 void
 quotas_heard(struct quotas *self)
 {
     atomic_store(&self->heard_ms, om_clock_mono_ms());
-    atomic_store(&self->silent, false);
 }
 
 // ---- messages
@@ -183,8 +181,6 @@ on_lease(void *context, const struct om_answer *message)
     bool good = read_answer(ask, message, &answer);
     if (good)
         quotas_heard(self);
-    else
-        atomic_store(&self->silent, true);
     bool known = quota_table_answer(self->table, &ask->spot, ask->asked_ms,
                                     om_clock_mono_ms(), good ? &answer : NULL, &dues);
     if (!known && good && answer.limited && answer.granted > 0)
@@ -227,9 +223,24 @@ quotas_take(struct edge *edge, struct quota_spot *spot, const char *plan, int64_
     settle_all(edge, &dues);
     if (spot->wanted > 0)
         send_ask(edge, spot, plan);
-    // While billing is known to be away nobody waits for it.
-    bool silent = verdict == QUOTA_WAIT && atomic_load(&edge->ingest->quotas->silent);
-    return silent ? QUOTA_SILENT : verdict;
+    return verdict;
+}
+
+bool
+quotas_are_free(struct edge *edge, struct quota_spot *spot, const char *plan, bool ever)
+{
+    struct quota_dues dues;
+    dues.count = 0;
+    bool is_free = quota_table_is_free(edge->ingest->quotas->table, spot, plan,
+                                       om_clock_mono_ms(), ever, &dues);
+    settle_all(edge, &dues);
+    return is_free;
+}
+
+void
+quotas_set_free(struct edge *edge, const struct quota_spot *spot)
+{
+    quota_table_set_free(edge->ingest->quotas->table, spot, om_clock_mono_ms());
 }
 
 void

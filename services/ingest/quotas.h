@@ -7,10 +7,11 @@
 //   by request    storage, trained models, and everything of a tenant that pays before it
 //                 uses: a lease of exactly what is needed, settled with what was used.
 //
-// When billing does not answer: what is in blocks is spent; then a tenant that pays
-// afterwards is served for OMNI_QUOTA_HOLD_MS after billing was heard last, unless its
-// quota was used up (all of it is metered, and counts once billing is back), then it gets
-// 503. A tenant that prepays, and one without a limit, notice at once, and never.
+// When billing does not answer, what is in blocks is spent, and then the answer is 503:
+// nothing is served that billing has not granted. Tenants without a limit do not notice.
+// With OMNI_QUOTA_HOLD_MS one that pays afterwards is served on trust for so long after
+// the first question of its quota that had no answer, unless that was used up; all of it
+// is metered, and counts once billing is back.
 //
 // A refusal takes nothing: what the request had taken goes back. Test keys take no quota.
 //
@@ -66,8 +67,13 @@ void quota_park(struct exchange *x);
 void quota_unpark(struct exchange *x);
 void quota_look(struct edge *edge);
 
-// Is billing silent for so short a time that requests are served without it?
-bool quotas_hold(const struct quotas *self);
+// May what billing did not answer for so short a time be served without it?
+bool quotas_trust(const struct quotas *self, const struct quota_spot *spot);
+
+// quota_table_is_free() and quota_table_set_free().
+bool quotas_are_free(struct edge *edge, struct quota_spot *spot, const char *plan,
+                     bool ever);
+void quotas_set_free(struct edge *edge, const struct quota_spot *spot);
 
 // Billing has answered.
 void quotas_heard(struct quotas *self);
@@ -88,6 +94,7 @@ struct quota_use {
     } leases[QUOTA_COUNT];
     int64_t amount;   // of storage
     enum quota asked; // which lease it waits for
+    unsigned epoch;   // of that quota then
     bool parked, admitted;
     int64_t park_until_ms;
     void (*go_on)(struct exchange *x);

@@ -169,6 +169,15 @@ start_edge(int number)
 }
 
 static void
+stop_edge(int number)
+{
+    struct program *edge = &here.edges[number].program;
+    program_signal(edge, SIGTERM);
+    cr_expect_eq(program_wait(edge, DEADLINE_MS), 0, "%s", edge->log);
+    program_finish(edge);
+}
+
+static void
 start_billing(void)
 {
     program_start(&here.billing, "omni-billing", here.list, NULL);
@@ -191,7 +200,6 @@ begin(void)
     add_setting("OMNI_KEYS", "", NULL);
     add_setting("OMNI_LISTEN", "127.0.0.1:0", NULL);
     add_setting("OMNI_LOG_FORMAT", "json", NULL);
-    add_setting("OMNI_QUOTA_HOLD_MS", "1000", NULL);
     program_start(&here.broker, "omni-broker", here.list, NULL);
     program_expect_log(&here.broker, "serving");
     program_start(&here.identity, "omni-identity", here.list, NULL);
@@ -278,6 +286,7 @@ struct crowd {
     int edge;
     int64_t until_ms;
     int goal;
+    atomic_bool done;
 };
 
 static void *
@@ -293,7 +302,17 @@ spend(void *context)
                 &answer);
     answer_finish(&answer);
     curl_easy_cleanup(curl);
+    atomic_store(&crowd->done, true);
     return NULL;
+}
+
+// Take in what the edges log of each failure, or they wait for somebody who does.
+static void
+read_logs(void)
+{
+    for (int i = 0; i < EDGES; i++)
+        if (here.edges[i].program.pid)
+            program_wait(&here.edges[i].program, 10);
 }
 
 // Have each of two threads at each edge ask until `goal` are served, or for so long.
@@ -304,11 +323,16 @@ spend_all(int goal, int64_t for_ms)
     pthread_t threads[THREADS];
     struct crowd crowds[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        crowds[i] = (struct crowd){ i % EDGES, om_clock_mono_ms() + for_ms, goal };
+        crowds[i] = (struct crowd){ .edge = i % EDGES,
+                                    .until_ms = om_clock_mono_ms() + for_ms,
+                                    .goal = goal };
         cr_assert_eq(pthread_create(&threads[i], NULL, spend, &crowds[i]), 0);
     }
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
+        while (!atomic_load(&crowds[i].done))
+            read_logs();
         pthread_join(threads[i], NULL);
+    }
 }
 
 Test(quotas, are_spent_by_two_edges_to_the_last_call_and_no_further)
@@ -399,12 +423,14 @@ Test(quotas, lose_no_more_than_its_block_when_an_edge_is_killed)
     here.edges[0] = (struct edge_process){ 0 };
     memcpy(here.edges[0].url, here.edges[1].url, sizeof(here.edges[1].url));
 
-    spend_all(1000, 3000);
+    spend_all(150, DEADLINE_MS);
+    spend_all(1000, 2000);
     int served = atomic_load(&here.served);
     cr_expect(served >= 150 && served <= 200, "%d: a block is a quarter at most", served);
 
     restart_billing("61000"); // a minute later its block has expired
-    spend_all(1000, 3000);
+    spend_all(200, DEADLINE_MS);
+    spend_all(1000, 2000);
     served = atomic_load(&here.served);
     // What it had not yet reported when it was killed is what can be served beyond.
     cr_expect(served >= 200 && served <= 210, "%d", served);
@@ -429,29 +455,72 @@ Test(quotas, are_the_same_after_billing_was_killed)
     limit_calls_to(300);
     spend_all(150, DEADLINE_MS);
     restart_billing(NULL);
-    spend_all(1000, 4000);
-    // What was served on trust while it was away is metered, and counts.
-    int served = atomic_load(&here.served);
-    cr_expect(served >= 300, "%d", served);
+    spend_all(300, DEADLINE_MS);
+    spend_all(301, 2000);
+    cr_expect_eq(atomic_load(&here.served), 300, "%d", atomic_load(&here.served));
 }
 
-Test(quotas, are_trusted_for_a_set_time_without_billing)
+Test(quotas, are_never_exceeded_while_billing_is_slow)
 {
-    limit_calls_to(100000);
-    cr_expect_eq(get(0, CHEAP), 200);
+    limit_calls_to(300);
+    spend_all(20, DEADLINE_MS);
+    program_signal(&here.billing, SIGSTOP);
+    // Longer than a question waits: what is in blocks is spent, and no more.
+    spend_all(301, 5000);
+    int served = atomic_load(&here.served);
+    cr_expect(served >= 20 && served < 300, "%d of two edges' blocks", served);
+    program_signal(&here.billing, SIGCONT);
+    spend_all(300, DEADLINE_MS);
+    spend_all(301, 2000);
+    cr_expect_eq(atomic_load(&here.served), 300, "%d", atomic_load(&here.served));
+}
+
+static void
+stop_billing(void)
+{
     program_signal(&here.billing, SIGKILL);
     program_wait(&here.billing, DEADLINE_MS);
     program_finish(&here.billing);
+}
+
+// Until its answer is the one expected.
+static void
+await_answer(int edge, long status)
+{
     int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
-    while (get(0, CHEAP) == 200)
-        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "served for ever");
-    cr_expect_eq(get(0, CHEAP), 503);
-    start_billing();
-    deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
-    while (get(0, CHEAP) != 200) {
-        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never again");
-        program_wait(&here.edges[0].program, 20); // take in what it logs of each failure
+    while (get(edge, CHEAP) != status) {
+        cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never %ld", status);
+        read_logs();
     }
+}
+
+Test(quotas, without_billing_are_served_of_blocks_alone)
+{
+    limit_calls_to(100000);
+    cr_expect_eq(get(0, CHEAP), 200);
+    stop_billing();
+    await_answer(0, 503);
+    start_billing();
+    await_answer(0, 200);
+}
+
+Test(quotas, are_trusted_for_a_set_time_where_that_is_configured)
+{
+    enum { HOLD_MS = 4000 };
+    stop_edge(0);
+    add_setting("OMNI_QUOTA_HOLD_MS", "4000", NULL);
+    start_edge(0);
+    await(0);
+    limit_calls_to(100000);
+    stop_billing();
+    int64_t began_ms = om_clock_mono_ms();
+    await_answer(1, 503);
+    cr_expect_eq(get(0, CHEAP), 200, "it is to be trusted");
+    await_answer(0, 503);
+    int64_t trusted_ms = om_clock_mono_ms() - began_ms;
+    cr_expect_geq(trusted_ms, HOLD_MS - 1000);
+    start_billing();
+    await_answer(0, 200);
 }
 
 // ---- other tenants than the operator's
@@ -651,5 +720,18 @@ Test(quotas, of_storage_are_given_back_when_a_file_is_deleted)
     while (upload(7000, false, &answer) == 429)
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never given back");
     cr_expect_eq(answer.status, 201);
+    answer_finish(&answer);
+}
+
+Test(quotas, of_a_tenant_without_a_limit_do_not_need_billing)
+{
+    struct answer answer = { 0 };
+    cr_expect_eq(upload(1000, false, &answer), 201);
+    cr_expect_eq(get(0, CHEAP), 200);
+    stop_billing();
+    cr_expect_eq(upload(1000, false, &answer), 201, "%.*s", (int)answer.text.size,
+                 answer.text.data);
+    cr_expect_eq(get(0, CHEAP), 200);
+    start_billing();
     answer_finish(&answer);
 }

@@ -133,6 +133,25 @@ Test(quota_block, tells_that_billing_is_silent)
     cr_expect_eq(quota_block_take(&block, now_ms, 1), QUOTA_TAKEN);
 }
 
+Test(quota_block, remembers_since_when_billing_is_silent)
+{
+    int64_t first_ms = now_ms;
+    for (int i = 0; i < 3; i++) {
+        quota_block_take(&block, now_ms, 1);
+        cr_assert(asks(true), "%d", i);
+        quota_block_answer(&block, now_ms + 2000, block.epoch, now_ms, NULL);
+        cr_expect_eq(block.silent_ms, first_ms, "%d", i);
+        now_ms += 3000;
+    }
+    quota_block_take(&block, now_ms, 1);
+    cr_assert(asks(true));
+    give("a", 1);
+    quota_block_take(&block, now_ms, 1);
+    cr_assert(asks(true));
+    quota_block_answer(&block, now_ms + 2000, block.epoch, now_ms, NULL);
+    cr_expect_eq(block.silent_ms, now_ms);
+}
+
 Test(quota_block, goes_on_refusing_what_was_used_up_when_billing_falls_silent)
 {
     struct quota_answer none = grant("", 0);
