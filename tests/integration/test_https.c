@@ -6,13 +6,12 @@
 #include <sysexits.h>
 
 #include "program.h"
+#include "stage.h"
 
-enum { SETTINGS = 8, WAIT_MS = 10000 };
+enum { WAIT_MS = 10000 };
 
 static struct {
-    char folder[32], settings[SETTINGS][160];
-    const char *list[SETTINGS + 1];
-    size_t count;
+    struct stage stage;
     struct program ingest;
     int port;
 } here;
@@ -29,47 +28,34 @@ command(const char *format, ...)
 }
 
 static void
-set(const char *name, const char *format, ...)
-{
-    char *at = here.settings[here.count];
-    int size = snprintf(at, sizeof(here.settings[0]), "%s=", name);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(at + size, sizeof(here.settings[0]) - (size_t)size, format, args);
-    va_end(args);
-    here.list[here.count++] = at;
-}
-
-static void
 make_pair(const char *name)
 {
     cr_assert_eq(
         command("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
                 "-nodes -days 2 -subj /CN=%s -addext subjectAltName=IP:127.0.0.1 "
                 "-keyout %s.key -out %s.pem 2>%s.log && chmod 600 %s.key",
-                here.folder, name, name, name, name, name),
+                here.stage.folder, name, name, name, name, name),
         0);
 }
 
 static void
 begin(void)
 {
-    strcpy(here.folder, "/tmp/omni-test-XXXXXX");
-    cr_assert(mkdtemp(here.folder));
+    stage_open(&here.stage);
     make_pair("a");
     make_pair("b");
-    set("OMNI_BROKER", "ipc://%s/client", here.folder);
-    set("OMNI_BLOBS", "dir:%s/blobs", here.folder);
-    set("OMNI_SECRET_FILE", "%s/secret", here.folder);
-    set("OMNI_LISTEN", "127.0.0.1:0");
-    set("OMNI_LOG_FORMAT", "json");
+    stage_set(&here.stage, "OMNI_BROKER", "ipc://%s/client", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s/blobs", here.stage.folder);
+    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
+    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
+    stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
 }
 
 static void
 end(void)
 {
     program_finish(&here.ingest);
-    command("rm -r %s", here.folder);
+    stage_close(&here.stage);
 }
 
 TestSuite(https, .init = begin, .fini = end, .timeout = 60);
@@ -77,9 +63,9 @@ TestSuite(https, .init = begin, .fini = end, .timeout = 60);
 static void
 start(void)
 {
-    set("OMNI_TLS_CERT", "%s/a.pem", here.folder);
-    set("OMNI_TLS_KEY", "%s/a.key", here.folder);
-    program_start(&here.ingest, "omni-ingest", here.list, NULL);
+    stage_set(&here.stage, "OMNI_TLS_CERT", "%s/a.pem", here.stage.folder);
+    stage_set(&here.stage, "OMNI_TLS_KEY", "%s/a.key", here.stage.folder);
+    program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&here.ingest, "listening");
     here.port = atoi(strstr(here.ingest.log, "127.0.0.1:") + 10);
 }
@@ -98,7 +84,7 @@ curl(const char *certificate, const char *scheme)
     return command(
         "curl -sf --noproxy '*' -m 10 --cacert %s/%s %s://127.0.0.1:%d/healthz "
         ">%s/out",
-        here.folder, certificate, scheme, here.port, here.folder);
+        here.stage.folder, certificate, scheme, here.port, here.stage.folder);
 }
 
 Test(https, is_served_to_curl_and_python_and_nothing_else_is)
@@ -119,7 +105,7 @@ Test(https, is_served_to_curl_and_python_and_nothing_else_is)
                 "    assert answer.status == 200 and len(answer.read()) > 2\n"
                 "assert server.sock.version() == 'TLSv1.3', server.sock.version()\n"
                 "END\n",
-                here.folder, here.port),
+                here.stage.folder, here.port),
         0);
     stop();
 }
@@ -127,11 +113,13 @@ Test(https, is_served_to_curl_and_python_and_nothing_else_is)
 Test(https, reads_its_certificate_again_on_sighup)
 {
     start();
-    cr_assert_eq(command("cp %s/b.pem %s/a.pem", here.folder, here.folder), 0);
+    cr_assert_eq(command("cp %s/b.pem %s/a.pem", here.stage.folder, here.stage.folder),
+                 0);
     program_signal(&here.ingest, SIGHUP); // the key is still that of the old one
     program_expect_log(&here.ingest, "certificate not reloaded");
     cr_expect_neq(curl("b.pem", "https"), 0, "the old one is served");
-    cr_assert_eq(command("cp %s/b.key %s/a.key", here.folder, here.folder), 0);
+    cr_assert_eq(command("cp %s/b.key %s/a.key", here.stage.folder, here.stage.folder),
+                 0);
     program_signal(&here.ingest, SIGHUP);
     program_expect_log(&here.ingest, "certificate reloaded");
     cr_expect_eq(curl("b.pem", "https"), 0);
@@ -149,16 +137,18 @@ Test(https, does_not_start_with_files_it_cannot_use)
         { "true", "a.pem", "b.key", "not that of the certificate" },
         { "chmod 644 a.key", "a.pem", "a.key", "chmod 600" },
     };
-    size_t count = here.count;
+    size_t count = here.stage.count;
     for (size_t i = 0; i < OM_COUNT(cases); i++) {
-        here.count = count;
-        cr_assert_eq(command("cd %s && %s", here.folder, cases[i].prepare), 0);
+        here.stage.count = count;
+        cr_assert_eq(command("cd %s && %s", here.stage.folder, cases[i].prepare), 0);
         if (*cases[i].certificate)
-            set("OMNI_TLS_CERT", "%s/%s", here.folder, cases[i].certificate);
+            stage_set(&here.stage, "OMNI_TLS_CERT", "%s/%s", here.stage.folder,
+                      cases[i].certificate);
         if (*cases[i].key)
-            set("OMNI_TLS_KEY", "%s/%s", here.folder, cases[i].key);
-        here.list[here.count] = NULL;
-        program_start(&here.ingest, "omni-ingest", here.list, NULL);
+            stage_set(&here.stage, "OMNI_TLS_KEY", "%s/%s", here.stage.folder,
+                      cases[i].key);
+        here.stage.list[here.stage.count] = NULL;
+        program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
         cr_expect_eq(program_wait(&here.ingest, WAIT_MS), EX_CONFIG);
         cr_expect(strstr(here.ingest.log, cases[i].why), "%s", here.ingest.log);
         program_finish(&here.ingest);

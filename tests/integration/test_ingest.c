@@ -1,7 +1,6 @@
 // The HTTP edge as a real program, with the real broker, identity and registry.
 #include <criterion/criterion.h>
 #include <curl/curl.h>
-#include <ftw.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,13 +14,13 @@
 #include "exchange.h"
 #include "openapi.h"
 #include "program.h"
+#include "stage.h"
 
-enum { DEADLINE_MS = 20000, SETTINGS = 13, BIG = 3 << 20 };
+enum { DEADLINE_MS = 20000, BIG = 3 << 20 };
 
 static struct setup {
-    char folder[32], settings[SETTINGS][160], url[64], admin[128];
-    const char *list[SETTINGS + 1];
-    size_t count;
+    struct stage stage;
+    char url[64], admin[128];
     struct program broker, identity, registry, ingest;
     // The last answer.
     long status;
@@ -192,20 +191,6 @@ error_of(const char *key)
 
 // ---- setting up
 
-// `scheme` is what stands before the folder, `rest` what stands behind it, NULL: no
-// folder.
-static void
-add_setting(const char *name, const char *scheme, const char *rest)
-{
-    char folder[sizeof(here.folder)] = "";
-    if (rest)
-        memcpy(folder, here.folder, sizeof(folder));
-    snprintf(here.settings[here.count], sizeof(here.settings[0]), "%s=%s%s%s", name,
-             scheme, folder, rest ? rest : "");
-    here.list[here.count] = here.settings[here.count];
-    here.count++;
-}
-
 static void
 await_ready(void)
 {
@@ -215,56 +200,36 @@ await_ready(void)
 }
 
 static void
-read_file(const char *name, char *out, size_t size)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", here.folder, name);
-    FILE *file = fopen(path, "r");
-    cr_assert(file, "%s", path);
-    cr_assert(fgets(out, (int)size, file));
-    out[strcspn(out, "\n")] = '\0';
-    fclose(file);
-}
-
-static void
 begin(void)
 {
-    here = (struct setup){ .folder = "/tmp/omni-test-XXXXXX" };
-    cr_assert(mkdtemp(here.folder));
-    add_setting("OMNI_BROKER", "ipc://", "/client");
-    add_setting("OMNI_BROKER_WORK", "ipc://", "/work");
-    add_setting("OMNI_DATABASE", "sqlite:", "/data");
-    add_setting("OMNI_BLOBS", "dir:", "/blobs");
-    add_setting("OMNI_ADMIN_KEY_FILE", "", "/admin.key");
-    add_setting("OMNI_SECRET_FILE", "", "/secret");
-    add_setting("OMNI_KEYS", "", NULL);
-    add_setting("OMNI_LISTEN", "127.0.0.1:0", NULL);
-    add_setting("OMNI_LOG_FORMAT", "json", NULL);
-    add_setting("OMNI_TRUSTED_PROXIES", "127.0.0.0/8", NULL);
-    add_setting("OMNI_CORS_ORIGINS", "https://app.example", NULL);
-    add_setting("OMNI_DEFAULT_REQUESTS", "1000000", NULL); // there is no billing here
-    program_start(&here.broker, "omni-broker", here.list, NULL);
+    here = (struct setup){ 0 };
+    stage_open(&here.stage);
+    stage_set(&here.stage, "OMNI_BROKER", "ipc://%s/client", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BROKER_WORK", "ipc://%s/work", here.stage.folder);
+    stage_set(&here.stage, "OMNI_DATABASE", "sqlite:%s/data", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s/blobs", here.stage.folder);
+    stage_set(&here.stage, "OMNI_ADMIN_KEY_FILE", "%s/admin.key", here.stage.folder);
+    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
+    stage_set(&here.stage, "OMNI_KEYS", "%s", "");
+    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
+    stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
+    stage_set(&here.stage, "OMNI_TRUSTED_PROXIES", "127.0.0.0/8");
+    stage_set(&here.stage, "OMNI_CORS_ORIGINS", "https://app.example");
+    stage_set(&here.stage, "OMNI_DEFAULT_REQUESTS",
+              "1000000"); // there is no billing here
+    program_start(&here.broker, "omni-broker", here.stage.list, NULL);
     program_expect_log(&here.broker, "serving");
-    program_start(&here.identity, "omni-identity", here.list, NULL);
-    program_start(&here.registry, "omni-registry", here.list, NULL);
-    program_start(&here.ingest, "omni-ingest", here.list, NULL);
+    program_start(&here.identity, "omni-identity", here.stage.list, NULL);
+    program_start(&here.registry, "omni-registry", here.stage.list, NULL);
+    program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&here.identity, "serving");
     program_expect_log(&here.ingest, "listening");
     const char *address = strstr(here.ingest.log, "127.0.0.1:");
     cr_assert(address);
     snprintf(here.url, sizeof(here.url), "http://%.*s", (int)strcspn(address, "\""),
              address);
-    read_file("admin.key", here.admin, sizeof(here.admin));
+    stage_read(&here.stage, "admin.key", here.admin, sizeof(here.admin));
     await_ready();
-}
-
-static int
-remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info;
-    (void)type;
-    (void)walk;
-    return remove(path);
 }
 
 static void
@@ -278,7 +243,7 @@ end(void)
     program_finish(&here.broker);
     json_decref(here.body);
     om_buf_finish(&here.text);
-    nftw(here.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    stage_close(&here.stage);
 }
 
 TestSuite(ingest, .init = begin, .fini = end, .timeout = 120);
@@ -658,7 +623,7 @@ Test(ingest, moves_blobs_for_who_has_a_grant_and_for_nobody_else)
 {
     char why[256], secret_path[128], ref[OM_BLOB_REF_MAX], path[256], token[OM_GRANT_MAX];
     struct om_secret secret;
-    snprintf(secret_path, sizeof(secret_path), "%s/secret", here.folder);
+    snprintf(secret_path, sizeof(secret_path), "%s/secret", here.stage.folder);
     cr_assert_eq(om_secret_load(secret_path, &secret, why, sizeof(why)), OM_OK, "%s",
                  why);
     struct om_grant grant = { .tenant = { { 1, 2, 3 } },
@@ -700,7 +665,7 @@ Test(ingest, serves_the_blob_store_of_a_worker_on_another_machine)
     struct om_blob_store *store;
     struct om_blob_info info;
     OM_AUTO(om_buf_finish) struct om_buf read = { 0 };
-    snprintf(path, sizeof(path), "%s/secret", here.folder);
+    snprintf(path, sizeof(path), "%s/secret", here.stage.folder);
     cr_assert_eq(om_secret_load(path, &secret, why, sizeof(why)), OM_OK, "%s", why);
     cr_assert_eq(om_blob_store_create(here.url, &store, why, sizeof(why)), OM_OK, "%s",
                  why);
@@ -747,7 +712,7 @@ Test(ingest, is_not_ready_without_its_broker_and_is_again_with_it)
     while (get("/readyz") != 503)
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "ready without a broker");
     cr_expect_eq(get("/healthz"), 200);
-    program_start(&here.broker, "omni-broker", here.list, NULL);
+    program_start(&here.broker, "omni-broker", here.stage.list, NULL);
     await_ready();
     cr_expect_eq(get("/api/v1/tasks"), 200);
 }

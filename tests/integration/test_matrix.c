@@ -8,7 +8,6 @@
 // `segments` has what it needs.
 #include <criterion/criterion.h>
 #include <curl/curl.h>
-#include <ftw.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +21,13 @@
 #include "openapi.h"
 #include "persona.h"
 #include "program.h"
+#include "stage.h"
 
-enum { WAIT_MS = 20000, SETTINGS = 8 };
+enum { WAIT_MS = 20000 };
 
 static struct setup {
-    char folder[32], settings[SETTINGS][160], url[64];
-    const char *list[SETTINGS + 1];
-    size_t count;
+    struct stage stage;
+    char url[64];
     struct program ingest;
     struct personas personas;
     // The last answer.
@@ -254,31 +253,21 @@ ask_as(const struct route *route, enum persona who)
 // ---- setting up
 
 static void
-set(const char *name, const char *before, const char *after)
-{
-    snprintf(here.settings[here.count], sizeof(here.settings[0]), "%s=%s%s", name, before,
-             after);
-    here.list[here.count] = here.settings[here.count];
-    here.count++;
-}
-
-static void
 begin(void)
 {
     static const struct route ready = { .method = OM_HTTP_GET, .pattern = "/readyz" };
     memset(&here, 0, sizeof(here));
-    snprintf(here.folder, sizeof(here.folder), "/tmp/omni-test-XXXXXX");
-    cr_assert(mkdtemp(here.folder));
+    stage_open(&here.stage);
     personas_open(&here.personas);
-    set("OMNI_BROKER", here.personas.broker.endpoint, "");
-    set("OMNI_BLOBS", "dir:", here.folder);
-    set("OMNI_SECRET_FILE", here.folder, "/secret");
-    set("OMNI_KEYS", "", "");
-    set("OMNI_LISTEN", "127.0.0.1:0", "");
-    set("OMNI_LOG_FORMAT", "json", "");
-    set("OMNI_INGEST_THREADS", "1", "");
-    set("OMNI_DEFAULT_REQUESTS", "1000000", "");
-    program_start(&here.ingest, "omni-ingest", here.list, NULL);
+    stage_set(&here.stage, "OMNI_BROKER", "%s", here.personas.broker.endpoint);
+    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s", here.stage.folder);
+    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
+    stage_set(&here.stage, "OMNI_KEYS", "%s", "");
+    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
+    stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
+    stage_set(&here.stage, "OMNI_INGEST_THREADS", "1");
+    stage_set(&here.stage, "OMNI_DEFAULT_REQUESTS", "1000000");
+    program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&here.ingest, "listening");
     const char *address = strstr(here.ingest.log, "127.0.0.1:");
     cr_assert(address);
@@ -295,13 +284,6 @@ begin(void)
     } while (here.status != 200);
 }
 
-static int
-remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info, (void)type, (void)walk;
-    return remove(path);
-}
-
 static void
 end(void)
 {
@@ -310,7 +292,7 @@ end(void)
     personas_close(&here.personas);
     om_buf_finish(&here.text);
     json_decref(here.document);
-    nftw(here.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    stage_close(&here.stage);
 }
 
 TestSuite(matrix, .init = begin, .fini = end, .timeout = 110);
@@ -412,7 +394,7 @@ Test(matrix, public_routes_ask_for_nothing_and_those_by_grant_for_a_grant)
 {
     struct om_secret secret;
     char why[256], path[64], text[OM_GRANT_MAX];
-    snprintf(path, sizeof(path), "%s/secret", here.folder);
+    snprintf(path, sizeof(path), "%s/secret", here.stage.folder);
     cr_assert_eq(om_secret_load(path, &secret, why, sizeof(why)), OM_OK, "%s", why);
     for (size_t i = 0; i < route_count; i++) {
         const struct route *route = &routes[i];

@@ -2,7 +2,6 @@
 // of them dies.
 #include <criterion/criterion.h>
 #include <curl/curl.h>
-#include <ftw.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,8 +14,9 @@
 #include "clock.h"
 #include "program.h"
 #include "route.h"
+#include "stage.h"
 
-enum { DEADLINE_MS = 20000, SETTINGS = 12, EDGES = 2 };
+enum { DEADLINE_MS = 20000, EDGES = 2 };
 
 // The cheapest route that takes a call of the quota.
 #define CHEAP "/api/v1/queues"
@@ -27,9 +27,8 @@ struct edge_process {
 };
 
 static struct setup {
-    char folder[32], settings[SETTINGS][160], admin[128];
-    const char *list[SETTINGS + 1];
-    size_t count;
+    struct stage stage;
+    char admin[128];
     struct program broker, identity, registry, billing;
     struct edge_process edges[EDGES];
     atomic_int served; // calls of the tenant that were not refused
@@ -137,18 +136,6 @@ get(int edge, const char *path)
 // ---- setting up
 
 static void
-add_setting(const char *name, const char *scheme, const char *rest)
-{
-    char folder[sizeof(here.folder)] = "";
-    if (rest)
-        memcpy(folder, here.folder, sizeof(folder));
-    snprintf(here.settings[here.count], sizeof(here.settings[0]), "%s=%s%s%s", name,
-             scheme, folder, rest ? rest : "");
-    here.list[here.count] = here.settings[here.count];
-    here.count++;
-}
-
-static void
 await(int edge)
 {
     int64_t deadline_ms = om_clock_mono_ms() + DEADLINE_MS;
@@ -160,7 +147,7 @@ static void
 start_edge(int number)
 {
     struct edge_process *edge = &here.edges[number];
-    program_start(&edge->program, "omni-ingest", here.list, NULL);
+    program_start(&edge->program, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&edge->program, "listening");
     const char *address = strstr(edge->program.log, "127.0.0.1:");
     cr_assert(address);
@@ -180,51 +167,37 @@ stop_edge(int number)
 static void
 start_billing(void)
 {
-    program_start(&here.billing, "omni-billing", here.list, NULL);
+    program_start(&here.billing, "omni-billing", here.stage.list, NULL);
     program_expect_log(&here.billing, "serving");
 }
 
 static void
 begin(void)
 {
-    char path[128];
-    here = (struct setup){ .folder = "/tmp/omni-test-XXXXXX" };
+    here = (struct setup){ 0 };
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    cr_assert(mkdtemp(here.folder));
-    add_setting("OMNI_BROKER", "ipc://", "/client");
-    add_setting("OMNI_BROKER_WORK", "ipc://", "/work");
-    add_setting("OMNI_DATABASE", "sqlite:", "/data");
-    add_setting("OMNI_BLOBS", "dir:", "/blobs");
-    add_setting("OMNI_ADMIN_KEY_FILE", "", "/admin.key");
-    add_setting("OMNI_SECRET_FILE", "", "/secret");
-    add_setting("OMNI_KEYS", "", NULL);
-    add_setting("OMNI_LISTEN", "127.0.0.1:0", NULL);
-    add_setting("OMNI_LOG_FORMAT", "json", NULL);
-    program_start(&here.broker, "omni-broker", here.list, NULL);
+    stage_open(&here.stage);
+    stage_set(&here.stage, "OMNI_BROKER", "ipc://%s/client", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BROKER_WORK", "ipc://%s/work", here.stage.folder);
+    stage_set(&here.stage, "OMNI_DATABASE", "sqlite:%s/data", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s/blobs", here.stage.folder);
+    stage_set(&here.stage, "OMNI_ADMIN_KEY_FILE", "%s/admin.key", here.stage.folder);
+    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
+    stage_set(&here.stage, "OMNI_KEYS", "%s", "");
+    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
+    stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
+    program_start(&here.broker, "omni-broker", here.stage.list, NULL);
     program_expect_log(&here.broker, "serving");
-    program_start(&here.identity, "omni-identity", here.list, NULL);
-    program_start(&here.registry, "omni-registry", here.list, NULL);
+    program_start(&here.identity, "omni-identity", here.stage.list, NULL);
+    program_start(&here.registry, "omni-registry", here.stage.list, NULL);
     start_billing();
     for (int i = 0; i < EDGES; i++)
         start_edge(i);
     program_expect_log(&here.identity, "serving");
-    snprintf(path, sizeof(path), "%s/admin.key", here.folder);
-    FILE *file = fopen(path, "r");
-    cr_assert(file && fgets(here.admin, sizeof(here.admin), file));
-    here.admin[strcspn(here.admin, "\n")] = '\0';
-    fclose(file);
+    stage_read(&here.stage, "admin.key", here.admin, sizeof(here.admin));
     for (int i = 0; i < EDGES; i++)
         await(i);
     atomic_store(&here.served, 0); // /readyz is nobody's call
-}
-
-static int
-remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info;
-    (void)type;
-    (void)walk;
-    return remove(path);
 }
 
 static void
@@ -241,7 +214,7 @@ end(void)
     program_finish(&here.registry);
     program_finish(&here.identity);
     program_finish(&here.broker);
-    nftw(here.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    stage_close(&here.stage);
 }
 
 TestSuite(quotas, .init = begin, .fini = end, .timeout = 120);
@@ -406,10 +379,10 @@ restart_billing(const char *offset)
     program_wait(&here.billing, DEADLINE_MS);
     program_finish(&here.billing);
     if (offset)
-        add_setting("OMNI_CLOCK_OFFSET_MS", offset, NULL);
+        stage_set(&here.stage, "OMNI_CLOCK_OFFSET_MS", "%s", offset);
     start_billing();
     if (offset)
-        here.list[--here.count] = NULL;
+        here.stage.list[--here.stage.count] = NULL;
 }
 
 Test(quotas, lose_no_more_than_its_block_when_an_edge_is_killed)
@@ -508,7 +481,7 @@ Test(quotas, are_trusted_for_a_set_time_where_that_is_configured)
 {
     enum { HOLD_MS = 4000 };
     stop_edge(0);
-    add_setting("OMNI_QUOTA_HOLD_MS", "4000", NULL);
+    stage_set(&here.stage, "OMNI_QUOTA_HOLD_MS", "4000");
     start_edge(0);
     await(0);
     limit_calls_to(100000);

@@ -1,54 +1,38 @@
 // Identity, billing, compliance and scheduler as real programs with the real broker: what
 // they promise holds over kill -9.
-#include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "client.h"
 #include "clock.h"
 #include "id.h"
 #include "program.h"
+#include "stage.h"
 
-enum { DEADLINE_MS = 20000, SETTINGS = 8 };
+enum { DEADLINE_MS = 20000 };
 
 static struct setup {
-    char folder[32], settings[SETTINGS][160], endpoint[64];
-    const char *list[SETTINGS + 1];
-    size_t count;
+    struct stage stage;
+    char endpoint[64];
     struct program broker, service;
     struct om_client *client;
     char tenant[OM_TYPEID_MAX];
 } here;
 
 static void
-add_setting(const char *name, const char *value)
-{
-    char *text = here.settings[here.count];
-    snprintf(text, sizeof(here.settings[0]), "%s=%s", name, value);
-    here.list[here.count++] = text;
-}
-
-static void
 begin(void)
 {
-    char value[128];
     const char *why;
-    here = (struct setup){ .folder = "/tmp/omni-test-XXXXXX" };
-    cr_assert(mkdtemp(here.folder));
-    snprintf(here.endpoint, sizeof(here.endpoint), "ipc://%s/client", here.folder);
-    add_setting("OMNI_BROKER", here.endpoint);
-    snprintf(value, sizeof(value), "ipc://%s/work", here.folder);
-    add_setting("OMNI_BROKER_WORK", value);
-    snprintf(value, sizeof(value), "sqlite:%s/data", here.folder);
-    add_setting("OMNI_DATABASE", value);
-    snprintf(value, sizeof(value), "%s/admin.key", here.folder);
-    add_setting("OMNI_ADMIN_KEY_FILE", value);
-    add_setting("OMNI_KEYS", "");
-    program_start(&here.broker, "omni-broker", here.list, NULL);
+    here = (struct setup){ 0 };
+    stage_open(&here.stage);
+    snprintf(here.endpoint, sizeof(here.endpoint), "ipc://%s/client", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BROKER", "%s", here.endpoint);
+    stage_set(&here.stage, "OMNI_BROKER_WORK", "ipc://%s/work", here.stage.folder);
+    stage_set(&here.stage, "OMNI_DATABASE", "sqlite:%s/data", here.stage.folder);
+    stage_set(&here.stage, "OMNI_ADMIN_KEY_FILE", "%s/admin.key", here.stage.folder);
+    stage_set(&here.stage, "OMNI_KEYS", "%s", "");
+    program_start(&here.broker, "omni-broker", here.stage.list, NULL);
     program_expect_log(&here.broker, "serving");
     om_id_text(OM_ID_TENANT, 7, here.tenant);
     struct om_link_conf conf = { .endpoint = here.endpoint,
@@ -57,20 +41,13 @@ begin(void)
     cr_assert_eq(om_client_create(&conf, &here.client, &why), OM_OK, "%s", why);
 }
 
-static int
-remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info, (void)kind, (void)walk;
-    return remove(path);
-}
-
 static void
 end(void)
 {
     om_client_destroy(&here.client);
     program_finish(&here.service);
     program_finish(&here.broker);
-    nftw(here.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    stage_close(&here.stage);
 }
 
 TestSuite(services, .init = begin, .fini = end, .timeout = 120);
@@ -78,7 +55,7 @@ TestSuite(services, .init = begin, .fini = end, .timeout = 120);
 static void
 start_service(const char *name)
 {
-    program_start(&here.service, name, here.list, NULL);
+    program_start(&here.service, name, here.stage.list, NULL);
     program_expect_log(&here.service, "serving");
 }
 
@@ -140,25 +117,12 @@ resolve(const char *key, struct key_resolve_reply *reply)
     return call(OP_key_resolve, &request, reply);
 }
 
-static void
-read_admin_key(char out[256])
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/admin.key", here.folder);
-    int fd = open(path, O_RDONLY);
-    cr_assert(fd >= 0);
-    ssize_t size = read(fd, out, 255);
-    close(fd);
-    cr_assert(size > 1);
-    out[size - 1] = '\0';
-}
-
 Test(services, a_key_is_made_resolved_and_revoked_over_kill_9)
 {
     char admin[256], key[128], id[OM_TYPEID_MAX];
     struct key_resolve_reply resolved;
     start_service("omni-identity");
-    read_admin_key(admin);
+    stage_read(&here.stage, "admin.key", admin, sizeof(admin));
     cr_assert_eq(resolve(admin, &resolved), OM_OK);
     snprintf(here.tenant, sizeof(here.tenant), "%.*s", (int)resolved.tenant.size,
              resolved.tenant.data);
@@ -336,11 +300,11 @@ Test(services, each_time_of_a_schedule_makes_one_task_over_kill_9)
     kill_service();
 
     // Each start finds two or three more minutes gone by, and is killed in its work.
-    size_t base = here.count;
+    size_t base = here.stage.count;
     for (int round = 1; round <= ROUNDS; round++) {
-        here.count = base;
+        here.stage.count = base;
         snprintf(offset, sizeof(offset), "%d", 2 * round * MINUTE_MS);
-        add_setting("OMNI_CLOCK_OFFSET_MS", offset);
+        stage_set(&here.stage, "OMNI_CLOCK_OFFSET_MS", "%s", offset);
         start_service("omni-scheduler");
         if (round % 2 == 0)
             while (last_fired() == 0)

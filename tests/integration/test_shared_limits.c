@@ -2,7 +2,6 @@
 // over both, so does an answer, and each is on its own while Redis is gone.
 #include <criterion/criterion.h>
 #include <curl/curl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +13,13 @@
 #include "clock.h"
 #include "persona.h"
 #include "program.h"
+#include "stage.h"
 
-enum { WAIT_MS = 20000, SETTINGS = 9, EDGES = 2, RATION = 40 };
+enum { WAIT_MS = 20000, EDGES = 2, RATION = 40 };
 
 static struct setup {
-    char folder[32], settings[SETTINGS][160], urls[EDGES][64], key[PERSONA_KEY];
-    const char *list[SETTINGS + 1];
-    size_t count;
+    struct stage stage;
+    char urls[EDGES][64], key[PERSONA_KEY];
     struct program edges[EDGES];
     struct personas personas;
     pid_t redis;
@@ -89,12 +88,12 @@ static void
 start_redis(void)
 {
     char socket[64];
-    snprintf(socket, sizeof(socket), "%s/redis", here.folder);
+    snprintf(socket, sizeof(socket), "%s/redis", here.stage.folder);
     here.redis = fork();
     if (here.redis == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket,
-               "--dir", here.folder, "--save", "", "--logfile", "/dev/null",
+               "--dir", here.stage.folder, "--save", "", "--logfile", "/dev/null",
                (char *)NULL);
         _exit(127);
     }
@@ -123,23 +122,14 @@ await_cache(const char *state)
 }
 
 static void
-set(const char *name, const char *before, const char *after)
-{
-    snprintf(here.settings[here.count], sizeof(here.settings[0]), "%s=%s%s", name, before,
-             after);
-    here.list[here.count] = here.settings[here.count];
-    here.count++;
-}
-
-static void
 start_edge(int edge)
 {
     struct program *program = &here.edges[edge];
     char node[] = "OMNI_NODE=edge-0";
     node[sizeof(node) - 2] = (char)('0' + edge);
-    here.list[here.count] = node;
-    program_start(program, "omni-ingest", here.list, NULL);
-    here.list[here.count] = NULL;
+    here.stage.list[here.stage.count] = node;
+    program_start(program, "omni-ingest", here.stage.list, NULL);
+    here.stage.list[here.stage.count] = NULL;
     program_expect_log(program, "listening");
     const char *address = strstr(program->log, "127.0.0.1:");
     cr_assert(address);
@@ -152,33 +142,26 @@ begin(void)
 {
     char cache[64];
     memset(&here, 0, sizeof(here));
-    snprintf(here.folder, sizeof(here.folder), "/tmp/omni-test-XXXXXX");
-    cr_assert(mkdtemp(here.folder));
+    stage_open(&here.stage);
     here.personas.ration = RATION;
     personas_open(&here.personas);
     personas_ask(&here.personas, OTHER);
     persona_key(OTHER, SCOPE_FILES_READ, here.key);
     here.curl = curl_easy_init();
-    snprintf(cache, sizeof(cache), "redis://unix:%s", here.folder);
-    set("OMNI_BROKER", here.personas.broker.endpoint, "");
-    set("OMNI_BLOBS", "dir:", here.folder);
-    set("OMNI_SECRET_FILE", here.folder, "/secret");
-    set("OMNI_KEYS", "", "");
-    set("OMNI_LISTEN", "127.0.0.1:0", "");
-    set("OMNI_LOG_FORMAT", "json", "");
-    set("OMNI_CACHE", cache, "/redis");
-    set("OMNI_CACHE_MS", "1000", ""); // a loaded machine is no reason to be on one's own
+    snprintf(cache, sizeof(cache), "redis://unix:%s", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BROKER", "%s", here.personas.broker.endpoint);
+    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s", here.stage.folder);
+    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
+    stage_set(&here.stage, "OMNI_KEYS", "%s", "");
+    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
+    stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
+    stage_set(&here.stage, "OMNI_CACHE", "%s/redis", cache);
+    stage_set(&here.stage, "OMNI_CACHE_MS",
+              "1000"); // a loaded machine is no reason to be on one's own
     start_redis();
     for (int edge = 0; edge < EDGES; edge++)
         start_edge(edge);
     await_cache("up");
-}
-
-static int
-remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info, (void)type, (void)walk;
-    return remove(path);
 }
 
 static void
@@ -190,7 +173,7 @@ end(void)
     personas_close(&here.personas);
     if (here.redis)
         kill_redis();
-    nftw(here.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    stage_close(&here.stage);
 }
 
 TestSuite(shared_limits, .init = begin, .fini = end, .timeout = 110);

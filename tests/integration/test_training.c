@@ -1,6 +1,5 @@
 // A training and a prediction with the real broker, registry, billing and both pools:
 // what the main job does, below the HTTP interface.
-#include <ftw.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,13 +11,12 @@
 #include "clock.h"
 #include "id.h"
 #include "program.h"
+#include "stage.h"
 
-enum { DEADLINE_MS = 60000, SETTINGS = 8 };
+enum { DEADLINE_MS = 60000 };
 
 static struct setup {
-    char folder[32], settings[SETTINGS][160];
-    const char *list[SETTINGS + 1];
-    size_t count;
+    struct stage stage;
     struct program broker, registry, billing, training, inference;
     struct om_client *client;
     struct om_blob_store *blobs;
@@ -28,20 +26,10 @@ static struct setup {
 } here;
 
 static void
-add_setting(const char *name, const char *scheme, const char *rest)
-{
-    char value[96];
-    snprintf(value, sizeof(value), "%s%s%s", scheme, here.folder, rest);
-    char *text = here.settings[here.count];
-    snprintf(text, sizeof(here.settings[0]), "%s=%s", name, value);
-    here.list[here.count++] = text;
-}
-
-static void
 start(struct program *program, const char *name, const char *pool)
 {
     const char *arguments[] = { "--pool", pool, NULL };
-    program_start(program, name, here.list, pool ? arguments : NULL);
+    program_start(program, name, here.stage.list, pool ? arguments : NULL);
     program_expect_log(program, "serving");
 }
 
@@ -61,12 +49,12 @@ begin(void)
 {
     char url[64], endpoint[64];
     const char *text;
-    here = (struct setup){ .folder = "/tmp/omni-test-XXXXXX" };
-    cr_assert(mkdtemp(here.folder));
-    add_setting("OMNI_BROKER", "ipc://", "/client");
-    add_setting("OMNI_BROKER_WORK", "ipc://", "/work");
-    add_setting("OMNI_DATABASE", "sqlite:", "/data");
-    add_setting("OMNI_BLOBS", "dir:", "/blobs");
+    here = (struct setup){ 0 };
+    stage_open(&here.stage);
+    stage_set(&here.stage, "OMNI_BROKER", "ipc://%s/client", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BROKER_WORK", "ipc://%s/work", here.stage.folder);
+    stage_set(&here.stage, "OMNI_DATABASE", "sqlite:%s/data", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s/blobs", here.stage.folder);
     start(&here.broker, "omni-broker", NULL);
     start(&here.registry, "omni-registry", NULL);
     start(&here.billing, "omni-billing", NULL);
@@ -74,22 +62,15 @@ begin(void)
     start(&here.inference, "omni-inference", "inference");
     here.tenant_id = om_id_new(7);
     om_typeid_encode(OM_ID_TENANT, &here.tenant_id, here.tenant);
-    snprintf(endpoint, sizeof(endpoint), "ipc://%s/client", here.folder);
+    snprintf(endpoint, sizeof(endpoint), "ipc://%s/client", here.stage.folder);
     const struct om_link_conf conf = { .endpoint = endpoint,
                                        .node = "test",
                                        .role = ROLE_INGEST };
     cr_assert_eq(om_client_create(&conf, &here.client, &text), OM_OK, "%s", text);
     char why[256];
-    snprintf(url, sizeof(url), "dir:%s/blobs", here.folder);
+    snprintf(url, sizeof(url), "dir:%s/blobs", here.stage.folder);
     cr_assert_eq(om_blob_store_create(url, &here.blobs, why, sizeof(why)), OM_OK);
     read_airline();
-}
-
-static int
-remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info, (void)kind, (void)walk;
-    return remove(path);
 }
 
 static void
@@ -102,7 +83,7 @@ end(void)
     program_finish(&here.billing);
     program_finish(&here.registry);
     program_finish(&here.broker);
-    nftw(here.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    stage_close(&here.stage);
 }
 
 TestSuite(training, .init = begin, .fini = end, .timeout = 120);

@@ -12,12 +12,13 @@
 #include "clock.h"
 #include "grant.h"
 #include "program.h"
+#include "stage.h"
 
-enum { WAIT_MS = 20000, SETTINGS = 8, BODY = 100000 };
+enum { WAIT_MS = 20000, BODY = 100000 };
 
 static struct {
-    char folder[32], gate[64], settings[SETTINGS][160];
-    const char *list[SETTINGS + 1];
+    struct stage stage;
+    char gate[64];
     struct program ingest;
     int port;
     struct om_secret secret;
@@ -27,42 +28,29 @@ static void
 start(void)
 {
     char why[256];
-    static const struct {
-        const char *before, *after; // the folder stands between, unless `after` is NULL
-    } settings[SETTINGS] = {
-        { "OMNI_BROKER=ipc://", "/client" },
-        { "OMNI_BLOBS=dir:", "/blobs" },
-        { "OMNI_SECRET_FILE=", "/secret" },
-        { "OMNI_TEST_FSYNC_GATE=", "/gate" },
-        { "OMNI_LISTEN=127.0.0.1:0", NULL },
-        { "OMNI_INGEST_THREADS=1", NULL },
-        { "LD_PRELOAD=" OMNI_SLOW_FSYNC, NULL },
-        { "ASAN_OPTIONS=verify_asan_link_order=0", NULL },
-    };
-    strcpy(here.folder, "/tmp/omni-test-XXXXXX");
-    cr_assert(mkdtemp(here.folder));
-    for (size_t i = 0; i < SETTINGS; i++) {
-        const char *after = settings[i].after;
-        snprintf(here.settings[i], sizeof(here.settings[i]), "%s%s%s", settings[i].before,
-                 after ? here.folder : "", after ? after : "");
-        here.list[i] = here.settings[i];
-    }
-    snprintf(here.gate, sizeof(here.gate), "%s/gate", here.folder);
-    program_start(&here.ingest, "omni-ingest", here.list, NULL);
+    stage_open(&here.stage);
+    stage_set(&here.stage, "OMNI_BROKER", "ipc://%s/client", here.stage.folder);
+    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s/blobs", here.stage.folder);
+    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
+    stage_set(&here.stage, "OMNI_TEST_FSYNC_GATE", "%s/gate", here.stage.folder);
+    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
+    stage_set(&here.stage, "OMNI_INGEST_THREADS", "1");
+    stage_set(&here.stage, "LD_PRELOAD", OMNI_SLOW_FSYNC);
+    stage_set(&here.stage, "ASAN_OPTIONS", "verify_asan_link_order=0");
+    snprintf(here.gate, sizeof(here.gate), "%s/gate", here.stage.folder);
+    program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&here.ingest, "listening");
     here.port = atoi(strstr(here.ingest.log, "127.0.0.1:") + 10);
     char path[64];
-    snprintf(path, sizeof(path), "%s/secret", here.folder);
+    snprintf(path, sizeof(path), "%s/secret", here.stage.folder);
     cr_assert_eq(om_secret_load(path, &here.secret, why, sizeof(why)), OM_OK, "%s", why);
 }
 
 static void
 end(void)
 {
-    char command[64];
     program_finish(&here.ingest);
-    snprintf(command, sizeof(command), "rm -r %s", here.folder);
-    cr_expect_eq(system(command), 0);
+    stage_close(&here.stage);
 }
 
 TestSuite(uploads, .init = start, .fini = end, .timeout = 60);
