@@ -65,7 +65,7 @@ enum {
     F(M, I64, created_ms,  REQUIRED, 0, 9e15, NULL, "when it was submitted")              \
     F(M, I64, started_ms,  OPTIONAL, 0, 9e15, NULL, "start of the last attempt")          \
     F(M, I64, finished_ms, OPTIONAL, 0, 9e15, NULL, "when it ended")                      \
-    F(M, I64, due_ms,      OPTIONAL, 0, 9e15, NULL, "when a waiting task is ready")       \
+    F(M, I64, due_ms,      OPTIONAL, 0, 9e15, NULL, "a waiting task is not ready before") \
     F(M, F64, progress,    OPTIONAL, 0, 1, NULL, "share done")                            \
     F(M, STR, detail,      OPTIONAL, 0, 1024, NULL, "JSON object of the last progress")   \
     F(M, STR, code,        OPTIONAL, 0, 64, NULL, "why it failed")                        \
@@ -77,7 +77,9 @@ enum {
     F(M, STR, limit_key,   OPTIONAL, 1, 128, NULL, "limits of this key apply")            \
     F(M, STRS, depends_on, OPTIONAL, 0, 256, NULL, "tasks that must have ended before")   \
     F(M, I64, waits_for,   OPTIONAL, 0, 256, NULL, "how many of those have not ended")    \
-    F(M, STR, node,        OPTIONAL, 1, 64, NULL, "the worker that holds it")
+    F(M, STR, node,        OPTIONAL, 1, 64, NULL, "the worker that holds it")             \
+    F(M, I64, max_attempts, OPTIONAL, 1, 100, NULL, "how often it is tried at most")      \
+    F(M, STR, unique_key,  OPTIONAL, 1, 128, NULL, "as it was submitted")
 
 // What is set for a tenant, for one of its queues, or for one of its limit keys.
 #define WIRE_SETTING_FIELDS(F, M)                                                         \
@@ -207,7 +209,7 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
     F(M, STR,  param,       "par",  0, 64, NULL, "the field that is wrong")               \
     F(M, I64,  shard,       "sh",   0, 255, NULL, "shard of an event run")                \
     F(M, I64,  seq,         "seq",  0, 9e15, NULL, "last event of a run; watch sequence") \
-    F(M, STR,  status,      "st",   1, 16, NULL, "LIST: only this public status")         \
+    F(M, STR,  status,      "st",   1, 16, NULL, "public status; LIST: only this one")    \
     F(M, STR,  after,       "aft",  1, 48, NULL, "LIST: older than this task")            \
     F(M, MAP,  info,        "info", 0, 64, NULL, "a task record")                         \
     F(M, STRS, ids,         "ids",  0, 1024, NULL, "messages answered at once")           \
@@ -279,9 +281,11 @@ enum wire_from {
       "payload of each in turn; to who has said that it understands it")                  \
     X(16, SUBMIT,     CLIENT,    W(id) | W(task) | W(queue) | W(kind),                    \
       W(tenant) | WIRE_JOB_OPTIONS, "a durable job; the payload is the worker's")         \
-    X(17, SUBMITTED,  TO_CLIENT, 0, W(id) | W(task) | W(duplicate) | W(param) | W(ids),   \
+    X(17, SUBMITTED,  TO_CLIENT, 0,                                                       \
+      W(id) | W(task) | W(duplicate) | W(param) | W(ids) | W(status),                     \
       "the job is on disk, or all jobs of the messages `ids` are; with duplicate `task` " \
-      "may be another: the one that the key named by `param` has")                                            \
+      "may be another: the one that the key named by `param` has; status, if it is known: " \
+      "submitted of a new job if absent")                                                 \
     X(18, REJECT,     TO_CLIENT, W(id) | W(code), W(task) | W(text) | W(retry_ms),        \
       "the job was not taken")                                                            \
     X(19, CALL,       ANY,       W(queue) | W(kind),                                      \

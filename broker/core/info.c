@@ -42,9 +42,13 @@ put_open(const struct task *task, bool whole, struct om_buf *out)
         REC_SET(&record, wire_task, started_ms, task->started_ms);
     if (state_info(task->state)->ended)
         REC_SET(&record, wire_task, finished_ms, task->finished_ms);
-    if (task->state == STATE_SCHEDULED || task->state == STATE_RETRY_WAIT)
+    if (task->state == STATE_SCHEDULED || task->state == STATE_RETRY_WAIT ||
+        (task->state == STATE_BLOCKED && task->due_ms > 0))
         REC_SET(&record, wire_task, due_ms, task->due_ms > 0 ? task->due_ms : 0);
     REC_SET(&record, wire_task, priority, task->priority);
+    REC_SET(&record, wire_task, max_attempts, task->max_attempts);
+    if (task->unique_key.size)
+        REC_SET(&record, wire_task, unique_key, task->unique_key);
     if (task->expires_ms != INT64_MAX)
         REC_SET(&record, wire_task, expires_ms, task->expires_ms);
     if (task->flow->key.size)
@@ -90,11 +94,17 @@ open_state(const struct core *self, const struct stored_task *stored)
 
 // What the record shows of a task's SUBMIT.
 static void
-set_submitted(const struct stored_task *stored, enum task_state state, bool whole,
-              const struct wire_msg *submit, struct wire_task *record)
+set_submitted(const struct core *self, const struct stored_task *stored,
+              enum task_state state, bool whole, const struct wire_msg *submit,
+              struct wire_task *record)
 {
     REC_SET(record, wire_task, priority,
             WIRE_HAS(submit, priority) ? submit->priority : PRIORITY_DEFAULT);
+    REC_SET(record, wire_task, max_attempts,
+            WIRE_HAS(submit, max_attempts) ? submit->max_attempts
+                                           : self->conf.max_attempts);
+    if (WIRE_HAS(submit, unique_key))
+        REC_SET(record, wire_task, unique_key, submit->unique_key);
     if (WIRE_HAS(submit, limit_key))
         REC_SET(record, wire_task, limit_key, submit->limit_key);
     if (WIRE_HAS(submit, expires_ms) && !stored->reopened)
@@ -131,7 +141,7 @@ put_stored(const struct core *self, const struct stored_task *stored, bool whole
     if (stored->cancel)
         REC_SET(&record, wire_task, cancel_requested, true);
     if (stored_task_header(stored, &submit) == OM_OK)
-        set_submitted(stored, view.state, whole, &submit, &record);
+        set_submitted(self, stored, view.state, whole, &submit, &record);
     encode(&record, &view, out);
 }
 

@@ -28,7 +28,7 @@ send_outcome(struct core *self, const struct asker *asker, const struct outcome 
     char task[OM_TYPEID_MAX];
     const struct om_rc_info *info = om_rc_info(outcome->rc);
     bool taken = outcome->rc == OM_OK;
-    if (taken && !outcome->duplicate) {
+    if (taken && !outcome->duplicate && outcome->state != STATE_SCHEDULED) {
         ack_submitted(self, asker, outcome->id);
         return;
     }
@@ -38,8 +38,10 @@ send_outcome(struct core *self, const struct asker *asker, const struct outcome 
         WIRE_SET(
             &msg, task,
             ((struct om_str){ task, om_typeid_encode(OM_ID_TASK, outcome->id, task) }));
-    if (taken)
+    if (taken && outcome->duplicate)
         WIRE_SET(&msg, duplicate, true);
+    if (taken && outcome->state)
+        WIRE_SET(&msg, status, om_str(state_info(outcome->state)->public_name));
     if (taken && outcome->by != KNOWN_ID)
         WIRE_SET(&msg, param, om_str(known_by_field(outcome->by)));
     if (!taken) {
@@ -188,7 +190,9 @@ join(struct core *self, struct task *task, const struct input *in,
     } else if (task->committed || task->reopened) {
         if (by->intake)
             intake_known(by->intake);
-        tell(self, by, &(struct outcome){ .id = &task->id, .duplicate = true });
+        tell(self, by,
+             &(struct outcome){
+                 .id = &task->id, .duplicate = true, .state = task->state });
     } else if (!waits(task, by)) {
         struct submitter joined = *by;
         joined.joined = true;
@@ -496,11 +500,22 @@ not_taken(struct core *self, struct task *task, const struct change *change)
     } else if (other) {
         outcome.rc = OM_EREUSED;
     } else if (change->known_by != KNOWN_ID) {
+        const struct task *known = task_find(self, &task->tenant->id, &change->known_id);
         outcome.id = &change->known_id;
         outcome.by = change->known_by;
+        outcome.state = known ? known->state : STATE_NONE;
     }
     tell_all(self, task, &outcome);
     task_destroy(self, &task);
+}
+
+// What the task, which is durable now, is placed as.
+static enum task_state
+first_state(const struct core *self, const struct task *task)
+{
+    if (task->depend && task->depend->open > 0)
+        return STATE_BLOCKED;
+    return task->due_ms > self->now.wall_ms ? STATE_SCHEDULED : STATE_READY;
 }
 
 void
@@ -514,7 +529,8 @@ submit_durable(struct core *self, struct group *group, struct change *change)
     self->stats.submitted++;
     stats_in(self, task->share);
     task->committed = true;
-    tell_all(self, task, &(struct outcome){ .id = &task->id });
+    tell_all(self, task,
+             &(struct outcome){ .id = &task->id, .state = first_state(self, task) });
     submission_destroy(self, task);
     task_place(self, task);
     spill_trim(self, task);

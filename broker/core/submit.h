@@ -25,7 +25,8 @@ struct outcome {
     const char *why;          // NULL: what the code says
     const struct om_uuid *id; // NULL: it is none
     bool duplicate;
-    enum known_by by; // of a duplicate
+    enum known_by by;      // of a duplicate
+    enum task_state state; // STATE_NONE: not known
 };
 
 // What is known of a job until it is durable. A plain SUBMIT needs none of it.

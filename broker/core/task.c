@@ -76,11 +76,14 @@ task_alloc(struct core *self, const struct wire_msg *msg)
     has |= wire_encode_part(WIRE_JOB, msg, W(depends_on), buf).has;
     size_t depends_end = buf->size;
     has |= wire_encode_part(WIRE_JOB, msg, ~(JOB_LEASE_FIELDS | kept), buf).has;
+    size_t job_end = buf->size;
+    om_buf_put(buf, msg->unique_key.data, msg->unique_key.size);
     if (buf->failed)
         abort();
     struct task *task = pool_take(&self->pool, sizeof(*task) + buf->size);
     memcpy(task->memory, buf->data, buf->size);
-    task->job = (struct wire_part){ has, { task->memory, buf->size } };
+    task->job = (struct wire_part){ has, { task->memory, job_end } };
+    task->unique_key = (struct om_str){ task->memory + job_end, msg->unique_key.size };
     task->kind =
         (struct om_str){ task->memory + kind_end - msg->kind.size, msg->kind.size };
     if (WIRE_HAS(msg, traceparent))
@@ -359,7 +362,13 @@ task_retry_open(struct core *self, const struct om_uuid *tenant, const struct om
                   "the task has not failed");
         return true;
     }
-    struct out *submitted = out_about(self, asker, WIRE_SUBMITTED, id);
+    char text[OM_TYPEID_MAX];
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, label_str(&asker->id));
+    WIRE_SET(&msg, task,
+             ((struct om_str){ text, om_typeid_encode(OM_ID_TASK, id, text) }));
+    WIRE_SET(&msg, status, om_str(state_info(task->state)->public_name));
+    struct out *submitted = out_encode(self, asker->conn, WIRE_SUBMITTED, &msg, NULL);
     if (task->committed)
         out_push(self, &submitted);
     else

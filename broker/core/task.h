@@ -46,6 +46,7 @@ struct task {
     struct om_str kind;         // in `job`, as traceparent
     struct om_str traceparent;
     struct om_str depends_on;
+    struct om_str unique_key; // in `memory` behind `job`
     bool has_hash;
     uint8_t hash[32];
     struct payload *payload; // NULL: in the store, unless it is empty

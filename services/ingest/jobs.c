@@ -7,6 +7,7 @@
 #include "id.h"
 #include "json.h"
 #include "keyed.h"
+#include "tasks.h"
 
 REC_DEFINE(task_create, TASK_CREATE);
 REC_DEFINE(task_accepted, TASK_ACCEPTED);
@@ -162,26 +163,18 @@ job_put(const struct job *job, struct om_buf *out)
 
 // ---- accepted: submit, cancel, retry
 
-void
-on_accepted(void *context, const struct om_answer *answer)
+// `status` is absent if it is not known.
+static void
+reply_accepted(struct exchange *x, struct om_str status, bool held, bool cancel)
 {
-    struct exchange *x = context;
-    if (!exchange_answered(x, answer))
-        return;
-    const struct wire_msg *msg = answer->msg;
-    char task[OM_TYPEID_MAX], url[128];
-    struct om_str known = msg->task.size ? msg->task : om_str(x->resource);
-    snprintf(task, sizeof(task), "%.*s", (int)known.size, known.data);
-    snprintf(url, sizeof(url), "/api/v1/tasks/%s", task);
-    snprintf(x->resource, sizeof(x->resource), "%s", task); // not the id that was made
-    x->replayed = om_str_eq(msg->param, OM_LIT("idem_key"));
-    bool held = om_str_eq(msg->param, OM_LIT("unique_key"));
+    char url[16 + sizeof(x->resource)];
+    snprintf(url, sizeof(url), "/api/v1/tasks/%s", x->resource);
     struct task_accepted reply = { 0 };
-    REC_SET(&reply, task_accepted, task_id, om_str(task));
-    if (msg->type == WIRE_CANCEL_ACK) // at once, or when its worker has stopped it
+    REC_SET(&reply, task_accepted, task_id, om_str(x->resource));
+    if (cancel) // at once, or when its worker has stopped it
         REC_SET(&reply, task_accepted, cancel_requested, true);
-    else
-        REC_SET(&reply, task_accepted, status, OM_LIT("submitted"));
+    else if (status.data)
+        REC_SET(&reply, task_accepted, status, status);
     REC_SET(&reply, task_accepted, check_url, om_str(url));
     if (held)
         REC_SET(&reply, task_accepted, duplicate, true);
@@ -191,13 +184,70 @@ on_accepted(void *context, const struct om_answer *answer)
     exchange_reply_json(x, &response);
 }
 
+static void
+on_holder(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    struct wire_task task;
+    struct om_str status = { 0 };
+    x->pending = 0;
+    if (answer->rc == OM_OK &&
+        rec_decode(&wire_task_rec, answer->msg->info, &task, NULL) == OM_OK)
+        status = om_str(state_info(task.state)->public_name);
+    reply_accepted(x, status, true, false);
+}
+
+// The task that holds the job's unique key is another: what does it do?
+static void
+ask_holder(struct exchange *x)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    struct wire_msg msg = task_msg(x, om_str(x->resource), traceparent);
+    x->pending = 0;
+    exchange_send(x, WIRE_GET, &msg, (struct om_str){ 0 }, JOB_BROKER_MS, on_holder);
+}
+
+// A request that was made before is answered as it was then.
+static struct om_str
+status_then(const struct exchange *x)
+{
+    const struct task_create *job =
+        x->route->on_request == task_submit ? x->record : NULL;
+    bool later = job && (job->delay_ms > 0 || job->due_ms > om_clock_wall_ms()) &&
+                 !job->depends_on.data;
+    return om_str(state_info(later ? STATE_SCHEDULED : STATE_READY)->public_name);
+}
+
+void
+on_accepted(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    if (!exchange_answered(x, answer))
+        return;
+    const struct wire_msg *msg = answer->msg;
+    if (msg->task.size) // not the id that was made
+        snprintf(x->resource, sizeof(x->resource), "%.*s", (int)msg->task.size,
+                 msg->task.data);
+    x->replayed = om_str_eq(msg->param, OM_LIT("idem_key"));
+    bool held = om_str_eq(msg->param, OM_LIT("unique_key"));
+    struct om_str status = om_str(state_info(STATE_READY)->public_name);
+    if (x->replayed)
+        status = status_then(x);
+    else if (msg->status.data)
+        status = msg->status;
+    if (held && !msg->status.data)
+        ask_holder(x);
+    else
+        reply_accepted(x, status, held, msg->type == WIRE_CANCEL_ACK);
+}
+
 void
 task_submit(struct exchange *x)
 {
     char traceparent[OM_TRACEPARENT_SIZE + 1];
     struct job job;
     struct job_refusal why;
-    const struct task_create *record = exchange_read(x, &task_create_rec);
+    struct task_create *record = exchange_read(x, &task_create_rec);
     if (!record)
         return;
     OM_AUTO(om_buf_finish) struct om_buf content = { 0 };
@@ -209,6 +259,7 @@ task_submit(struct exchange *x)
         job.msg.tenant = msg.tenant;
         job.msg.traceparent = msg.traceparent;
         snprintf(x->resource, sizeof(x->resource), "%s", job.task);
+        x->record = record;
         exchange_send(x, WIRE_SUBMIT, &job.msg, om_buf_str(&job.payload), JOB_BROKER_MS,
                       on_accepted);
     } else {

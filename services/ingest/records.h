@@ -94,7 +94,9 @@ REC_DECLARE(task_list_query, TASK_LIST_QUERY);
 
 #define TASK_ACCEPTED(F, M)                                                              \
     F(M, STR, task_id, REQUIRED, 1, 48, NULL, "task id")                                 \
-    F(M, STR, status, OPTIONAL, 1, 16, NULL, "of the task that was taken")               \
+    F(M, STR, status, OPTIONAL, 1, 16, NULL,                                             \
+      "of the task: submitted, or scheduled if it waits for its time; of the holder of " \
+      "a unique key its own, if it is known at once")                                    \
     F(M, BOOL, cancel_requested, OPTIONAL, 0, 1, NULL, "its cancel is on disk")          \
     F(M, STR, check_url, REQUIRED, 1, 128, NULL, "where to ask for its result")          \
     F(M, BOOL, duplicate, OPTIONAL, 0, 1, NULL, "the task holds the unique key already")
@@ -108,12 +110,16 @@ REC_DECLARE(task_accepted, TASK_ACCEPTED);
     F(M, STR, kind, REQUIRED, 0, 64, NULL, "kind of job")                                \
     F(M, STR, status, REQUIRED, 1, 16, NULL,                                             \
       "submitted, scheduled, running, retrying, complete, failed, cancelled or expired") \
+    F(M, I64, priority, REQUIRED, 0, 9, NULL, "0 is served first")                       \
+    F(M, STR, limit_key, OPTIONAL, 1, 128, NULL, "the limits of this key apply, or null") \
+    F(M, STR, unique_key, OPTIONAL, 1, 128, NULL, "as it was submitted, or null")        \
     F(M, F64, progress, REQUIRED, 0, 1, NULL, "share done")                              \
     F(M, MAP, detail, REQUIRED, 0, 64, NULL, "what the worker says of its progress")     \
     F(M, MAP, result, OPTIONAL, 0, 1000, NULL, "of a complete task, else null")          \
     F(M, MAP, error, OPTIONAL, 0, 2, NULL,                                               \
       "code and message of a failed task, else null")                                    \
     F(M, I64, attempts, REQUIRED, 0, 1e9, NULL, "attempts started")                      \
+    F(M, I64, max_attempts, REQUIRED, 1, 100, NULL, "how often it is tried at most")     \
     F(M, I64, lost, REQUIRED, 0, 1e9, NULL,                                              \
       "attempts whose worker was lost; 3 of them "                                       \
       "fail the task as worker_lost")                                                    \
@@ -121,6 +127,12 @@ REC_DECLARE(task_accepted, TASK_ACCEPTED);
     F(M, STRS, depends_on, OPTIONAL, 0, 256, NULL, "not in a list")                      \
     F(M, I64, waits_for, REQUIRED, 0, 256, NULL, "how many of those have not ended")     \
     F(M, I64, created_at, REQUIRED, 0, 9e12, NULL, "s since 1970")                       \
+    F(M, I64, due_at, OPTIONAL, 0, 9e12, NULL,                                           \
+      "s since 1970; of one that waits: it is not started before; else null")            \
+    F(M, I64, retry_at, OPTIONAL, 0, 9e12, NULL,                                         \
+      "s since 1970; of a retrying one: its next attempt; else null")                    \
+    F(M, I64, expires_at, OPTIONAL, 0, 9e12, NULL,                                       \
+      "s since 1970; it is not started after; or null")                                  \
     F(M, I64, started_at, OPTIONAL, 0, 9e12, NULL, "s since 1970, or null")              \
     F(M, I64, finished_at, OPTIONAL, 0, 9e12, NULL, "s since 1970, or null")
 REC_DECLARE(task_item, TASK_ITEM);

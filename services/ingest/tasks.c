@@ -71,6 +71,16 @@ put_time(struct om_buf *out, const char *key, bool has, int64_t ms)
 }
 
 static void
+put_name(struct om_buf *out, const char *key, struct om_str name)
+{
+    om_json_put(out, key);
+    if (name.size)
+        om_json_put_str(out, name);
+    else
+        om_json_put(out, "null");
+}
+
+static void
 put_error(struct om_buf *out, const struct wire_task *task)
 {
     om_json_put(out, ",\"error\":");
@@ -101,6 +111,22 @@ put_parents(struct exchange *x, const struct wire_task *task)
     om_json_put_i64(out, task->waits_for);
 }
 
+static void
+put_times(struct om_buf *out, const struct wire_task *task)
+{
+    bool waits = REC_HAS(task, wire_task, due_ms);
+    bool retries = task->state == STATE_RETRY_WAIT;
+    put_time(out, ",\"created_at\":", true, task->created_ms);
+    put_time(out, ",\"due_at\":", waits && !retries, task->due_ms);
+    put_time(out, ",\"retry_at\":", waits && retries, task->due_ms);
+    put_time(out, ",\"expires_at\":", REC_HAS(task, wire_task, expires_ms),
+             task->expires_ms);
+    put_time(out, ",\"started_at\":", REC_HAS(task, wire_task, started_ms),
+             task->started_ms);
+    put_time(out, ",\"finished_at\":", REC_HAS(task, wire_task, finished_ms),
+             task->finished_ms);
+}
+
 void
 task_put(struct exchange *x, const struct wire_task *task, struct om_str result)
 {
@@ -115,6 +141,10 @@ task_put(struct exchange *x, const struct wire_task *task, struct om_str result)
     om_json_put_str(out, task->kind);
     om_json_put(out, ",\"status\":");
     om_json_put_str(out, om_str(state->public_name));
+    om_json_put(out, ",\"priority\":");
+    om_json_put_i64(out, task->priority);
+    put_name(out, ",\"limit_key\":", task->limit_key);
+    put_name(out, ",\"unique_key\":", task->unique_key);
     om_json_put(out, ",\"progress\":");
     om_json_put_f64(out, complete ? 1 : task->progress);
     om_json_put(out, ",\"detail\":");
@@ -126,16 +156,14 @@ task_put(struct exchange *x, const struct wire_task *task, struct om_str result)
     put_error(out, task);
     om_json_put(out, ",\"attempts\":");
     om_json_put_i64(out, task->attempts);
+    om_json_put(out, ",\"max_attempts\":");
+    om_json_put_i64(out, task->max_attempts);
     om_json_put(out, ",\"lost\":");
     om_json_put_i64(out, task->lost);
     om_json_put(out, task->cancel_requested ? ",\"cancel_requested\":true"
                                             : ",\"cancel_requested\":false");
     put_parents(x, task);
-    put_time(out, ",\"created_at\":", true, task->created_ms);
-    put_time(out, ",\"started_at\":", REC_HAS(task, wire_task, started_ms),
-             task->started_ms);
-    put_time(out, ",\"finished_at\":", REC_HAS(task, wire_task, finished_ms),
-             task->finished_ms);
+    put_times(out, task);
     om_json_put(out, "}");
 }
 
@@ -234,21 +262,6 @@ task_get(struct exchange *x)
 // ---- the list
 
 static void
-put_ids(struct om_buf *out, struct om_str first, struct om_str last)
-{
-    om_json_put(out, ",\"first_id\":");
-    if (first.size)
-        om_json_put_str(out, first);
-    else
-        om_json_put(out, "null");
-    om_json_put(out, ",\"last_id\":");
-    if (last.size)
-        om_json_put_str(out, last);
-    else
-        om_json_put(out, "null");
-}
-
-static void
 on_tasks(void *context, const struct om_answer *answer)
 {
     struct exchange *x = context;
@@ -270,7 +283,8 @@ on_tasks(void *context, const struct om_answer *answer)
         last = task.task;
     }
     om_json_put(out, more ? "],\"has_more\":true" : "],\"has_more\":false");
-    put_ids(out, first, last);
+    put_name(out, ",\"first_id\":", first);
+    put_name(out, ",\"last_id\":", last);
     om_json_put(out, "}");
     struct om_http_response response = { .status = 200 };
     exchange_reply_json(x, &response);

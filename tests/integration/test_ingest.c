@@ -181,6 +181,12 @@ text_of(const char *key)
     return text ? text : "";
 }
 
+static int64_t
+number_of(const char *key)
+{
+    return json_integer_value(json_object_get(here.body, key));
+}
+
 static const char *
 error_of(const char *key)
 {
@@ -425,12 +431,45 @@ Test(ingest, takes_a_job_shows_it_waits_for_it_and_cancels_it)
     cr_expect_eq(post(path, NULL), 409);
 }
 
+static const char *const planned =
+    "{\"queue\":\"mine\",\"kind\":\"k\",\"priority\":2,\"max_attempts\":7,"
+    "\"limit_key\":\"acme\",\"due_ms\":4000000001000,\"expires_ms\":4000000009000,"
+    "\"unique\":{\"key\":\"nightly\"}}";
+
+Test(ingest, shows_a_job_with_all_it_was_submitted_with)
+{
+    char task[64], path[128];
+    cr_assert_eq(post("/api/v1/tasks", planned), 202);
+    cr_expect_str_eq(text_of("status"), "scheduled", "it waits for its time");
+    snprintf(task, sizeof(task), "%s", text_of("task_id"));
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s", task);
+    cr_assert_eq(get(path), 200);
+    cr_expect_str_eq(text_of("status"), "scheduled");
+    cr_expect_str_eq(text_of("limit_key"), "acme");
+    cr_expect_str_eq(text_of("unique_key"), "nightly");
+    cr_expect_eq(number_of("priority"), 2);
+    cr_expect_eq(number_of("max_attempts"), 7);
+    cr_expect_eq(number_of("attempts"), 0);
+    cr_expect_eq(number_of("due_at"), 4000000001);
+    cr_expect_eq(number_of("expires_at"), 4000000009);
+    cr_expect(json_is_null(json_object_get(here.body, "retry_at")));
+
+    cr_expect_eq(post("/api/v1/tasks", "{\"queue\":\"mine\",\"kind\":\"other\","
+                                       "\"unique\":{\"key\":\"nightly\"}}"),
+                 200);
+    cr_expect_str_eq(text_of("task_id"), task);
+    cr_expect_str_eq(text_of("status"), "scheduled", "the holder's, not the request's");
+    cr_expect(json_is_true(json_object_get(here.body, "duplicate")));
+    snprintf(path, sizeof(path), "/api/v1/tasks/%s/cancel", task);
+    cr_expect_eq(post(path, NULL), 202);
+}
+
 Test(ingest, replays_a_request_of_the_same_key_and_refuses_another_of_it)
 {
     static const struct {
         const char *path, *body, *other;
     } cases[] = {
-        { "/api/v1/tasks", "{\"queue\":\"mine\",\"kind\":\"k\",\"priority\":1}",
+        { "/api/v1/tasks", "{\"queue\":\"mine\",\"kind\":\"k\",\"delay_ms\":3600000}",
           "{\"queue\":\"mine\",\"kind\":\"k\",\"priority\":2}" },
         { "/api/v1/tasks/batch",
           "{\"jobs\":[{\"queue\":\"mine\",\"kind\":\"k\"},{\"queue\":\"mine\",\"kind\":"

@@ -124,6 +124,7 @@ Test(cli, batches_workflows_and_keys_have_their_commands)
         run("submit reports build --delay 3600 --expires 4000000000000 --priority 2"
             " --attempts 5 --soft 60 --hard 90 --retain 3600"),
         EXIT_DONE, "%s", out);
+    cr_assert(strstr(out, "scheduled"), "%s", out);
     cr_assert_eq(run("submit reports build --priority 10"), EXIT_USAGE);
     snprintf(parent, sizeof(parent), "%s", run_json("submit reports build", "task_id"));
     snprintf(command, sizeof(command), "submit reports build --after %s,%s", parent,

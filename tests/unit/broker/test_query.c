@@ -24,6 +24,70 @@ list(struct bench *bench, const char *status, const struct om_uuid *after, int64
     bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_LIST, &msg, NULL);
 }
 
+// What a user who submitted a job looks for in it, in memory and from the store.
+static void
+expect_options(struct bench *bench, const struct wire_task *task, bool waits)
+{
+    cr_expect_eq(task->priority, 2);
+    cr_expect_eq(task->max_attempts, 7);
+    cr_expect(om_str_eq(task->limit_key, OM_LIT("acme")));
+    cr_expect(om_str_eq(task->unique_key, OM_LIT("nightly")));
+    cr_expect_eq(task->expires_ms, bench->now.wall_ms + 9000);
+    cr_expect_eq(REC_HAS(task, wire_task, due_ms), waits);
+    cr_expect_eq(task->due_ms, waits ? bench->now.wall_ms + 5000 : 0);
+}
+
+static void
+submit_with_options(struct bench *bench, const struct om_uuid *id, struct om_buf *header)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("s1"));
+    WIRE_SET(&msg, task, bench_task_text(id));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, queue, OM_LIT("own"));
+    WIRE_SET(&msg, kind, OM_LIT("k"));
+    WIRE_SET(&msg, priority, 2);
+    WIRE_SET(&msg, max_attempts, 7);
+    WIRE_SET(&msg, limit_key, OM_LIT("acme"));
+    WIRE_SET(&msg, unique_key, OM_LIT("nightly"));
+    WIRE_SET(&msg, due_ms, bench->now.wall_ms + 5000);
+    WIRE_SET(&msg, expires_ms, bench->now.wall_ms + 9000);
+    bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_SUBMIT, &msg, "x");
+    wire_encode(WIRE_SUBMIT, &msg, header);
+}
+
+Test(get, shows_the_options_a_job_was_submitted_with)
+{
+    struct bench bench;
+    struct wire_task task;
+    struct om_uuid tenant;
+    OM_AUTO(om_buf_finish) struct om_buf header = { 0 };
+    open_bench(&bench);
+    struct om_uuid id = bench_task(&bench, 1), ended = bench_task(&bench, 1);
+    submit_with_options(&bench, &id, &header);
+    cr_assert(bench_commit(&bench, OM_OK));
+    const struct wire_msg *msg = bench_expect(&bench, BENCH_CLIENT, WIRE_SUBMITTED);
+    cr_expect(om_str_eq(msg->status, OM_LIT("scheduled")));
+    bench_ask(&bench, WIRE_GET, &id);
+    msg = bench_expect(&bench, BENCH_CLIENT, WIRE_TASK);
+    cr_assert_eq(rec_decode(&wire_task_rec, msg->info, &task, NULL), OM_OK);
+    expect_options(&bench, &task, true);
+
+    cr_assert_eq(om_typeid_decode(OM_ID_TENANT, BENCH_TENANT, &tenant), OM_OK);
+    struct stored_task stored = { .id = ended,
+                                  .tenant = tenant,
+                                  .queue = OM_LIT("own"),
+                                  .kind = OM_LIT("k"),
+                                  .header = om_buf_str(&header),
+                                  .state = STATE_EXPIRED };
+    bench_ask(&bench, WIRE_GET, &ended);
+    bench_answer_task(&bench, OM_OK, &stored);
+    msg = bench_expect(&bench, BENCH_CLIENT, WIRE_TASK);
+    cr_assert_eq(rec_decode(&wire_task_rec, msg->info, &task, NULL), OM_OK);
+    expect_options(&bench, &task, false);
+    bench_finish(&bench);
+}
+
 // The tasks of the page that was sent, in order; returns how many.
 static size_t
 page(struct bench *bench, struct om_uuid ids[8], enum task_state states[8])
