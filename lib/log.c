@@ -1,11 +1,15 @@
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
+#include "log_mask.h"
 #include "utf8.h"
+
+#define HIDDEN "[hidden]"
 
 enum { LINE_MAX_BYTES = 4096, VALUE_MAX_BYTES = 1024 };
 
@@ -71,6 +75,14 @@ put_quoted(struct line *line, struct om_str value)
     put(line, "\"", 1);
     for (size_t i = 0; i < size;) {
         const char *at = value.data + i;
+        size_t hidden = om_log_hidden(value, i);
+        if (hidden) {
+            if (!has_room(line, strlen(HIDDEN)))
+                break;
+            put(line, HIDDEN, strlen(HIDDEN));
+            i += hidden;
+            continue;
+        }
         unsigned char first = (unsigned char)*at;
         size_t length = om_utf8_size(at, value.size - i);
         char escape[8] = "";
@@ -118,7 +130,7 @@ put_field(struct line *line, const struct om_log_field *field)
         return;
     put_key(line, field->key);
     if (field->type == OM_LOG_STR) {
-        put_quoted(line, field->str);
+        put_quoted(line, om_log_hides_field(field->key) ? OM_LIT(HIDDEN) : field->str);
         return;
     }
     int n = field->type == OM_LOG_INT
@@ -128,11 +140,28 @@ put_field(struct line *line, const struct om_log_field *field)
     put(line, number, (size_t)n);
 }
 
+bool
+om_log_may(struct om_log_site *site, int64_t now_ms, int *suppressed)
+{
+    int64_t now = now_ms / 1000, second = atomic_load(&site->second);
+    if (second != now && atomic_compare_exchange_strong(&site->second, &second, now))
+        atomic_store(&site->written, 0);
+    *suppressed = 0;
+    if (atomic_fetch_add(&site->written, 1) >= OM_LOG_SITE_MAX) {
+        atomic_fetch_add(&site->suppressed, 1);
+        return false;
+    }
+    *suppressed = atomic_exchange(&site->suppressed, 0);
+    return true;
+}
+
 void
-om_log_write(enum om_log_level level, const char *message,
+om_log_write(struct om_log_site *site, enum om_log_level level, const char *message,
              const struct om_log_field *fields)
 {
-    if (level < config.level)
+    int suppressed = 0;
+    if (level < config.level ||
+        (level > OM_DEBUG && !om_log_may(site, om_clock_mono_ms(), &suppressed)))
         return;
     struct line line;
     line.size = 0;
@@ -147,6 +176,9 @@ om_log_write(enum om_log_level level, const char *message,
     put_text(&line, "msg", message);
     put_text(&line, "trace_id", trace_id);
     put_text(&line, "request_id", request_id);
+    const struct om_log_field others = LOG_I("suppressed", suppressed);
+    if (suppressed)
+        put_field(&line, &others);
     for (; fields->key; fields++)
         put_field(&line, fields);
     if (line.cut)

@@ -22,10 +22,23 @@ struct om_log_field {
 #define LOG_F(key, value) { key, OM_LOG_NUM, { 0 }, 0, value }
 // clang-format on
 
+// A place that logs. So that a fault which repeats itself drowns nothing, a place writes
+// OM_LOG_SITE_MAX lines a second, its next line says how many were suppressed. Lines for
+// debugging are not limited.
+struct om_log_site {
+    _Atomic int64_t second;
+    _Atomic int written, suppressed;
+};
+
+enum { OM_LOG_SITE_MAX = 20 };
+
 // om_log(OM_WARN, "cannot connect", LOG_S("endpoint", endpoint), LOG_I("attempt", n));
 #define om_log(level, message, ...)                                                      \
-    om_log_write(level, message,                                                         \
-                 (const struct om_log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
+    do {                                                                                 \
+        static struct om_log_site om_log_here;                                           \
+        om_log_write(&om_log_here, level, message,                                       \
+                     (const struct om_log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } });  \
+    } while (0)
 
 // Say who logs. Before it, and without it, lines name no service. Reads OMNI_LOG_FORMAT
 // (json, logfmt) and OMNI_LOG_LEVEL (debug, info, warn, error).
@@ -34,7 +47,10 @@ void om_log_init(const char *service);
 // Ids in every further line of this thread, until changed; copied, "" or NULL for none.
 void om_log_context(const char *trace_id, const char *request_id);
 
+// Whether a place may write one more line, and how many it could not since its last.
+bool om_log_may(struct om_log_site *site, int64_t now_ms, int *suppressed);
+
 // Values beyond 1 KiB and lines beyond 4 KiB are cut and marked "cut"; control bytes and
-// invalid UTF-8 are escaped.
-void om_log_write(enum om_log_level level, const char *message,
+// invalid UTF-8 are escaped; what log_mask.h finds is written as "[hidden]".
+void om_log_write(struct om_log_site *site, enum om_log_level level, const char *message,
                   const struct om_log_field *fields);

@@ -114,8 +114,8 @@ Test(log, line_stays_whole_json_however_long_its_values_are)
             char value[8000] = "";
             while (strlen(value) < size)
                 strcat(value, units[u]);
-            capture("json", "info");
-            om_log(OM_INFO, "long", LOG_S("a", value), LOG_S("b", value), LOG_I("c", 1),
+            capture("json", "debug"); // which is not limited
+            om_log(OM_DEBUG, "long", LOG_S("a", value), LOG_S("b", value), LOG_I("c", 1),
                    LOG_S("d", value), LOG_S("e", value), LOG_S("f", value),
                    LOG_S("g", value), LOG_S("h", value), LOG_S("i", value));
             json_t *line = end_as_json();
@@ -174,4 +174,76 @@ Test(log, line_for_people_is_logfmt)
     cr_expect(strstr(lines, " level=\"info\" service=\"test\" msg=\"is ready\" "
                             "url=\"http://x\" n=3\n"),
               "%s", lines);
+}
+
+Test(log, line_shows_no_secret_and_nobodys_address)
+{
+    static const struct {
+        const char *value, *shown;
+    } rows[] = {
+        { "the key omni_live_0123456789abcdef is over",
+          "the key omni_live_[hidden] is over" },
+        { "omni_test_0123456789_abc", "omni_test_[hidden]" },
+        { "Authorization: Bearer abc.def-123~x, then",
+          "Authorization: Bearer [hidden], then" },
+        { "a bearer token is missing", "a bearer token is missing" },
+        { "Basic dXNlcjpwYXNzd29yZA==", "Basic [hidden]" },
+        { "eyJhbGciOiJIUzI1NiJ9.e30.x", "eyJ[hidden]" },
+        { "postgres://omni:s3cr%t@db:5432/omni", "postgres://[hidden]@db:5432/omni" },
+        { "redis://:pw@127.0.0.1:6379", "redis://[hidden]@127.0.0.1:6379" },
+        { "http://127.0.0.1:8080/a@b", "http://127.0.0.1:8080/a@b" },
+        { "ada.lovelace+x@example.co.uk exists", "[hidden] exists" },
+        { "<ada@example.com>,bob@example.org", "<[hidden]>,[hidden]" },
+        { "ipc://@abstract a@b @ada", "ipc://@abstract a@b @ada" },
+        { "omni_live_", "omni_live_" },
+        { "@", "@" },
+        { "ada@", "ada@" },
+        { "key@x.", "[hidden]" },
+    };
+    for (size_t i = 0; i < OM_COUNT(rows); i++) {
+        capture("json", "info");
+        om_log(OM_INFO, "value", LOG_S("value", rows[i].value),
+               LOG_S("Password", "hello"));
+        json_t *line = end_as_json();
+        cr_expect_str_eq(text_of(line, "value"), rows[i].shown, "row %zu: %s", i,
+                         text_of(line, "value"));
+        cr_expect_str_eq(text_of(line, "Password"), "[hidden]");
+        json_decref(line);
+    }
+}
+
+Test(log, place_that_repeats_itself_says_how_often_instead)
+{
+    struct om_log_site site = { 0 };
+    int suppressed;
+    for (int i = 0; i < 1000; i++) {
+        cr_expect_eq(om_log_may(&site, 5000 + i % 1000, &suppressed),
+                     i < OM_LOG_SITE_MAX);
+        cr_expect_eq(suppressed, 0);
+    }
+    cr_expect(om_log_may(&site, 6000, &suppressed), "a new second");
+    cr_expect_eq(suppressed, 1000 - OM_LOG_SITE_MAX);
+    cr_expect(om_log_may(&site, 6001, &suppressed));
+    cr_expect_eq(suppressed, 0, "it was told");
+}
+
+Test(log, each_place_has_lines_of_its_own_and_debugging_has_no_limit)
+{
+    int written = 0;
+    capture("json", "debug");
+    for (int i = 0; i < 10 * OM_LOG_SITE_MAX; i++)
+        om_log(OM_ERROR, "again");
+    for (int i = 0; i < 2 * OM_LOG_SITE_MAX; i++)
+        om_log(OM_DEBUG, "detail");
+    om_log(OM_ERROR, "another");
+    end_capture();
+    for (const char *at = lines; (at = strstr(at, "\"again\"")); at++)
+        written++;
+    cr_expect(written >= OM_LOG_SITE_MAX && written <= 4 * OM_LOG_SITE_MAX, "%d",
+              written);
+    written = 0;
+    for (const char *at = lines; (at = strstr(at, "\"detail\"")); at++)
+        written++;
+    cr_expect_eq(written, 2 * OM_LOG_SITE_MAX);
+    cr_expect(strstr(lines, "\"another\""));
 }
