@@ -26,7 +26,8 @@ struct om_http_hooks {
     // The request ends without an answer of yours: the client left, or what it sent after
     // the head was refused. The handle is no longer valid. Follows on_head at most once.
     void (*on_gone)(void *context, struct om_http_request *request);
-    // A refusal, before or after on_head: fill in the body and fields. May be NULL.
+    // A refusal: fill in the body and fields. If it comes after on_head, `user` is what
+    // that set, and on_gone follows. May be NULL.
     void (*on_refuse)(void *context, const struct om_http_request *request,
                       const char *reason, struct om_http_response *response);
     // A stream whose om_http_write() gave false has room again. May be NULL.

@@ -162,9 +162,7 @@ static void
 refuse(struct om_http_conn *conn, int status, const char *reason)
 {
     const struct om_http_conf *conf = &conn->env->conf;
-    bool answered = conn->answered;
-    om_http_conn_tell_gone(conn);
-    if (!answered) {
+    if (!conn->answered) {
         struct om_http_response response = { .status = status,
                                              .content_type = OM_LIT("text/plain"),
                                              .body = om_str(reason),
@@ -173,6 +171,7 @@ refuse(struct om_http_conn *conn, int status, const char *reason)
             conf->hooks->on_refuse(conf->context, &conn->request, reason, &response);
         om_http_out_response(conn, &response, false);
     }
+    om_http_conn_tell_gone(conn);
     om_http_conn_close(conn, true);
 }
 
@@ -180,7 +179,7 @@ void
 om_http_conn_shed(struct om_http_conn *conn)
 {
     struct om_http_request *request = &conn->request;
-    request->path = request->body = (struct om_str){ 0 };
+    request->path = request->query_text = request->body = (struct om_str){ 0 };
     request->segment_count = request->query_count = request->field_count = 0;
     om_buf_finish(&conn->body);
     if (conn->at == conn->end)
@@ -255,8 +254,9 @@ refuse_head(struct om_http_conn *conn, int status, const char *reason)
     struct om_http_request *request = &conn->request;
     request->method = OM_HTTP_OTHER;
     request->minor_version = 1;
-    request->path = (struct om_str){ 0 };
+    request->path = request->query_text = (struct om_str){ 0 };
     request->field_count = 0;
+    request->user = NULL;
     refuse(conn, status, reason);
     return false;
 }

@@ -42,8 +42,9 @@ struct om_http_tables {
 struct om_http_request {
     uint64_t handle;
     enum om_http_method method;
-    int minor_version;  // of HTTP/1.x
-    struct om_str path; // as it was sent, without the query
+    int minor_version;        // of HTTP/1.x
+    struct om_str path;       // as it was sent, without the query
+    struct om_str query_text; // as it was sent, without the question mark
     size_t segment_count, query_count, field_count;
     struct om_str *segments;     // of the path, percent-decoded
     struct om_http_field *query; // percent-decoded

@@ -114,6 +114,7 @@ const char *
 om_http_target_parse(struct om_str target, char *decoded, struct om_http_request *out)
 {
     out->segment_count = out->query_count = 0;
+    out->query_text = (struct om_str){ 0 };
     if (om_str_eq(target, OM_LIT("*")) && out->method == OM_HTTP_OPTIONS) {
         out->path = target;
         return NULL;
@@ -125,6 +126,7 @@ om_http_target_parse(struct om_str target, char *decoded, struct om_http_request
 
     struct om_str query = target;
     out->path = cut(&query, '?');
+    out->query_text = query;
     if (out->path.size == 0) // "http://host?query"
         out->path = OM_LIT("/");
     const char *wrong = parse_path(out->path, &decoded, out);

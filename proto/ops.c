@@ -18,6 +18,9 @@ REC_DEFINE(plan_item, PLAN_ITEM);
 REC_DEFINE(quota_item, QUOTA_ITEM);
 REC_DEFINE(audit_event, AUDIT_EVENT);
 REC_DEFINE(audit_item, AUDIT_ITEM);
+REC_DEFINE(header_item, HEADER_ITEM);
+REC_DEFINE(request_summary, REQUEST_SUMMARY);
+REC_DEFINE(request_kept, REQUEST_KEPT);
 REC_DEFINE(schedule_item, SCHEDULE_ITEM);
 
 #define OP_DEFINE(name, queue, lane, request, reply, callers, doc)                       \

@@ -5,6 +5,7 @@
 // service's own records change by adding optional fields; a change of meaning is a new
 // operation.
 #pragma once
+#include "request_log.h"
 #include "tenant.h"
 #include "wire.h"
 
@@ -12,7 +13,8 @@
 
 // clang-format off
 #define KEY_RESOLVE_REQUEST(F, M)                                                         \
-    F(M, BIN, hash, REQUIRED, 32, 32, NULL, "SHA-256 of the key as it was sent")
+    F(M, BIN, hash, REQUIRED, 32, 32, NULL, "SHA-256 of the key as it was sent")          \
+    F(M, BOOL, sandbox, OPTIONAL, 0, 1, NULL, "as if it were a test key: in the sandbox, which is made if there is none")
 
 // What stands on a key, and on the user, the team and the tenant it belongs to.
 #define RATE_LIMIT_ITEM(F, M)                                                             \
@@ -275,6 +277,7 @@ REC_DECLARE(audit_event, AUDIT_EVENT);
     F(M, STR, hash,        REQUIRED, 64, 64, NULL, "SHA-256 over the row and the one before") 
 REC_DECLARE(audit_item, AUDIT_ITEM);
 #define AUDIT_PAGE(F, M) PAGE_REPLY(F, M, &audit_item_rec)
+#define REQUEST_PAGE(F, M) PAGE_REPLY(F, M, &request_summary_rec)
 #define AUDIT_VERIFY_REPLY(F, M)                                                          \
     F(M, BOOL, valid,     REQUIRED, 0, 1, NULL, "does every row's hash hold?")            \
     F(M, I64,  entries,   REQUIRED, 0, 9e15, NULL, "rows checked")                        \
@@ -422,6 +425,12 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST), "the tenant's audit log")                                         \
     X(audit_verify,    COMPLIANCE, CALL, EMPTY_REQUEST,           AUDIT_VERIFY_REPLY,     \
       ROLE_BIT(INGEST), "check the hash chain of the tenant's audit log")                 \
+    X(request_keep,    COMPLIANCE, CALL, REQUEST_KEEP_REQUEST,    REQUEST_KEEP_REPLY,     \
+      ROLE_BIT(INGEST), "keep requests that failed, of any tenants")                      \
+    X(request_list,    COMPLIANCE, CALL, REQUEST_LIST_REQUEST,    REQUEST_PAGE,           \
+      ROLE_BIT(INGEST), "the tenant's requests that failed")                              \
+    X(request_get,     COMPLIANCE, CALL, ID_REQUEST,              REQUEST_ITEM,           \
+      ROLE_BIT(INGEST), "one request that failed")                                        \
     X(schedule_create, SCHEDULER,  CALL, SCHEDULE_CREATE_REQUEST, SCHEDULE_ITEM,          \
       ROLE_BIT(INGEST), "submit a job at the times of a cron expression")                 \
     X(schedule_list,   SCHEDULER,  CALL, LIST_REQUEST,            SCHEDULE_PAGE,          \

@@ -34,7 +34,9 @@
     X(21, USERS_WRITE,     "users:write",     "make and change users and teams")          \
     X(22, USERS_DELETE,    "admin:users:delete", "delete users and end their keys")       \
     X(23, ROLES_READ,      "roles:read",      "list roles and who has them")              \
-    X(24, ROLES_WRITE,     "roles:write",     "make roles, give and take them")
+    X(24, ROLES_WRITE,     "roles:write",     "make roles, give and take them")           \
+    X(25, REQUESTS_READ,   "requests:read",   "read requests that failed")                \
+    X(26, REQUESTS_REPLAY, "requests:replay", "run them again in the sandbox")
 // clang-format on
 
 enum scope {

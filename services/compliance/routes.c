@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "id.h"
 #include "page.h"
+#include "request.h"
 
 enum { VERIFY_CHECK = 4096 }; // rows between looks at the clock
 
@@ -139,5 +140,8 @@ on_audit_verify(void *context, struct om_call *call, const void *message, void *
 const struct om_route compliance_routes[] = {
     { OP_audit_list, on_audit_list },
     { OP_audit_verify, on_audit_verify },
+    { OP_request_keep, on_request_keep },
+    { OP_request_list, on_request_list },
+    { OP_request_get, on_request_get },
     { 0 },
 };

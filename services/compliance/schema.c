@@ -32,5 +32,22 @@ const struct om_migration compliance_schema[] = {
       "  hash BLOB NOT NULL"
       ");" },
     { 2, "answers by Idempotency-Key", OM_IDEM_TABLE },
+    { 3, "requests that failed",
+      "CREATE TABLE request_log ("
+      "  tenant BLOB NOT NULL,"
+      "  id BLOB NOT NULL,"
+      "  at_ms BIGINT NOT NULL,"
+      "  duration_us BIGINT NOT NULL,"
+      "  method TEXT NOT NULL,"
+      "  route TEXT NOT NULL,"
+      "  path TEXT NOT NULL,"
+      "  status BIGINT NOT NULL,"
+      "  code TEXT,"
+      "  key_id TEXT NOT NULL,"
+      "  client_id TEXT,"
+      "  detail BLOB NOT NULL," // request_kept, as the edge sent it
+      "  UNIQUE (tenant, id)"
+      ");"
+      "CREATE INDEX request_log_by_age ON request_log (at_ms);" },
     { 0 },
 };

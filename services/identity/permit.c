@@ -9,13 +9,14 @@ const struct permit_seed permit_seeds[] = {
       { { "files:*", false }, { "models:*", false }, { "train", false },
         { "predict", false }, { "tasks:*", false }, { "queues:*", false },
         { "schedules:*", false }, { "keys:*", false }, { "usage:read", false },
-        { "tenants:read", false }, { "worker", false } } },
+        { "requests:*", false }, { "tenants:read", false }, { "worker", false } } },
     { "billing", "sees what is used and what it costs",
       { { "usage:*", false }, { "billing:*", false }, { "tenants:read", false } } },
     { "auditor", "reads everything, the audit log too, and changes nothing",
       { { "*:read", false } } },
-    { "viewer", "reads everything but keys and the audit log",
-      { { "*:read", false }, { "audit:*", true }, { "keys:*", true } } },
+    { "viewer", "reads everything but keys, failed requests and the audit log",
+      { { "*:read", false }, { "audit:*", true }, { "keys:*", true },
+        { "requests:*", true } } },
 };
 // clang-format on
 

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "cors_reply.h"
 #include "id.h"
+#include "keyed.h"
 
 enum { REASON_MAX = 256 };
 
@@ -104,6 +105,10 @@ enter(struct exchange *x)
 {
     struct om_http_loop *loop = x->edge->loop;
     uint64_t handle = x->handle;
+    if (x->instead) {
+        keyed_handle(x);
+        return;
+    }
     if (!handle) { // the client left meanwhile
         exchange_abandon(x);
         return;
@@ -118,6 +123,13 @@ admit(struct exchange *x, const struct caller *caller)
 {
     if (decide(x, caller) && x->route->on_head)
         x->route->on_head(x);
+}
+
+void
+admit_replay(struct exchange *x, const struct caller *caller)
+{
+    if (decide(x, caller))
+        keyed_handle(x);
 }
 
 // ---- by key

@@ -28,6 +28,9 @@ struct ticket {
 void admit_key(struct exchange *x, const struct om_http_request *request);
 void admit_grant(struct exchange *x, const struct om_http_request *request);
 
+// Decide about a replay (replay.h), and handle it if it is admitted.
+void admit_replay(struct exchange *x, const struct caller *caller);
+
 // May the caller use a model that only the body names? False: refused, and replied.
 bool admit_model(struct exchange *x, struct om_str model);
 

@@ -34,7 +34,7 @@ cors_preflight(struct exchange *x, const char *allow)
     om_http_response_field(&response, "access-control-allow-headers",
                            OM_LIT("authorization, content-type, idempotency-key, "
                                   "if-match, if-none-match, last-event-id, prefer, "
-                                  "traceparent"));
+                                  "traceparent, x-request-id"));
     om_http_response_field(&response, "access-control-max-age", OM_LIT("600"));
     exchange_reply(x, &response);
     return true;
@@ -63,7 +63,7 @@ cors_fields(struct exchange *x, struct om_http_response *response)
         return;
     om_http_response_field(response, "access-control-allow-origin", origin);
     om_http_response_field(response, "access-control-expose-headers",
-                           OM_LIT("x-request-id, location, retry-after, ratelimit, "
+                           OM_LIT("x-request-id, omni-request-id, location, retry-after, ratelimit, "
                                   "ratelimit-policy, idempotent-replayed, etag, age, "
                                   "x-cache, x-cache-key, preference-applied"));
 }

@@ -12,6 +12,7 @@
 #include "id.h"
 #include "keyed.h"
 #include "log.h"
+#include "request_note.h"
 
 enum {
     TICK_MS = 250, // reports leave each tick, the feeds are asked every second one
@@ -28,6 +29,8 @@ on_head(void *context, struct om_http_request *request)
     struct exchange *x = exchange_begin(self, request);
     if (!x) {
         struct om_http_response response = { .status = 503, .close = true };
+        om_id_text(OM_ID_REQUEST, 0, self->refused_id);
+        om_http_response_field(&response, "x-request-id", om_str(self->refused_id));
         om_http_respond(self->loop, request->handle, &response);
         return;
     }
@@ -93,15 +96,24 @@ on_refuse(void *context, const struct om_http_request *request, const char *reas
           struct om_http_response *response)
 {
     struct edge *self = context;
-    (void)request;
+    struct exchange *x = request->user;
     struct error_text error = error_of_status(response->status);
     error.message = om_str(reason);
-    om_id_text(OM_ID_REQUEST, 0, self->refused_id);
+    if (x)
+        memcpy(self->refused_id, x->id_text, sizeof(self->refused_id));
+    else
+        om_id_text(OM_ID_REQUEST, 0, self->refused_id);
     om_buf_reset(&self->refusal);
     error_write(&self->refusal, &error, self->refused_id);
     response->content_type = OM_LIT("application/json");
     response->body = om_buf_str(&self->refusal);
-    om_http_response_field(response, "x-request-id", om_str(self->refused_id));
+    if (x) {
+        exchange_name(x, response);
+        x->code = error.code;
+        request_note(x, response);
+    } else {
+        om_http_response_field(response, "x-request-id", om_str(self->refused_id));
+    }
     atomic_fetch_add_explicit(
         &self->ingest->answered[INGEST_ROUTES_MAX - 1][response->status / 100], 1,
         memory_order_relaxed);
@@ -174,6 +186,7 @@ on_tick(void *context)
         feed_ask(self);
     streams_tick(self);
     report_flush(&self->report);
+    request_log_flush(&self->requests, om_clock_mono_ms());
     quota_desk_tick(self);
     if (self->ticks % RENEW_TICKS == 0)
         admit_renew(self);
@@ -255,6 +268,8 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
         return NULL;
     }
     self->report.client = self->client;
+    request_log_init(&self->requests, self->client, &ingest->requests,
+                     ingest->conf.request_rate);
     self->client_timer.fire = on_client_due;
     self->tick_timer.fire = on_tick;
     self->tick_timer.context = self;
@@ -287,7 +302,9 @@ flush(struct edge *self)
         om_offload_box_run(self->commits);
         om_client_process(self->client);
         report_flush(&self->report);
-        if (!self->busy && report_idle(&self->report) && quota_desk_idle(self))
+        request_log_flush(&self->requests, om_clock_mono_ms());
+        if (!self->busy && report_idle(&self->report) && quota_desk_idle(self) &&
+            request_log_idle(&self->requests))
             return;
         om_client_process(self->client);
         wait_for_link(self, FLUSH_TURN_MS);
@@ -325,6 +342,7 @@ edge_destroy(struct edge **self_p)
         exchange_abandon(self->busy);
     om_offload_box_destroy(&self->commits);
     report_finish(&self->report);
+    request_log_finish(&self->requests);
     om_client_destroy(&self->client);
     quota_desk_finish(self);
     keys_finish(&self->keys);

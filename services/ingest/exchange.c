@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,10 @@
 #include "json.h"
 #include "keyed.h"
 #include "log.h"
+#include "replay.h"
+#include "request_note.h"
 
-enum { CALL_MS = 10000, TEXT_MAX = 512, NUMBER_DIGITS = 18 };
+enum { CALL_MS = 10000, TEXT_MAX = 512, NUMBER_DIGITS = 18, CLIENT_ID_MAX = 128 };
 
 // ---- life
 
@@ -22,6 +25,29 @@ set_id(struct exchange *x, uint8_t shard)
 {
     x->id.bytes[15] = shard;
     om_typeid_encode(OM_ID_REQUEST, &x->id, x->id_text);
+}
+
+// What the client calls its request, if that can stand in a header field and a log.
+static struct om_str
+read_client_id(struct exchange *x, const struct om_http_request *request)
+{
+    struct om_str text = om_http_field(request, "x-request-id");
+    if (text.size == 0 || text.size > CLIENT_ID_MAX)
+        return (struct om_str){ 0 };
+    for (size_t i = 0; i < text.size; i++)
+        if (!isalnum((unsigned char)text.data[i]) && !strchr("-_.:/+=@~", text.data[i]))
+            return (struct om_str){ 0 };
+    return (struct om_str){ om_arena_strdup(&x->arena, text), text.size };
+}
+
+void
+exchange_name(const struct exchange *x, struct om_http_response *response)
+{
+    bool named = x->client_id.data != NULL;
+    om_http_response_field(response, "x-request-id",
+                           named ? x->client_id : om_str(x->id_text));
+    if (named)
+        om_http_response_field(response, "omni-request-id", om_str(x->id_text));
 }
 
 struct exchange *
@@ -45,6 +71,7 @@ exchange_begin(struct edge *edge, struct om_http_request *request)
     DL_APPEND(edge->busy, x);
     const struct proxies *proxies = &edge->ingest->proxies;
     x->remote = proxy_client(proxies, request, &x->arena);
+    x->client_id = read_client_id(x, request);
     x->secure = proxy_is_secure(proxies, request, edge->ingest->tls != NULL);
 
     struct om_trace parent;
@@ -68,6 +95,7 @@ exchange_abandon(struct exchange *x)
         commit_forget(x->commit);
     if (x->stream)
         stream_forget(x);
+    replay_part(x);
     quota_finish(x, x->replayed ? 409 : x->status); // a repeat has no use of its own
     cached_end(x);
     admit_end(x);
@@ -80,7 +108,7 @@ exchange_abandon(struct exchange *x)
 void
 exchange_gone(struct exchange *x)
 {
-    bool waits = x->pending || x->commit || x->cached.asked_stamp;
+    bool waits = x->pending || x->commit || x->cached.asked_stamp || x->other;
     bool goes_on = waits && x->authenticated && x->route->flags & ROUTE_MUTATES;
     x->handle = 0;
     if (!goes_on && !cached_is_awaited(x)) {
@@ -93,7 +121,7 @@ exchange_gone(struct exchange *x)
 struct om_http_request *
 exchange_request(struct exchange *x)
 {
-    return om_http_find(x->edge->loop, x->handle);
+    return x->instead ? x->instead : om_http_find(x->edge->loop, x->handle);
 }
 
 // ---- who asks
@@ -375,7 +403,7 @@ static void
 note_reply(struct exchange *x, struct om_http_response *response)
 {
     struct edge *edge = x->edge;
-    om_http_response_field(response, "x-request-id", om_str(x->id_text));
+    exchange_name(x, response);
     admit_fields(x, response);
     cors_fields(x, response);
     cached_fields(x, response);
@@ -391,6 +419,8 @@ note_reply(struct exchange *x, struct om_http_response *response)
         atomic_fetch_add_explicit(&edge->ingest->limited, 1, memory_order_relaxed);
     audit(x, response->status);
     log_reply(x, response->status);
+    if (response->status >= 400)
+        request_note(x, response);
 }
 
 void
@@ -407,6 +437,10 @@ exchange_reply(struct exchange *x, struct om_http_response *response)
     if (keyed_finish(x, response))
         return;
     note_reply(x, response);
+    if (x->instead) {
+        replay_end(x, response);
+        return;
+    }
     om_http_respond(edge->loop, x->handle, response);
     om_buf_reset(&edge->out);
     exchange_abandon(x);
@@ -439,6 +473,7 @@ exchange_fail_as(struct exchange *x, int status, const struct error_text *error,
 {
     struct om_http_response response = { .status = status };
     cached_fail(x, status, error, retry_after);
+    x->code = om_arena_strdup(&x->arena, om_str(error->code));
     om_buf_reset(&x->edge->out);
     error_write(&x->edge->out, error, x->id_text);
     if (x->stream) {

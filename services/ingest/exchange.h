@@ -61,7 +61,11 @@ struct exchange {
     void (*on_stop)(struct exchange *x);
     // What to do when its client leaves and it does not go on; else NULL.
     void (*on_gone)(struct exchange *x);
-    struct later *later; // a prediction that is a job (later.h); in the arena
+    struct om_str client_id;         // the x-request-id it came with; in the arena
+    const char *code;                // of the error it is answered with
+    struct om_http_request *instead; // it replays this one (replay.h); in the arena
+    struct exchange *other;          // the replay, and of a replay who asked for it
+    struct later *later;             // a prediction that is a job (later.h); in the arena
     void (*announced)(struct exchange *x);
     struct exchange *prev, *next;
 };
@@ -72,6 +76,9 @@ void exchange_gone(struct exchange *x);
 
 // End without an answer to anybody.
 void exchange_abandon(struct exchange *x);
+
+// Add the fields that say which exchange it is.
+void exchange_name(const struct exchange *x, struct om_http_response *response);
 
 // The caller is known: give the exchange its tenant.
 void exchange_identify(struct exchange *x, const struct caller *caller);

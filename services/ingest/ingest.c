@@ -45,6 +45,8 @@ const struct om_setting ingest_settings[] = {
       "how long a request waits for it" },
     { "OMNI_CACHE_BYTES", CONF_INT, AT(cache_bytes), "67108864", 0, INT64_C(1) << 40,
       "memory for answers of the cache, at least 5 MiB for large ones; 0: none" },
+    { "OMNI_REQUEST_LOG_RATE", CONF_INT, AT(request_rate), "60", 0, 6000,
+      "requests that failed, kept of a tenant in a minute by each event loop; 0: none" },
     { "OMNI_TRUSTED_PROXIES", CONF_STR, AT(proxies), "", 0, 0,
       "networks of proxies that may say who the client is, with commas" },
     { "OMNI_CORS_ORIGINS", CONF_STR, AT(origins), "", 0, 0,

@@ -17,6 +17,7 @@
 #include "proxy.h"
 #include "quotas.h"
 #include "report.h"
+#include "request_log.h"
 #include "shared.h"
 #include "stream.h"
 #include "timers.h"
@@ -43,6 +44,7 @@ struct ingest_conf {
     int64_t cache_bytes;     // OMNI_CACHE_BYTES
     // OMNI_DEFAULT_REQUESTS, OMNI_DEFAULT_CONCURRENT
     int64_t default_requests, default_concurrent;
+    int64_t request_rate; // OMNI_REQUEST_LOG_RATE
 };
 
 extern const struct om_setting ingest_settings[];
@@ -71,6 +73,7 @@ struct ingest {
     // Requests refused for a limit; and decided about without the shared counters that
     // should have been asked.
     atomic_uint_fast64_t limited, unshared;
+    struct request_counts requests; // kept of those that failed
     atomic_bool shared_up[INGEST_THREADS_MAX]; // each thread's connection to it
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
@@ -94,6 +97,7 @@ struct edge {
     struct key_cache keys;
     struct plans plans;
     struct report report;
+    struct request_log requests;
     struct quota_desk quotas;
     struct shared *shared; // NULL: edges share nothing
     bool shared_told;      // how it is was logged

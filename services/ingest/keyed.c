@@ -64,9 +64,9 @@ read_key(struct exchange *x)
 static void
 run(struct exchange *x)
 {
-    // With a key, or as a job, it has an answer of its own.
-    if (x->route->cache.ttl_s > 0 && !x->idem_key.data && !later_is_wanted(x) &&
-        cached_begin(x))
+    // With a key, as a job or as a replay it has an answer of its own.
+    if (x->route->cache.ttl_s > 0 && !x->idem_key.data && !x->instead &&
+        !later_is_wanted(x) && cached_begin(x))
         return;
     if (x->route->on_request)
         x->route->on_request(x);

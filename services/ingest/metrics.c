@@ -67,6 +67,23 @@ put_limits(struct ingest *ingest, struct om_buf *out)
     om_buf_put(out, lines, (size_t)size);
 }
 
+// ---- requests that failed
+
+static void
+put_request_log(struct ingest *ingest, struct om_buf *out)
+{
+    char lines[2 * LINE_MAX];
+    int size = snprintf(
+        lines, sizeof(lines),
+        "# HELP omni_request_log_total Requests that failed, by whether they were kept.\n"
+        "# TYPE omni_request_log_total counter\n"
+        "omni_request_log_total{result=\"kept\"} %llu\n"
+        "omni_request_log_total{result=\"dropped\"} %llu\n",
+        (unsigned long long)atomic_load(&ingest->requests.kept),
+        (unsigned long long)atomic_load(&ingest->requests.dropped));
+    om_buf_put(out, lines, (size_t)size);
+}
+
 // ---- the cache of answers
 
 static void
@@ -218,6 +235,7 @@ on_queues(void *context, const struct om_answer *answer)
     x->pending = 0;
     put_requests(x->edge->ingest, &x->edge->out);
     put_limits(x->edge->ingest, &x->edge->out);
+    put_request_log(x->edge->ingest, &x->edge->out);
     put_cache(x->edge->ingest, &x->edge->out);
     om_json_put(&x->edge->out,
                 "# HELP omni_broker_up Whether the broker told of its queues.\n"

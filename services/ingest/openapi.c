@@ -89,6 +89,7 @@ put_tags(struct om_buf *out)
         { "predict", "Forecasts" },
         { "queues", "Where jobs wait" },
         { "quotas", "What is left of a plan" },
+        { "requests", "Requests that failed" },
         { "roles", "What users may do" },
         { "schedules", "Jobs at the times of a cron expression" },
         { "system", "The edge itself" },

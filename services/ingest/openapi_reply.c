@@ -89,8 +89,12 @@ static const struct {
     unsigned when;
     int status;
 } headers[] = {
-    { "x-request-id", "\"type\":\"string\",\"pattern\":\"^req_\"",
-      "name of the exchange, for questions about it", WHEN_ANY, -1 },
+    { "x-request-id", "\"type\":\"string\",\"maxLength\":128",
+      "name of the exchange: the one that the request came with, else omni-request-id",
+      WHEN_ANY, -1 },
+    { "omni-request-id", "\"type\":\"string\",\"pattern\":\"^req_\"",
+      "its id, for questions about it, if x-request-id is the client's", WHEN_CALLER,
+      -1 },
     { "ratelimit-policy", "\"type\":\"string\"",
       "the limits that count: \"rpm\";q=600;w=60 (draft-ietf-httpapi-ratelimit-headers)",
       WHEN_KEY, 429 },

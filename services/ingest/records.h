@@ -252,3 +252,14 @@ REC_DECLARE(cache_purged, CACHE_PURGED);
     F(M, I64, bytes, REQUIRED, 0, 9e15, NULL, "its size")                                \
     F(M, STR, sha256, REQUIRED, 64, 64, NULL, "checksum of its bytes, hexadecimal")
 REC_DECLARE(blob_written, BLOB_WRITTEN);
+
+#define REPLAY_ITEM(F, M)                                                                \
+    F(M, STR, id, REQUIRED, 1, 48, NULL, "request id of the replay itself")              \
+    F(M, STR, object, REQUIRED, 6, 6, NULL, "always replay")                             \
+    F(M, STR, request, REQUIRED, 1, 48, NULL, "the request that failed")                 \
+    F(M, STR, tenant, REQUIRED, 1, 48, NULL, "the sandbox it was replayed in")           \
+    F(M, I64, status, REQUIRED, 200, 599, NULL, "of the answer to the replay")           \
+    F(M, RECS, headers, REQUIRED, 0, 64, &header_item_rec, "of that answer")             \
+    F(M, STR, body, OPTIONAL, 0, 1048576, NULL, "of that answer; absent if over 1 MiB")  \
+    F(M, I64, body_bytes, REQUIRED, 0, 9e15, NULL, "how long it is")
+REC_DECLARE(replay_item, REPLAY_ITEM);

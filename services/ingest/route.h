@@ -134,6 +134,8 @@ void quota_list(struct exchange *x);
 void admin_quota_get(struct exchange *x);
 void admin_quota_set(struct exchange *x);
 
+void request_replay(struct exchange *x);
+
 void transfer_get(struct exchange *x);
 void transfer_put_head(struct exchange *x);
 void transfer_put_body(struct exchange *x, struct om_str bytes);

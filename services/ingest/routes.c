@@ -202,6 +202,16 @@ const struct route routes[] = {
       .flags = CHANGES, .param = "id", .action = "keys.revoke",
       .doc = "Revoke an API key for ever"),
 
+    // requests that failed
+    R(GET, "/developer/requests", REQUESTS_READ, OP_request_list, 200,
+      .doc = "Requests that failed, newest first"),
+    R(GET, "/developer/requests/{id}", REQUESTS_READ, OP_request_get, 200, .param = "id",
+      .action = "requests.read", .doc = "One request that failed, without its secrets"),
+    R(POST, "/developer/requests/{id}/replay", REQUESTS_REPLAY, OP_NONE, 200,
+      .flags = ROUTE_MUTATES, .reply = &replay_item_rec, .on_request = request_replay,
+      .body_max = SMALL, .action = "requests.replay",
+      .doc = "Run a request that failed again, in the sandbox"),
+
     // the tenant itself
     R(GET, "/api/v1/tenants/me", TENANTS_READ, OP_tenant_show, 200, .flags = ROUTE_ETAG,
       .doc = "Your own tenant, and what is set for it"),

@@ -182,6 +182,7 @@ on_call(struct personas *self)
     static const struct plan_changes_reply no_plans = { 0 };
     static const struct quota_settle_reply settled = { 0 };
     static const struct key_used_reply noted = { 0 };
+    static const struct request_keep_reply no_requests = { 0 };
     const struct op_info *op = op_find(self->broker.msg.kind);
     cr_assert(op);
     if (op == &ops[OP_key_resolve]) {
@@ -201,6 +202,10 @@ on_call(struct personas *self)
         answer_record(self, op->reply, &settled);
     } else if (op == &ops[OP_key_used]) {
         answer_record(self, op->reply, &noted);
+    } else if (op == &ops[OP_request_keep]) { // what failed, of whomever
+        struct request_keep_reply reply = no_requests;
+        REC_SET(&reply, request_keep_reply, kept, 0);
+        answer_record(self, op->reply, &reply);
     } else if (op == &ops[OP_predict] && self->forecasts) {
         notice(self);
         forecast(self);

@@ -178,6 +178,21 @@ a_worker(void)
 }
 
 static const char *
+a_failed_request(void)
+{
+    int64_t end_ms = om_clock_mono_ms() + WAIT_MS;
+    omni_ask(&omni, "GET", NULL, "/v1/files/nothing");
+    do {
+        cr_assert_lt(om_clock_mono_ms(), end_ms, "the request was never kept");
+        omni_pause();
+        cr_assert_eq(omni_ask(&omni, "GET", NULL,
+                              "/developer/requests?route=/v1/files/%%7Bid%%7D"),
+                     200);
+    } while (!omni_text("last_id")[0]);
+    return omni_text("last_id");
+}
+
+static const char *
 a_tenant(void)
 {
     return make("/api/v1/admin/tenants", "{\"name\":\"T\",\"slug\":\"t\"}", "id");
@@ -236,6 +251,7 @@ static const struct sample {
     { "/developer/keys", NULL, "{\"name\":\"a\"}", "{\"name\":\"b\"}", true },
     { "/developer/keys/{id}/rotate", a_key, "{}", "{\"overlap_s\":1}", true },
     { "/developer/keys/{id}/revoke", a_key, "", NULL, false },
+    { "/developer/requests/{id}/replay", a_failed_request, "", NULL, false },
     { "/api/v1/admin/tenants", NULL, "{\"name\":\"A\",\"slug\":\"a\"}",
       "{\"name\":\"B\",\"slug\":\"b\"}", true },
     { "/api/v1/admin/users", NULL, "{\"email\":\"a@example.org\"}",

@@ -112,7 +112,7 @@ Test(routes, each_operation_the_edge_may_call_is_reachable_or_its_own)
     static const enum op own[] = { OP_key_resolve,  OP_key_changes,  OP_key_used,
                                    OP_train_check,  OP_plan_changes, OP_quota_lease,
                                    OP_quota_settle, OP_idem_claim,   OP_idem_keep,
-                                   OP_idem_drop };
+                                   OP_idem_drop,    OP_request_keep };
     for (size_t op = 0; op < OP_COUNT; op++) {
         bool reached = !(ops[op].callers & ROLE_BIT(INGEST));
         for (size_t i = 0; i < route_count; i++)

@@ -1,0 +1,12 @@
+// request_note.h - takes down a request that failed for the log, without what is secret.
+#pragma once
+#include "exchange.h"
+
+// Keep the exchange and its answer, if it has a tenant whose log has room. Before the
+// request is answered, since its bytes are gone then.
+void request_note(struct exchange *x, const struct om_http_response *response);
+
+// Write the header fields of an answer as the `headers` of a record. Returns REDACT_
+// bits.
+unsigned request_put_reply_headers(const struct om_http_response *response,
+                                   struct om_buf *out);
