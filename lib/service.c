@@ -13,7 +13,12 @@
 #include "service.h"
 #include "trace.h"
 
-enum { DRAIN_MS = 3000, QUEUES_MAX = 8, PURGE_MS = 60000 };
+enum {
+    DRAIN_MS = 3000,
+    QUEUES_MAX = 8,
+    PURGE_MS = 60000,
+    NOW_BYTES_MAX = 32 * 1024, // to decode more takes its time
+};
 
 struct host {
     const struct om_service *service;
@@ -159,6 +164,23 @@ log_outcome(const struct host *host, const struct om_job *job, int64_t started_u
 }
 
 static void
+run_call(struct host *host, struct om_job *job, const struct om_route *route,
+         struct om_call *call)
+{
+    *call = (struct om_call){
+        .tenant = job->msg->tenant,
+        .id = job->lane == OM_LANE_CALL ? job->msg->id : job->msg->task,
+        .traceparent = job->msg->traceparent,
+        .grant = job->msg->grant,
+        .job = job,
+        .now = call->now,
+    };
+    job->rc = check_call(job, route, call);
+    if (job->rc == OM_OK)
+        job->rc = answer(host, job, route, call);
+}
+
+static void
 handle(void *context, struct om_job *job)
 {
     struct host *host = context;
@@ -170,20 +192,45 @@ handle(void *context, struct om_job *job)
         job->rc = run_events(host, job);
         job->retryable = true;
     } else {
-        struct om_call call = {
-            .tenant = job->msg->tenant,
-            .id = job->lane == OM_LANE_CALL ? job->msg->id : job->msg->task,
-            .traceparent = job->msg->traceparent,
-            .grant = job->msg->grant,
-            .job = job,
-        };
-        const struct om_route *route = find_route(host->routes, job->msg->kind);
-        job->rc = check_call(job, route, &call);
-        if (job->rc == OM_OK)
-            job->rc = answer(host, job, route, &call);
+        struct om_call call = { 0 };
+        run_call(host, job, find_route(host->routes, job->msg->kind), &call);
     }
     log_outcome(host, job, started_us);
     om_log_context(NULL, NULL);
+}
+
+// The route of a call to be tried now, or NULL.
+static const struct om_route *
+find_now(const struct host *host, struct om_str name)
+{
+    const enum op *now = host->service->now;
+    while (now && *now != OP_COUNT && !om_str_eq(name, om_str(ops[*now].name)))
+        now++;
+    return now && *now != OP_COUNT ? find_route(host->routes, name) : NULL;
+}
+
+static bool
+handle_now(void *context, struct om_job *job)
+{
+    struct host *host = context;
+    const struct om_route *route = find_now(host, job->msg->kind);
+    if (!route || job->payload.size > NOW_BYTES_MAX)
+        return false;
+    int64_t started_us = om_clock_mono_us();
+    struct om_call call = { .now = true };
+    set_log_context(job->msg);
+    run_call(host, job, route, &call);
+    if (call.now)
+        log_outcome(host, job, started_us);
+    om_log_context(NULL, NULL);
+    return call.now;
+}
+
+enum om_rc
+om_call_later(struct om_call *call)
+{
+    call->now = false;
+    return OM_EBUSY;
 }
 
 struct om_str
@@ -302,6 +349,7 @@ serve(struct host *host)
         .drain_ms = DRAIN_MS,
         .context = host,
         .handle = handle,
+        .handle_now = service->now ? handle_now : NULL,
         .slot_open = open_slot,
         .slot_close = close_slot,
         .tick = on_tick,

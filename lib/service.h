@@ -17,6 +17,7 @@ struct om_call {
     struct om_str traceparent, grant;
     enum role from;
     struct om_job *job; // progress, usage, arena, om_job_fail()
+    bool now;           // answer at once, or om_call_later(): om_service.now
 };
 
 // Answer a request: fill in `reply` (zeroed before), whose strings live in the arena, the
@@ -82,6 +83,12 @@ struct om_service {
     // Threads that handle, from the settings; NULL or 0: the control thread does.
     int (*slots)(const void *conf);
 
+    // With slots: operations whose calls are first tried in the control thread, with
+    // call->now set, ended by OP_COUNT. Their handlers answer within a few hundred
+    // microseconds, without waiting for anything, or do nothing and return
+    // om_call_later(); then a slot does it. NULL: there are none.
+    const enum op *now;
+
     // Make the service from its settings; `client` is the control thread's own, to be
     // used in handlers (without slots) and tick. NULL with the reason in `why` if it
     // cannot serve. `stop` takes what `start` made.
@@ -113,6 +120,10 @@ int om_service_main(const struct om_service *service, int argc, char **argv);
 struct om_str om_call_copy(const struct om_call *call, struct om_str text);
 struct om_str om_call_id(const struct om_call *call, const char *prefix,
                          struct om_uuid id);
+
+// For `return om_call_later(call)`: it takes longer than a call that is to be answered
+// now may.
+enum om_rc om_call_later(struct om_call *call);
 
 // A client for calls made while handling: the slot's own, or without slots the service's.
 struct om_client *om_call_client(const struct om_call *call);

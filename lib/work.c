@@ -82,6 +82,7 @@ work_begin(struct work *self, const struct om_frame *frame, size_t queue, int64_
     self->msg = *frame->msg;
     rec_rebase(&wire_msg_rec, &self->msg, frame->header.data, self->header.data);
     self->queue = queue;
+    self->ahead = WIRE_HAS(&self->msg, ahead);
     self->received_ms = now_ms;
     self->job.msg = &self->msg;
     self->job.payload = om_buf_str(&self->payload);

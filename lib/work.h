@@ -31,6 +31,7 @@ struct work {
     struct om_arena arena;
     enum work_state state;
     size_t queue; // index in om_worker_conf.queues
+    bool ahead;   // a call for the control thread
     int64_t received_ms, sent_ms;
     bool broker_cancels; // CANCEL_JOB or CALL_CANCEL came
     bool stale;          // nobody waits for the outcome

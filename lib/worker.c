@@ -10,6 +10,7 @@
 
 enum {
     DEFAULT_CREDIT = 64,
+    DEFAULT_AHEAD = 64,
     CANCEL_BEFORE_END_MS = 1000,
     EXTRA_FDS = 4,
     ROUND_MS = 5,
@@ -44,7 +45,8 @@ on_opened(void *context, const struct wire_msg *welcome)
     (void)welcome;
     struct om_worker *self = context;
     for (size_t i = 0; i < self->conf.queue_count; i++)
-        self->credits[i].limit = self->credits[i].received = 0;
+        self->credits[i] = (struct credit){ .queue = self->credits[i].queue,
+                                            .waiting = self->credits[i].waiting };
     struct work *work;
     DL_FOREACH (self->works, work)
         work->sent_ms = 0;
@@ -65,6 +67,10 @@ om_worker_create(const struct om_worker_conf *conf, struct om_worker **out,
     self->told_stop = self->told_done = true;
     if (self->conf.credit <= 0)
         self->conf.credit = DEFAULT_CREDIT;
+    if (!conf->handle_now || conf->slots == 0)
+        self->conf.ahead = 0;
+    else if (conf->ahead <= 0)
+        self->conf.ahead = DEFAULT_AHEAD;
     self->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->chunk_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->zmq_context = zmq_ctx_new();
@@ -151,8 +157,12 @@ worker_take(struct om_worker *self, const struct om_frame *frame, size_t queue)
         return NULL;
     }
     work->chunk_fd = self->chunk_fd;
-    work->waits_allowed = self->conf.slots > 0;
+    work->waits_allowed = self->conf.slots > 0 && !work->ahead;
     DL_APPEND(self->works, work);
+    if (work->ahead) {
+        DL_APPEND2(self->ahead, work, waiting_prev, waiting_next);
+        return work;
+    }
     DL_APPEND2(self->waiting, work, waiting_prev, waiting_next);
     self->credits[queue].waiting++;
     if (!work_is_call(work))
@@ -165,9 +175,13 @@ worker_take(struct om_worker *self, const struct om_frame *frame, size_t queue)
 void
 worker_unwait(struct om_worker *self, struct work *work, enum work_state state)
 {
+    work->state = state;
+    if (work->ahead) {
+        DL_DELETE2(self->ahead, work, waiting_prev, waiting_next);
+        return;
+    }
     DL_DELETE2(self->waiting, work, waiting_prev, waiting_next);
     self->credits[work->queue].waiting--;
-    work->state = state;
 }
 
 void
@@ -278,6 +292,34 @@ handle_here(struct om_worker *self, struct work *work)
     finish(self, work);
 }
 
+// Answer a call that came ahead, or give it back. False when there is none.
+static bool
+answer_ahead(struct om_worker *self, int64_t now_ms)
+{
+    struct work *work = self->ahead;
+    if (!work)
+        return false;
+    int64_t start_us = om_clock_mono_us();
+    if (start_us - self->flushed_us >= HOLD_US) {
+        om_link_flush(self->link);
+        self->flushed_us = start_us;
+    }
+    bool answered = false;
+    if (now_ms < work->job.deadline_ms && self->conf.handle_now) {
+        worker_unwait(self, work, WORK_RUNNING);
+        answered = self->conf.handle_now(self->conf.context, &work->job);
+    }
+    if (answered) {
+        finish(self, work);
+        return true;
+    }
+    struct wire_msg back = { 0 };
+    WIRE_SET(&back, call, work->msg.call);
+    (void)!om_link_send(self->link, WIRE_RELEASE, &back, (struct om_str){ 0 });
+    worker_forget(self, work);
+    return true;
+}
+
 // Start one waiting piece of work. False when there is none or nobody to handle it.
 static bool
 start_one(struct om_worker *self, int64_t now_ms)
@@ -357,6 +399,7 @@ check_stop(struct om_worker *self, int64_t now_ms)
     if (!stop || self->drain_end_ms)
         return;
     self->drain_end_ms = now_ms + (self->conf.drain_ms > 0 ? self->conf.drain_ms : 1);
+    worker_end_ahead(self);
 }
 
 static void
@@ -406,11 +449,14 @@ work_once(struct om_worker *self)
     if (self->drain_end_ms)
         drain(self, now_ms);
 
-    // Without slots no longer than ROUND_MS, so that cancels and beats are not kept
-    // waiting.
+    // What this thread handles is no longer than ROUND_MS, so that cancels and beats are
+    // not kept waiting.
     bool more = start_one(self, now_ms);
     while (more && (self->conf.slots || om_clock_mono_ms() - now_ms < ROUND_MS))
         more = start_one(self, now_ms);
+    while (answer_ahead(self, now_ms) && om_clock_mono_ms() - now_ms < ROUND_MS)
+        ;
+    more = more || self->ahead;
     worker_grant_credit(self);
 
     now_ms = om_clock_mono_ms();

@@ -4,7 +4,9 @@
 // cancels and resends what is not acknowledged. With slots, each slot is a thread of its
 // own that handles one job at a time, and the control thread gives work only to an idle
 // one. Without slots the control thread handles everything itself: for services whose
-// handlers are short.
+// handlers are short. With slots and `handle_now` it answers those calls itself that take
+// next to no time: they come ahead of any credit, many at a time, and none waits for a
+// slot. What takes longer goes back to the broker, for a worker with an idle slot.
 //
 // A worker never stops a job because the broker is silent, only because of STALE or
 // CANCEL, and keeps a result until it is acknowledged.
@@ -89,6 +91,12 @@ struct om_worker_conf {
 
     void *context;
     void (*handle)(void *context, struct om_job *job); // in a slot's thread
+
+    // May be NULL. With slots: handle a call in the control thread, if that takes less
+    // than a few hundred microseconds and waits for nothing; else do nothing and return
+    // false. Up to `ahead` of them come at a time.
+    bool (*handle_now)(void *context, struct om_job *job);
+    int ahead; // default 64
 
     // Each may be NULL. Called in the slot's thread, e.g. to hold a client of its own.
     void *(*slot_open)(void *context);

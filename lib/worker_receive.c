@@ -14,7 +14,8 @@ on_work(struct om_worker *self, const struct om_frame *frame)
         return;
     if (msg->type == WIRE_JOB && worker_find(self, msg->token))
         return;
-    self->credits[queue].received++;
+    if (!WIRE_HAS(msg, ahead))
+        self->credits[queue].received++;
     struct work *work = worker_take(self, frame, queue);
     if (!work)
         return; // its lease ends and it is given to somebody with memory

@@ -16,6 +16,7 @@ struct credit {
     int64_t limit;    // granted in this session
     int64_t received; // of it
     int64_t waiting;  // received and with no handler yet
+    bool told;        // of this session: what comes ahead
 };
 
 struct om_worker {
@@ -23,6 +24,7 @@ struct om_worker {
     struct om_link *link;
     struct credit *credits;
     struct work *works, *jobs, *waiting;
+    struct work *ahead; // calls for the control thread
     struct work *spare;
     size_t spare_count;
     void *zmq_context, *done;
@@ -43,6 +45,9 @@ void worker_on_frame(struct om_worker *self, const struct om_frame *frame);
 
 // Allow as many more jobs as could be handled: free slots, or room for waiting work.
 void worker_grant_credit(struct om_worker *self);
+
+// Take no more calls ahead.
+void worker_end_ahead(struct om_worker *self);
 
 // Renew every lease; when the next renewal is due: soon when somebody made progress.
 void worker_beat(struct om_worker *self, int64_t now_ms);

@@ -4,6 +4,27 @@
 
 enum { BEAT_LIST_MAX = 12000 }; // bytes of one BEAT's list, below the header's limit
 
+static void
+send_credit(struct om_worker *self, struct credit *credit, int64_t limit, int64_t ahead)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, queue, om_str(credit->queue));
+    WIRE_SET(&msg, limit, limit);
+    if (ahead)
+        WIRE_SET(&msg, ahead, ahead);
+    if (om_link_send(self->link, WIRE_CREDIT, &msg, (struct om_str){ 0 }) != OM_OK)
+        return;
+    credit->limit = limit;
+    credit->told = true;
+}
+
+void
+worker_end_ahead(struct om_worker *self)
+{
+    for (size_t i = 0; self->conf.ahead && i < self->conf.queue_count; i++)
+        send_credit(self, &self->credits[i], self->credits[i].received, 0);
+}
+
 void
 worker_grant_credit(struct om_worker *self)
 {
@@ -17,13 +38,10 @@ worker_grant_credit(struct om_worker *self)
             credit->received + (room > credit->waiting ? room - credit->waiting : 0);
         // One CREDIT for several jobs, unless the broker would have to wait for it.
         bool worth = limit - credit->limit >= (room + 3) / 4;
-        if (limit <= credit->limit || (!worth && credit->limit > credit->received))
-            continue;
-        struct wire_msg msg = { 0 };
-        WIRE_SET(&msg, queue, om_str(credit->queue));
-        WIRE_SET(&msg, limit, limit);
-        if (om_link_send(self->link, WIRE_CREDIT, &msg, (struct om_str){ 0 }) == OM_OK)
-            credit->limit = limit;
+        bool enough =
+            limit <= credit->limit || (!worth && credit->limit > credit->received);
+        if (!enough || (self->conf.ahead && !credit->told))
+            send_credit(self, credit, limit, self->conf.ahead);
     }
 }
 

@@ -223,7 +223,9 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
     F(M, I64,  retain_ms,   "ret",  0, 9e15, NULL, "the result is kept so long after the end") \
     F(M, BOOL, atomic,      "all",  0, 1, NULL, "all jobs of the batch or none")          \
     F(M, STR,  action,      "act",  1, 16, NULL, "what to do: list, limits, set, pause, resume or purge; drain") \
-    F(M, MAP,  settings,    "set",  0, 16, NULL, "a wire_setting record")
+    F(M, MAP,  settings,    "set",  0, 16, NULL, "a wire_setting record")                 \
+    F(M, I64,  ahead,       "ah",   0, 1000, NULL,                                        \
+      "CREDIT: so many calls at a time, beside the jobs; CALL: it is one of them")
 // clang-format on
 
 #define WIRE_MEMBER(M, type, name, key, low, high, item, doc) rec_##type##_t name;
@@ -290,7 +292,7 @@ enum wire_from {
       "the job was not taken")                                                            \
     X(19, CALL,       ANY,       W(queue) | W(kind),                                      \
       W(id) | W(call) | W(from) | W(tenant) | W(ttl_ms) | W(traceparent) | W(tracestate) | \
-      W(ctype) | W(grant) | W(idem_key) | W(hash),                                        \
+      W(ctype) | W(grant) | W(idem_key) | W(hash) | W(ahead),                             \
       "a question answered by REPLY or ERROR, never stored; "                             \
       "the broker passes it to a worker with call and from set; what its service does "   \
       "for an idem_key it does once, and answers the same again")                         \
@@ -347,8 +349,9 @@ enum wire_from {
       "makes up to limit failed tasks that match ready again, newest first: RETRIED")     \
     X(43, RETRIED,    TO_CLIENT, W(id) | W(sent), W(after),                               \
       "so many are ready again, on disk; after: there may be more behind this one")       \
-    X(48, CREDIT,     WORKER,    W(queue) | W(limit), W(id),                              \
-      "how many jobs this session may ever be sent from the queue: cumulative")           \
+    X(48, CREDIT,     WORKER,    W(queue) | W(limit), W(id) | W(ahead),                   \
+      "how many jobs this session may ever be sent from the queue: cumulative; ahead: "   \
+      "calls it takes without credit, to answer them at once or to RELEASE them")         \
     X(49, CREDIT_OK,  TO_WORKER, W(queue) | W(limit) | W(sent), W(id), "takes it")        \
     X(50, JOB,        TO_WORKER, W(token) | W(queue) | W(kind) | W(attempt) | W(lease_ms), \
       W(task) | W(tenant) | W(soft_ms) | W(hard_ms) | W(traceparent) | W(tracestate) |    \
@@ -366,7 +369,8 @@ enum wire_from {
       W(text) | W(retryable) | W(retry_ms) | W(usage),                                    \
       "the attempt failed; resent until acknowledged")                                    \
     X(58, CANCELLED,  WORKER,    W(token), W(usage), "stopped as asked; resent")          \
-    X(59, RELEASE,    WORKER,    W(token), 0, "not started; costs no attempt")            \
+    X(59, RELEASE,    WORKER,    0, W(token) | W(call),                                   \
+      "not started; costs no attempt; a call that came ahead now waits for credit")       \
     X(60, DONE_ACK,   TO_WORKER, 0, W(token) | W(tokens),                                 \
       "DONE, FAIL or CANCELLED is on disk; tokens: of several jobs")                      \
     X(61, STALE,      TO_WORKER, W(token), 0,                                             \

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "ahead.h"
 #include "call.h"
 #include "commit.h"
 #include "events.h"
@@ -23,6 +24,7 @@ call_destroy(struct core *self, struct call **call_p)
     if (call->worker) {
         DL_DELETE2(call->worker->taken, call, taken_prev, taken_next);
         call->share->in_flight--;
+        ahead_leave(self, call);
     } else {
         fair_remove(&call->item);
         call->share->waiting_calls--;
@@ -118,8 +120,8 @@ log_answer(struct core *self, const struct call *call, const struct wire_msg *ms
     commit_lazily(self); // the caller has its answer: a commit for many of them will do
 }
 
-static struct call *
-taken_call(struct core *self, const struct input *in)
+struct call *
+call_taken(struct core *self, const struct input *in)
 {
     struct call *call = NULL;
     if (WIRE_HAS(in->msg, call))
@@ -130,7 +132,7 @@ taken_call(struct core *self, const struct input *in)
 static void
 finish(struct core *self, const struct input *in)
 {
-    struct call *call = taken_call(self, in);
+    struct call *call = call_taken(self, in);
     if (!call)
         return; // too late, or somebody else's
     struct wire_msg msg = *in->msg;
@@ -146,7 +148,7 @@ finish(struct core *self, const struct input *in)
 void
 call_chunk(struct core *self, const struct input *in)
 {
-    struct call *call = taken_call(self, in);
+    struct call *call = call_taken(self, in);
     if (!call || call->asker.id.size == 0)
         return;
     call->chunk_bytes += payload_bytes(in->payload).size + CALL_CHUNK_COST;
@@ -289,20 +291,14 @@ call_forget(struct core *self, int64_t number)
     call_destroy(self, &call);
 }
 
-bool
-call_hand_out(struct core *self, struct queue_state *queue, struct credit *credit)
+void
+call_send(struct core *self, struct call *call, struct credit *credit)
 {
-    struct item *item = fair_pick(self, &queue->calls, NULL);
-    if (!item)
-        return false;
-    struct call *call = TIMER_OWNER(item, struct call, item);
     call->worker = credit->session;
     DL_APPEND2(call->worker->taken, call, taken_prev, taken_next);
     call->share->in_flight++;
     call->share->waiting_calls--;
     self->waiting_calls--;
-    credit->sent++;
-    credit_update(self, credit);
 
     struct wire_msg msg;
     if (wire_decode(call->header, &msg) != OM_OK)
@@ -317,8 +313,25 @@ call_hand_out(struct core *self, struct queue_state *queue, struct credit *credi
         size_t size = om_typeid_encode(OM_ID_TENANT, &call->share->tenant, tenant);
         WIRE_SET(&msg, tenant, ((struct om_str){ tenant, size }));
     }
+    msg.has &= ~W(ahead);
+    if (call->ahead)
+        WIRE_SET(&msg, ahead, 1);
     out_send(self, call->worker->conn, WIRE_CALL, &msg, call->payload);
-    payload_unref(&call->payload);
+    if (!call->ahead) // else it may come back
+        payload_unref(&call->payload);
+}
+
+bool
+call_hand_out(struct core *self, struct queue_state *queue, struct credit *credit)
+{
+    struct item *item = fair_pick(self, &queue->long_calls, NULL);
+    if (!item)
+        item = fair_pick(self, &queue->calls, NULL);
+    if (!item)
+        return false;
+    credit->sent++;
+    credit_update(self, credit);
+    call_send(self, TIMER_OWNER(item, struct call, item), credit);
     return true;
 }
 
@@ -361,6 +374,7 @@ call_move_taken(struct session *from, struct session *to)
     for (struct call *call; (call = from->taken);) {
         DL_DELETE2(from->taken, call, taken_prev, taken_next);
         call->worker = to;
+        call->counted = NULL;
         DL_APPEND2(to->taken, call, taken_prev, taken_next);
     }
 }

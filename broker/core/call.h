@@ -19,6 +19,8 @@ struct call {
     bool has_tenant;
     struct session *caller; // NULL: the broker itself
     struct session *worker; // NULL: waiting
+    bool ahead;             // it came to the worker ahead (ahead.h), and
+    struct credit *counted; // counts there; NULL: it does not, or no more
     struct share *share;
     struct om_str header; // as it came; owned
     struct payload *payload;
@@ -31,8 +33,14 @@ struct call {
     UT_hash_handle hh, made; // by its number; of its caller, by the CALL's id
 };
 
-// Pass the next waiting call of the queue to the session of `credit`; false if none
-// waits.
+// The call that the session of this input works on and speaks of, or NULL.
+struct call *call_taken(struct core *self, const struct input *in);
+
+// Send a call, which waits no longer, to the session of `credit`.
+void call_send(struct core *self, struct call *call, struct credit *credit);
+
+// Pass the next waiting call of the queue to the session of `credit`; false if none waits
+// for credit.
 bool call_hand_out(struct core *self, struct queue_state *queue, struct credit *credit);
 
 // Ask a service, as the broker, with an encoded request, which is finished. `answered` is

@@ -34,6 +34,8 @@ share_get(struct core *self, struct queue_state *queue, const struct om_uuid *te
         share->weight = 1;
         turn_init(&share->call_turn, share, &queue->calls);
         share->calls.turn = &share->call_turn;
+        turn_init(&share->long_turn, share, &queue->long_calls);
+        share->long_calls.turn = &share->long_turn;
         HASH_ADD(hh, queue->shares, tenant, sizeof(*tenant), share);
         queue->refs++;
         limit_join_share(self, share);
@@ -111,7 +113,7 @@ flow_unref(struct core *self, struct flow **flow_p)
 static bool
 turn_is_job(const struct turn *turn)
 {
-    return turn != &turn->share->call_turn;
+    return turn != &turn->share->call_turn && turn != &turn->share->long_turn;
 }
 
 // Put the turn in its band's ring, or take it out, as it must be now.

@@ -92,8 +92,8 @@ struct share {
     struct limit *limits[2]; // of the tenant, of its part of the queue; NULL: none
     struct limit_wait wait;
     struct queue_stats *stats; // NULL: it had calls only
-    struct turn call_turn;
-    struct flow calls;
+    struct turn call_turn, long_turn;
+    struct flow calls, long_calls;
     struct turn *jobs[BANDS]; // NULL: nothing waited in the band so far
     UT_hash_handle hh;
 };

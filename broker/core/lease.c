@@ -1,4 +1,5 @@
 #include "lease.h"
+#include "ahead.h"
 #include "call.h"
 #include "limit.h"
 #include "node.h"
@@ -468,6 +469,10 @@ on_start(struct core *self, const struct input *in)
 void
 on_release(struct core *self, const struct input *in)
 {
+    if (WIRE_HAS(in->msg, call)) {
+        ahead_release(self, in);
+        return;
+    }
     struct lease *lease = lease_said(self, in);
     if (lease)
         lease->kind->release(self, lease);

@@ -1,4 +1,5 @@
 #include "queue.h"
+#include "ahead.h"
 #include "call.h"
 #include "commit.h"
 #include "out.h"
@@ -155,6 +156,7 @@ on_credit(struct core *self, const struct input *in)
         return;
     }
     credit->limit = in->msg->limit;
+    ahead_allow(self, credit, in->msg);
     credit_update(self, credit);
 
     struct wire_msg msg = { 0 };
@@ -191,6 +193,11 @@ static bool
 hand_out(struct core *self, struct queue_state *queue)
 {
     struct credit *credit;
+    while ((credit = ahead_pick(self, queue))) {
+        if (commit_congested(self))
+            return false;
+        ahead_hand_out(self, credit);
+    }
     while ((credit = pick_credit(self, queue))) {
         if (commit_congested(self))
             return false;

@@ -15,10 +15,11 @@ struct queue_state {
     size_t refs; // shares and credits
     struct share *shares;
     struct band calls, jobs[BANDS];
-    uint8_t passed[BANDS]; // picks that passed over a band where something could start
-    struct run *runs;      // event runs that wait for credit
-    struct credit *takers; // every session's credit
-    struct credit *open;   // those with some left, next taker first
+    struct band long_calls; // those that were given back (ahead.h)
+    uint8_t passed[BANDS];  // picks that passed over a band where something could start
+    struct run *runs;       // event runs that wait for credit
+    struct credit *takers;  // every session's credit
+    struct credit *open;    // those with some left, next taker first
     bool dirty;
     struct queue_state *prev, *next; // in the core's list of queues to look at
     UT_hash_handle hh;
@@ -29,7 +30,8 @@ struct credit {
     struct session *session;
     struct queue_state *queue;
     int64_t limit, sent;
-    int64_t reserved; // picked, and not yet sent
+    int64_t reserved;         // picked, and not yet sent
+    int64_t ahead_max, ahead; // calls it may have, and has, beside those (ahead.h)
     bool is_open;
     struct credit *session_prev, *session_next;
     struct credit *queue_prev, *queue_next;

@@ -1,4 +1,5 @@
 #include "judge_wake.h"
+#include "ahead.h"
 
 #include "depend.h"
 #include "limit.h"
@@ -133,12 +134,28 @@ has_work_in(const struct band *band)
 static bool
 has_work(const struct queue_state *queue)
 {
-    if (queue->calls.ring || queue->runs)
+    if (queue->calls.ring || queue->long_calls.ring || queue->runs)
         return true;
     for (size_t i = 0; i < BANDS && queue->jobs[i].awaited == 0; i++)
         if (has_work_in(&queue->jobs[i]))
             return true;
     return false;
+}
+
+// Do the calls that are at workers ahead count there?
+static const char *
+check_ahead(const struct core *core, const struct queue_state *queue)
+{
+    const struct credit *credit;
+    DL_FOREACH2(queue->takers, credit, queue_next)
+    {
+        int64_t calls = 0;
+        for (const struct call *call = core->calls; call; call = call->hh.next)
+            calls += call->counted == credit && call->worker == credit->session;
+        if (calls != credit->ahead)
+            return "calls that went ahead are counted wrongly";
+    }
+    return NULL;
 }
 
 static const char *
@@ -147,6 +164,11 @@ check_queue(const struct core *core, const struct queue_state *queue)
     bool touched = queue->dirty && core->pending_count > PENDING_MAX;
     if (!touched && has_work(queue) && has_free_credit(core, queue))
         return "a queue has work and credit, and nothing goes out";
+    if (!touched && ahead_pick(core, queue))
+        return "a call waits that a worker would take ahead";
+    const char *counts = check_ahead(core, queue);
+    if (counts)
+        return counts;
     size_t awaited[BANDS] = { 0 };
     for (struct share *share = queue->shares; share; share = share->hh.next) {
         const char *wrong = check_share(core, share);

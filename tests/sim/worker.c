@@ -31,6 +31,7 @@ inference_create(struct actor *self)
     worker_create(self);
     take_from(self, "omni.inference", 3);
     take_from(self, "omni.training", 1);
+    ((struct worker *)self->state)->ahead = sim_random(self->sim, 4);
 }
 
 static void
@@ -154,6 +155,8 @@ send_credit(struct actor *self, struct worker *worker)
         struct wire_msg msg = { 0 };
         WIRE_SET(&msg, queue, om_str(worker->queues[i]));
         WIRE_SET(&msg, limit, worker->seen[i] + (free_slots > 0 ? free_slots : 0));
+        if (worker->ahead)
+            WIRE_SET(&msg, ahead, worker->ahead);
         actor_send(self, WIRE_CREDIT, &msg, (struct om_str){ 0 });
     }
 }

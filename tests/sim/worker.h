@@ -23,6 +23,7 @@ struct job {
 struct worker {
     const char *queues[QUEUES_MAX];
     int slots[QUEUES_MAX];
+    int64_t ahead;    // calls it takes ahead; 0: none
     int subscription; // -1: none
     bool welcome;
     int hello;

@@ -41,7 +41,16 @@ worker_answer(struct actor *self, const struct wire_msg *msg, struct om_str payl
         sim_fail(self->sim, "%s was sent a call that is not for it", self->name);
         return;
     }
-    worker->seen[queue]++;
+    bool ahead = WIRE_HAS(msg, ahead);
+    if (ahead && worker->ahead == 0)
+        sim_fail(self->sim, "%s was sent a call ahead", self->name);
+    worker->seen[queue] += !ahead;
+    if (ahead && sim_random(self->sim, 3) == 0) {
+        struct wire_msg back = { 0 };
+        WIRE_SET(&back, call, msg->call);
+        actor_send(self, WIRE_RELEASE, &back, (struct om_str){ 0 });
+        return;
+    }
     struct om_buf body = { 0 }, usage = { 0 };
     struct wire_msg reply = { 0 };
     WIRE_SET(&reply, call, msg->call);

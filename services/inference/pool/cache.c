@@ -15,6 +15,10 @@ struct cached_model {
     size_t bytes;
     unsigned users;
     bool evicted;
+    struct measured {
+        size_t count, steps; // 0: nothing was measured
+        int64_t us;
+    } measured; // last
     UT_hash_handle hh;
 };
 
@@ -122,6 +126,35 @@ const struct artifact *
 cached_model_artifact(const struct cached_model *model)
 {
     return model->artifact;
+}
+
+void
+model_cache_measured(struct model_cache *self, struct cached_model *model, size_t count,
+                     size_t steps, int64_t us)
+{
+    pthread_mutex_lock(&self->lock);
+    model->measured = (struct measured){ count, steps, us };
+    pthread_mutex_unlock(&self->lock);
+}
+
+static double
+times_more(size_t now, size_t then)
+{
+    return now > then ? (double)now / (double)then : 1;
+}
+
+// Time grows no faster than with the values, and with the steps.
+bool
+model_cache_is_quick(struct model_cache *self, const struct cached_model *model,
+                     size_t count, size_t steps, int64_t us)
+{
+    pthread_mutex_lock(&self->lock);
+    struct measured then = model->measured;
+    pthread_mutex_unlock(&self->lock);
+    return then.count > 0 && then.steps > 0 &&
+           (double)then.us * times_more(count, then.count) *
+                   times_more(steps, then.steps) <
+               (double)us;
 }
 
 void

@@ -31,4 +31,11 @@ struct cached_model *model_cache_add(struct model_cache *self,
 
 const struct artifact *cached_model_artifact(const struct cached_model *model);
 
+// How long a forecast of `steps` after `count` values took; and may one take less than
+// `us` microseconds, by what was measured so far? False of a model never asked before.
+void model_cache_measured(struct model_cache *self, struct cached_model *model,
+                          size_t count, size_t steps, int64_t us);
+bool model_cache_is_quick(struct model_cache *self, const struct cached_model *model,
+                          size_t count, size_t steps, int64_t us);
+
 void model_cache_release(struct model_cache *self, struct cached_model **model_p);

@@ -66,6 +66,7 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
 int
 main(int argc, char **argv)
 {
+    static const enum op now[] = { OP_predict, OP_COUNT };
     static const struct om_service inference = {
         .name = "inference",
         .role = ROLE_INFERENCE,
@@ -73,6 +74,7 @@ main(int argc, char **argv)
         .conf_size = sizeof(struct pool_conf),
         .choose_routes = choose_routes,
         .slots = count_slots,
+        .now = now,
         .start = start,
         .stop = stop,
     };

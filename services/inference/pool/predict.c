@@ -5,7 +5,12 @@
 // Some 0.8 s of CPU on a machine of 2020; POOL_FIT_CPU_MS ends it on slower ones.
 static const double fit_work = 2e10;
 
-enum { ANSWER_MS = 200 }; // kept back of a call's time for the way of the answer
+enum {
+    ANSWER_MS = 200,   // kept back of a call's time for the way of the answer
+    NOW_US = 200,      // what a trained model may take of the thread that takes the calls
+    NOW_WORK = 100000, // operations of a fit there: some 0.1 ms
+    NOW_FIT = 40,      // of them for each value, when seasonal naive is fitted
+};
 
 // What the request holds, in C's types.
 struct question {
@@ -90,6 +95,8 @@ find_model(struct pool *self, struct om_call *call, struct om_str id,
         return om_job_fail(call->job, OM_EINVAL, "model_id",
                            "model_id: not the id of a model, like model_01h455…");
     *out = model_cache_find(self->cache, &call->tenant_id, &uuid);
+    if (!*out && call->now)
+        return om_call_later(call);
     return *out ? OM_OK : fetch_model(self, call, id, &uuid, out);
 }
 
@@ -102,8 +109,14 @@ forecast_trained(struct pool *self, struct om_call *call, struct om_str id,
     enum om_rc rc = find_model(self, call, id, &model);
     if (rc != OM_OK)
         return rc;
+    size_t count = question->series.count, steps = question->steps;
+    if (call->now && !model_cache_is_quick(self->cache, model, count, steps, NOW_US)) {
+        model_cache_release(self->cache, &model);
+        return om_call_later(call);
+    }
     const struct artifact *artifact = cached_model_artifact(model);
     char why[SERIES_WHY_MAX] = "leads to a forecast that is not finite";
+    int64_t started_us = om_clock_mono_us();
     *used = artifact_plugin(artifact);
     if (question->plugin && question->plugin != *used)
         rc =
@@ -114,6 +127,9 @@ forecast_trained(struct pool *self, struct om_call *call, struct om_str id,
                                      question->confidence, out, why)) != OM_OK)
         om_job_fail(call->job, rc, "time_series", "time_series %s",
                     rc == OM_EUNAVAILABLE ? "needs more memory than there is" : why);
+    else
+        model_cache_measured(self->cache, model, count, steps,
+                             om_clock_mono_us() - started_us);
     model_cache_release(self->cache, &model);
     return rc;
 }
@@ -131,11 +147,23 @@ effort_over(void *ctx)
            om_clock_mono_ms() >= effort->job->deadline_ms - ANSWER_MS;
 }
 
+// May a fit be done in the thread that takes the calls? The period is found by comparing
+// the values with one another.
+static bool
+fits_now(const struct predict_request *request, const struct question *question)
+{
+    size_t count = question->series.count;
+    size_t each = REC_HAS(request, predict_request, period) ? NOW_FIT : NOW_FIT + count;
+    return question->plugin == &seasonal_naive_plugin && count * each <= NOW_WORK;
+}
+
 static enum om_rc
 forecast_fitted(struct om_call *call, const struct predict_request *request,
                 const struct question *question, struct forecast *out,
                 const struct model_plugin **used)
 {
+    if (call->now && !fits_now(request, question))
+        return om_call_later(call);
     char why[SERIES_WHY_MAX] = "leads to a forecast that is not finite";
     struct effort effort = { call->job, pool_cpu_ms() + POOL_FIT_CPU_MS };
     struct model_job job = {
@@ -178,22 +206,22 @@ pool_predict(void *context, struct om_call *call, const void *message, void *ans
     const struct predict_request *request = message;
     struct predict_reply *reply = answer;
     struct om_arena *arena = call->job->arena;
-    struct forecast *forecast = om_arena_alloc(arena, sizeof(*forecast));
+    struct forecast forecast; // not of the arena, which would set all its room to zero
     const struct model_plugin *used = NULL;
     bool trained = REC_HAS(request, predict_request, model_id);
     struct question question;
     enum om_rc rc = read_question(call, request, &question);
     if (rc == OM_OK)
         rc = trained ? forecast_trained(self, call, request->model_id, &question,
-                                        forecast, &used)
-                     : forecast_fitted(call, request, &question, forecast, &used);
+                                        &forecast, &used)
+                     : forecast_fitted(call, request, &question, &forecast, &used);
     if (rc != OM_OK)
         return rc;
     size_t steps = question.steps;
     REC_SET(reply, predict_reply, predictions,
-            pack_numbers(arena, forecast->values, steps));
-    REC_SET(reply, predict_reply, lower, pack_numbers(arena, forecast->lower, steps));
-    REC_SET(reply, predict_reply, upper, pack_numbers(arena, forecast->upper, steps));
+            pack_numbers(arena, forecast.values, steps));
+    REC_SET(reply, predict_reply, lower, pack_numbers(arena, forecast.lower, steps));
+    REC_SET(reply, predict_reply, upper, pack_numbers(arena, forecast.upper, steps));
     REC_SET(reply, predict_reply, confidence, question.confidence);
     REC_SET(reply, predict_reply, model_type, om_str(used->name));
     if (trained)

@@ -218,3 +218,129 @@ Test(call, of_one_tenant_does_not_take_all_the_room)
     expect_error(&bench, "unavailable");
     bench_finish(&bench);
 }
+
+// ---- calls ahead of credit
+
+static void
+open_ahead(struct bench *bench, core_conn conn, const char *node, int64_t limit,
+           int64_t ahead)
+{
+    struct wire_msg msg = { 0 };
+    if (node)
+        bench_hello(bench, conn, "inference", node);
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, limit, limit);
+    WIRE_SET(&msg, ahead, ahead);
+    bench_send(bench, conn, &bench_local, WIRE_CREDIT, &msg, NULL);
+    bench_expect(bench, conn, WIRE_CREDIT_OK);
+}
+
+static void
+say_of(struct bench *bench, core_conn conn, enum wire_type type, int64_t number)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, call, number);
+    bench_send(bench, conn, &bench_local, type, &msg, NULL);
+}
+
+static int64_t
+expect_ahead(struct bench *bench, core_conn conn, bool ahead)
+{
+    const struct wire_msg *msg = bench_expect(bench, conn, WIRE_CALL);
+    cr_expect_eq(WIRE_HAS(msg, ahead), ahead);
+    cr_expect(om_str_eq(payload_bytes(bench->sent.payload), OM_LIT("q")));
+    return msg->call;
+}
+
+Test(call, goes_ahead_of_credit_to_a_worker_that_takes_it)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    open_ahead(&bench, BENCH_WORKER, "w1", 0, 2);
+    call(&bench, "c1", 0);
+    call(&bench, "c2", 0);
+    call(&bench, "c3", 0);
+    int64_t first = expect_ahead(&bench, BENCH_WORKER, true);
+    expect_ahead(&bench, BENCH_WORKER, true);
+    bench_expect_nothing(&bench);
+    say_of(&bench, BENCH_WORKER, WIRE_REPLY, first);
+    bench_expect(&bench, BENCH_CLIENT, WIRE_REPLY);
+    expect_ahead(&bench, BENCH_WORKER, true);
+    bench_finish(&bench);
+}
+
+Test(call, that_is_given_back_waits_for_credit_of_any_worker)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    open_ahead(&bench, BENCH_WORKER, "w1", 0, 2);
+    call(&bench, "c1", 0);
+    int64_t number = expect_ahead(&bench, BENCH_WORKER, true);
+    say_of(&bench, BENCH_WORKER, WIRE_RELEASE, number);
+    bench_expect_nothing(&bench);
+    call(&bench, "c2", 0); // is not kept waiting by the long one
+    expect_ahead(&bench, BENCH_WORKER, true);
+    open_ahead(&bench, BENCH_OTHER, "w2", 1, 0);
+    cr_expect_eq(expect_ahead(&bench, BENCH_OTHER, false), number);
+    // It is the other's now.
+    say_of(&bench, BENCH_WORKER, WIRE_RELEASE, number);
+    say_of(&bench, BENCH_OTHER, WIRE_RELEASE, number);
+    bench_expect_nothing(&bench);
+    say_of(&bench, BENCH_OTHER, WIRE_REPLY, number);
+    bench_expect(&bench, BENCH_CLIENT, WIRE_REPLY);
+    bench_finish(&bench);
+}
+
+Test(call, ahead_goes_to_the_worker_that_has_the_fewest)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    open_ahead(&bench, BENCH_WORKER, "w1", 0, 8);
+    open_ahead(&bench, BENCH_OTHER, "w2", 0, 8);
+    call(&bench, "c1", 0);
+    call(&bench, "c2", 0);
+    int64_t first = expect_ahead(&bench, BENCH_WORKER, true);
+    expect_ahead(&bench, BENCH_OTHER, true);
+    say_of(&bench, BENCH_WORKER, WIRE_REPLY, first);
+    bench_expect(&bench, BENCH_CLIENT, WIRE_REPLY);
+    call(&bench, "c3", 0);
+    expect_ahead(&bench, BENCH_WORKER, true);
+    bench_finish(&bench);
+}
+
+Test(call, ahead_is_not_sent_to_a_worker_that_takes_none_any_more)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    open_ahead(&bench, BENCH_WORKER, "w1", 0, 8);
+    open_ahead(&bench, BENCH_WORKER, NULL, 0, 0);
+    call(&bench, "c1", 0);
+    bench_expect_nothing(&bench);
+    open_ahead(&bench, BENCH_WORKER, NULL, 0, 8);
+    expect_ahead(&bench, BENCH_WORKER, true);
+    bench_finish(&bench);
+}
+
+Test(call, ahead_ends_with_its_worker_and_makes_room_when_cancelled)
+{
+    struct bench bench;
+    bench_init(&bench);
+    bench_hello(&bench, BENCH_CLIENT, "ingest", "i1");
+    open_ahead(&bench, BENCH_WORKER, "w1", 0, 1);
+    call(&bench, "c1", 0);
+    call(&bench, "c2", 0);
+    int64_t number = expect_ahead(&bench, BENCH_WORKER, true);
+    struct wire_msg cancel = { 0 };
+    WIRE_SET(&cancel, id, OM_LIT("c1"));
+    bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_CALL_CANCEL, &cancel, NULL);
+    cr_expect_eq(bench_expect(&bench, BENCH_WORKER, WIRE_CALL_CANCEL)->call, number);
+    expect_ahead(&bench, BENCH_WORKER, true);
+    bench_send(&bench, BENCH_WORKER, &bench_local, WIRE_BYE, &(struct wire_msg){ 0 },
+               NULL);
+    expect_error(&bench, "unavailable");
+    bench_finish(&bench);
+}

@@ -239,6 +239,42 @@ Test(pool, refuses_a_series_with_something_else_than_numbers)
     cr_expect_str_eq(call.job.text, "time_series: value 2 is no number");
 }
 
+// Asked to answer at once: does it?
+static bool
+answers_now(const struct predict_request *request)
+{
+    struct predict_reply reply;
+    call.now = true;
+    enum om_rc rc = ask(request, &reply);
+    call.now = false;
+    cr_expect_eq(call.call.now, rc == OM_OK);
+    cr_expect_eq(used("ml_inference"), rc == OM_OK);
+    return rc == OM_OK;
+}
+
+Test(pool, answers_at_once_what_is_quick_and_leaves_the_rest_to_a_slot)
+{
+    static double many[5000];
+    for (size_t i = 0; i < OM_COUNT(many); i++)
+        many[i] = (double)(i % 12);
+    struct predict_request request = question("seasonal-naive", airline, 24, 6);
+    cr_expect(answers_now(&request));
+    request = question("seasonal-naive", many, OM_COUNT(many), 6);
+    cr_expect_not(answers_now(&request));
+    request = question("seasonal-naive", many, 1000, 6);
+    cr_expect_not(answers_now(&request), "to find its period takes its time");
+    REC_SET(&request, predict_request, period, 12);
+    cr_expect(answers_now(&request));
+    request = question("revenue-lstm", airline, AIRLINE_KNOWN, 6);
+    cr_expect_not(answers_now(&request));
+    request = question(NULL, airline, 24, 6);
+    char model_id[OM_TYPEID_MAX];
+    om_id_text(OM_ID_MODEL, om_uuid_shard(&tenant), model_id);
+    REC_SET(&request, predict_request, model_id, om_str(model_id));
+    cr_expect_not(answers_now(&request));
+    cr_expect_eq(registry.model_gets, 0, "to fetch a model takes its time");
+}
+
 Test(pool, drops_a_prediction_nobody_waits_for)
 {
     struct predict_reply reply;
@@ -446,6 +482,29 @@ Test(pool, cache_serves_a_model_larger_than_itself_once)
     struct cached_model *model = model_cache_add(cache, &tenant, &id, &artifact, 10);
     cr_expect_eq(artifact_period(cached_model_artifact(model)), 12);
     cr_expect_null(model_cache_find(cache, &tenant, &id));
+    model_cache_release(cache, &model);
+    model_cache_destroy(&cache);
+}
+
+Test(pool, cache_knows_from_the_last_forecast_whether_the_next_is_quick)
+{
+    static const struct {
+        size_t count, steps;
+        bool quick;
+    } cases[] = {
+        { 100, 10, true },  { 10, 1, true },    { 199, 10, true },  { 100, 19, true },
+        { 200, 10, false }, { 100, 20, false }, { 150, 15, false },
+    };
+    struct model_cache *cache = model_cache_create(100);
+    struct artifact *artifact = small_artifact();
+    struct om_uuid id = om_id_new(0);
+    struct cached_model *model = model_cache_add(cache, &tenant, &id, &artifact, 10);
+    cr_expect_not(model_cache_is_quick(cache, model, 1, 1, INT64_MAX), "nobody knows");
+    model_cache_measured(cache, model, 100, 10, 50);
+    for (size_t i = 0; i < OM_COUNT(cases); i++)
+        cr_expect_eq(
+            model_cache_is_quick(cache, model, cases[i].count, cases[i].steps, 100),
+            cases[i].quick, "%zu", i);
     model_cache_release(cache, &model);
     model_cache_destroy(&cache);
 }

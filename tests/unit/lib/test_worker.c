@@ -83,10 +83,21 @@ handle_echo(void *context, struct om_job *job)
     }
 }
 
+// Whatever is not of the kind "echo" takes its time.
+static bool
+handle_quick(void *context, struct om_job *job)
+{
+    if (!om_str_eq(job->msg->kind, OM_LIT("echo")))
+        return false;
+    handle_echo(context, job);
+    return true;
+}
+
 struct fixture {
     struct fake_broker broker;
     struct om_worker *worker;
     pthread_t thread;
+    bool quick; // it answers calls in its control thread
 };
 
 static void *
@@ -111,6 +122,8 @@ open_worker_of(struct fixture *self, int slots, int64_t heartbeat_ms)
         .slots = slots,
         .drain_ms = 1500,
         .handle = handle_echo,
+        .handle_now = self->quick ? handle_quick : NULL,
+        .ahead = 5,
     };
     const char *why;
     cr_assert_eq(om_worker_create(&conf, &self->worker, &why), OM_OK, "%s", why);
@@ -141,7 +154,7 @@ close_worker(struct fixture *self)
 
 Test(worker, grants_as_much_credit_as_it_has_slots)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 3);
     cr_expect_eq(f.broker.msg.limit, 3);
     close_worker(&f);
@@ -149,7 +162,7 @@ Test(worker, grants_as_much_credit_as_it_has_slots)
 
 Test(worker, sends_a_result_until_it_is_acknowledged)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 1);
     broker_send_job(&f.broker, "echo", "hello");
     broker_expect(&f.broker, WIRE_START);
@@ -173,7 +186,7 @@ Test(worker, sends_a_result_until_it_is_acknowledged)
 
 Test(worker, forgets_each_job_that_one_message_acknowledges)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 2);
     OM_AUTO(om_buf_finish) struct om_buf tokens = { 0 };
     om_pack_array(&tokens, 3);
@@ -201,7 +214,7 @@ Test(worker, forgets_each_job_that_one_message_acknowledges)
 
 Test(worker, without_slots_handles_in_its_control_thread)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 0);
     cr_expect_eq(f.broker.msg.limit, 64);
     broker_send_job(&f.broker, "echo", "inline");
@@ -252,7 +265,7 @@ storm(void *thread)
 
 Test(worker, loses_no_job_to_a_signal)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     struct sigaction action = { .sa_handler = on_storm };
     sigaction(SIGUSR1, &action, NULL);
     open_worker(&f, 1);
@@ -272,7 +285,7 @@ Test(worker, loses_no_job_to_a_signal)
 Test(worker, sends_the_outcomes_of_quick_handlers_together)
 {
     enum { JOBS = 60, ROUNDS = 50 };
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 0);
     int most = 1;
     for (int round = 0; most == 1 && round < ROUNDS; round++) {
@@ -289,7 +302,7 @@ Test(worker, sends_the_outcomes_of_quick_handlers_together)
 Test(worker, keeps_no_outcome_waiting_for_the_next_handler)
 {
     enum { JOBS = 4 };
-    struct fixture f;
+    struct fixture f = { 0 };
     sem_init(&turns, 0, 0);
     open_worker(&f, 0);
     broker_send_jobs(&f.broker, "turn", 0, JOBS);
@@ -304,7 +317,7 @@ Test(worker, keeps_no_outcome_waiting_for_the_next_handler)
 
 Test(worker, tells_progress_and_stops_when_cancelled)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 1);
     broker_send_job(&f.broker, "wait", NULL);
     struct wire_held held = { 0 };
@@ -326,7 +339,7 @@ Test(worker, tells_progress_and_stops_when_cancelled)
 
 Test(worker, renews_its_leases_as_often_as_the_broker_asks)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker_of(&f, 1, 300);
     broker_send_job(&f.broker, "wait", NULL);
     broker_expect(&f.broker, WIRE_START);
@@ -345,7 +358,7 @@ Test(worker, renews_its_leases_as_often_as_the_broker_asks)
 
 Test(worker, says_what_it_holds_when_the_broker_forgot_the_session)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 1);
     broker_send_job(&f.broker, "wait", NULL);
     broker_expect(&f.broker, WIRE_START);
@@ -361,7 +374,7 @@ Test(worker, says_what_it_holds_when_the_broker_forgot_the_session)
 
 Test(worker, reports_why_a_job_failed)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 1);
     broker_send_job(&f.broker, "fail", NULL);
     broker_expect(&f.broker, WIRE_FAIL);
@@ -374,7 +387,7 @@ Test(worker, reports_why_a_job_failed)
 
 Test(worker, releases_a_running_job_when_it_is_stopped)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 1);
     broker_send_job(&f.broker, "wait", NULL);
     broker_expect(&f.broker, WIRE_START);
@@ -386,7 +399,7 @@ Test(worker, releases_a_running_job_when_it_is_stopped)
 
 Test(worker, answers_a_call_once)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 1);
     struct wire_msg call = { 0 };
     WIRE_SET(&call, queue, om_str("echo"));
@@ -400,6 +413,81 @@ Test(worker, answers_a_call_once)
     cr_expect(om_str_eq(f.broker.msg.id, OM_LIT("req_1")));
     cr_expect(om_str_eq(f.broker.body, OM_LIT("question")));
     close_worker(&f);
+}
+
+static void
+broker_send_call(struct fake_broker *self, const char *kind, int64_t number, bool ahead)
+{
+    struct wire_msg call = { 0 };
+    WIRE_SET(&call, queue, OM_LIT("echo"));
+    WIRE_SET(&call, kind, om_str(kind));
+    WIRE_SET(&call, call, number);
+    WIRE_SET(&call, ttl_ms, 60000);
+    if (ahead)
+        WIRE_SET(&call, ahead, 1);
+    broker_send(self, WIRE_CALL, &call, "question");
+}
+
+Test(worker, answers_quick_calls_while_its_slots_are_busy)
+{
+    struct fixture f = { .quick = true };
+    sem_init(&turns, 0, 0);
+    open_worker(&f, 1);
+    cr_expect_eq(f.broker.msg.limit, 1);
+    cr_expect_eq(f.broker.msg.ahead, 5);
+    broker_send_job(&f.broker, "turn", NULL);
+    broker_expect(&f.broker, WIRE_START);
+    for (int64_t number = 1; number < 8; number++) {
+        broker_send_call(&f.broker, "echo", number, true);
+        broker_expect(&f.broker, WIRE_REPLY);
+        cr_expect_eq(f.broker.msg.call, number);
+        cr_expect(om_str_eq(f.broker.body, OM_LIT("question")));
+        cr_expect(WIRE_HAS(&f.broker.msg, usage));
+    }
+    sem_post(&turns);
+    broker_expect(&f.broker, WIRE_DONE);
+    broker_send_token(&f.broker, WIRE_DONE_ACK);
+    close_worker(&f);
+    sem_destroy(&turns);
+}
+
+Test(worker, gives_back_a_call_that_takes_its_time_and_takes_it_with_credit)
+{
+    struct fixture f = { .quick = true };
+    sem_init(&turns, 0, 0);
+    sem_post(&turns);
+    open_worker(&f, 1);
+    broker_send_call(&f.broker, "turn", 7, true);
+    broker_expect(&f.broker, WIRE_RELEASE);
+    cr_expect_eq(f.broker.msg.call, 7);
+    broker_send_call(&f.broker, "turn", 7, false);
+    broker_expect(&f.broker, WIRE_REPLY);
+    cr_expect_eq(f.broker.msg.call, 7);
+    broker_expect(&f.broker, WIRE_CREDIT); // only the second used any
+    cr_expect_eq(f.broker.msg.limit, 2);
+    close_worker(&f);
+    sem_destroy(&turns);
+}
+
+Test(worker, takes_no_calls_ahead_when_it_drains)
+{
+    struct fixture f = { .quick = true };
+    sem_init(&turns, 0, 0);
+    open_worker(&f, 1);
+    broker_send_job(&f.broker, "turn", NULL);
+    broker_expect(&f.broker, WIRE_START);
+    om_worker_stop(f.worker);
+    broker_expect(&f.broker, WIRE_CREDIT);
+    cr_expect_not(WIRE_HAS(&f.broker.msg, ahead));
+    broker_send_call(&f.broker, "echo", 1, true); // was on its way
+    broker_expect(&f.broker, WIRE_REPLY);
+    sem_post(&turns);
+    broker_expect(&f.broker, WIRE_DONE);
+    broker_send_token(&f.broker, WIRE_DONE_ACK);
+    pthread_join(f.thread, NULL);
+    om_worker_destroy(&f.worker);
+    broker_close(&f.broker);
+    sem_destroy(&turns);
 }
 
 Test(worker, refuses_an_endpoint_it_cannot_use)

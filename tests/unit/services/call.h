@@ -14,6 +14,7 @@
 struct call {
     struct om_client *client; // set by the test: the handler's own, NULL for none
     enum role from;           // set by the test: who calls; 0 for the edge
+    bool now;                 // set by the test: it is to be answered at once
     int64_t deadline_ms; // set by the test: mono, when the work is cancelled; 0: never
     struct om_arena arena;
     union {
@@ -42,6 +43,7 @@ call_op(struct call *self, const struct om_route *routes, void *service, enum op
     call_finish(self);
     *self = (struct call){ .client = self->client,
                            .from = self->from,
+                           .now = self->now,
                            .deadline_ms = self->deadline_ms };
     pthread_mutex_init(&self->work.lock, NULL);
     self->job.slot = self->client;
@@ -57,6 +59,7 @@ call_op(struct call *self, const struct om_route *routes, void *service, enum op
         .id = *id ? om_str(self->id) : (struct om_str){ 0 },
         .from = self->from ? self->from : ROLE_INGEST,
         .job = &self->job,
+        .now = self->now,
     };
     void *decoded = om_arena_alloc(&self->arena, ops[op].request->size);
     rec_encode(ops[op].request, request, &self->request);
