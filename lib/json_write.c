@@ -1,6 +1,4 @@
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "json.h"
 #include "utf8.h"
@@ -35,29 +33,6 @@ om_json_put_str(struct om_buf *buf, struct om_str text)
     }
     om_buf_put(buf, text.data + start, i - start);
     om_json_put(buf, "\"");
-}
-
-void
-om_json_put_i64(struct om_buf *buf, int64_t value)
-{
-    char text[24];
-    om_buf_put(buf, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
-}
-
-void
-om_json_put_f64(struct om_buf *buf, double value)
-{
-    char text[32];
-    if (!isfinite(value)) {
-        om_json_put(buf, "null");
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    om_json_put(buf, text);
 }
 
 static bool put_value(struct om_buf *buf, struct om_str *rest, int depth);
