@@ -26,10 +26,10 @@ struct journal_store {
 const struct journal_store_conf journal_store_default = {
     .io = &journal_io_files,
     .segment_bytes = 4 << 20,
-    .window_bytes = 8 << 20,
+    .window_bytes = 24 << 20,
     .backlog_bytes = 64 << 20,
     .window_ms = 150,
-    .log_pages = 1000,
+    .log_bytes = 16 << 20,
 };
 
 // ---- opening
@@ -43,7 +43,7 @@ note_shard(void *context, uint8_t shard, int64_t seq)
 static enum om_rc
 open_journal(struct journal_store *self, const struct journal_store_conf *conf)
 {
-    self->tables->log_pages = conf->log_pages;
+    self->tables->log_pages = (int)(conf->log_bytes / self->tables->page_bytes);
     char folder[4200];
     snprintf(folder, sizeof(folder), "%s/journal", self->tables->directory);
     struct journal_conf journal = { .io = conf->io,

@@ -14,7 +14,7 @@ struct journal_store_conf {
     size_t window_bytes;  // applied together
     size_t backlog_bytes; // not applied: beyond this a commit waits
     int64_t window_ms;    // a record waits no longer
-    int log_pages;        // SQLite's log is checkpointed when it has grown to this
+    size_t log_bytes;     // SQLite's log is checkpointed when it has grown to this
 };
 
 extern const struct journal_store_conf journal_store_default;

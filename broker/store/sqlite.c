@@ -126,7 +126,7 @@ migrate(sqlite3 *db, const char *path)
             "%d): install that version, or restore a backup made before it",
             path, (long long)schema, (int)SCHEMA);
     if (sqlite3_exec(db,
-                     "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"
+                     "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
                      "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
                      "PRAGMA temp_store = MEMORY",
                      NULL, NULL, NULL) != SQLITE_OK)
@@ -156,7 +156,7 @@ open_log(struct sqlite_store *self, const char *path)
 static enum om_rc
 bump_epoch(struct sqlite_store *self, const char *path)
 {
-    int64_t epoch = 0, journal = 0, applied = 0;
+    int64_t epoch = 0, journal = 0, applied = 0, page_bytes = 0;
     if (query_i64(
             self->writer,
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value",
@@ -164,12 +164,21 @@ bump_epoch(struct sqlite_store *self, const char *path)
         query_i64(self->writer, "SELECT value FROM meta WHERE name = 'journal'",
                   &journal) != SQLITE_OK ||
         query_i64(self->writer, "SELECT value FROM meta WHERE name = 'applied'",
-                  &applied) != SQLITE_OK)
+                  &applied) != SQLITE_OK ||
+        query_i64(self->writer, "PRAGMA page_size", &page_bytes) != SQLITE_OK)
         return refuse_db(self->writer, path);
     self->epoch = (uint32_t)epoch;
     self->journal_id = (uint64_t)journal;
+    self->page_bytes = (size_t)page_bytes;
     self->applied = self->synced = applied;
     return OM_OK;
+}
+
+static void
+raise_id(struct om_uuid *greatest, struct om_uuid id)
+{
+    if (memcmp(&id, greatest, sizeof(id)) > 0)
+        *greatest = id;
 }
 
 static enum om_rc
@@ -184,7 +193,19 @@ find_greatest_id(struct sqlite_store *self, const char *path)
     if (code == SQLITE_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW)
         self->greatest_id = sqlite_uuid(stmt, 0);
     sqlite3_finalize(stmt);
-    return code == SQLITE_ROW ? OM_OK : refuse_db(self->writer, path);
+    if (code != SQLITE_ROW)
+        return refuse_db(self->writer, path);
+    code = sqlite3_prepare_v2(self->writer,
+                              "SELECT ids FROM pack_id WHERE bucket ="
+                              " (SELECT max(bucket) FROM pack_id)",
+                              -1, &stmt, NULL);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(stmt);
+        if (code == SQLITE_ROW)
+            raise_id(&self->greatest_id, pack_greatest(sqlite_str(stmt, 0)));
+    }
+    sqlite3_finalize(stmt);
+    return code == SQLITE_DONE ? OM_OK : refuse_db(self->writer, path);
 }
 
 static int

@@ -8,13 +8,14 @@
 // is never truncated, only reused.
 //
 // Rows are appended and not rewritten, because rewriting a task's row on completion
-// doubles the cost of a job.
+// doubles the cost of a job. Most jobs have no row at all: see sqlite_pack.h.
 #pragma once
 #include <pthread.h>
 #include <sqlite3.h>
 
 #include "driver.h"
 #include "journal_io.h"
+#include "sqlite_pack.h"
 #include "sqlite_rows.h"
 #include "sqlite_sql.h"
 
@@ -31,7 +32,15 @@ enum { SQLITE_OPEN_WAITING = 1 };
 
 // Where a sweep of the purge is.
 struct sqlite_sweep {
-    enum { SWEEP_TASKS, SWEEP_RETAINED, SWEEP_STARTS, SWEEP_NAMES, SWEEP_EVENTS } stage;
+    enum {
+        SWEEP_TASKS,
+        SWEEP_PACKS,
+        SWEEP_PACK_IDS,
+        SWEEP_RETAINED,
+        SWEEP_STARTS,
+        SWEEP_NAMES,
+        SWEEP_EVENTS
+    } stage;
     int64_t task_seq;
     int64_t shard; // -1: before the first
     char topic[64];
@@ -53,7 +62,8 @@ struct sqlite_store {
     int64_t synced;             // the last one that is in them on the disk
     struct om_uuid greatest_id; // of all tasks
     uint64_t marks;             // written since the start
-    int log_pages;              // checkpoint when the log has grown to this
+    size_t page_bytes;
+    int log_pages; // checkpoint when the log has grown to this
     int wal_frames, checkpoint_at;
     int log_fd; // of the log, to have it written early; -1: not possible
     struct sqlite_sweep sweep;
@@ -174,6 +184,15 @@ void sqlite_read(struct sqlite_store *self, struct read *read);
 
 // Fill `task` from a row of SQLITE_TASK_COLUMNS; strings are borrowed from the statement.
 void sqlite_task(sqlite3_stmt *row, struct stored_task *task);
+
+// Take a task's strings out of the row, into memory of the read; or finish a task of an
+// answer: fold its marks and its partial results, too.
+OM_MUST_CHECK bool sqlite_keep_strings(struct read *read, struct stored_task *task);
+OM_MUST_CHECK enum om_rc sqlite_keep_task(struct sqlite_store *self, struct read *read,
+                                          struct stored_task *task);
+
+// Answer LIST and OPEN.
+OM_MUST_CHECK enum om_rc sqlite_list(struct sqlite_store *self, struct read *read);
 
 // Fold a task's marks into it, keeping their strings in `keeper`, and, of one that
 // depends on others, what became of those. An ended task has its result's counts and

@@ -44,6 +44,23 @@ find(sqlite3_stmt *row, struct sqlite_known *out)
     return code == SQLITE_ROW ? OM_OK : code == SQLITE_DONE ? OM_ENOTFOUND : OM_EDB;
 }
 
+static enum om_rc
+find_packed(struct sqlite_store *self, const struct om_uuid *id, struct sqlite_known *out)
+{
+    struct packed packed;
+    enum om_rc rc = pack_find(self->finds[FINDER_IDS_OF_BUCKET],
+                              self->finds[FINDER_BLOCK], id, &packed);
+    if (rc == OM_OK) {
+        const struct change_task *task = &packed.task.change.task;
+        *out = (struct sqlite_known){ .seq = task->seq,
+                                      .id = task->id,
+                                      .tenant = task->tenant };
+        sqlite_header_hash(task->header, out->hash);
+    }
+    sqlite3_reset(self->finds[FINDER_BLOCK]);
+    return rc;
+}
+
 // The names of a purged task.
 static enum om_rc
 find_gone(sqlite3_stmt *row, struct sqlite_known *out)
@@ -69,6 +86,8 @@ sqlite_find_id(struct sqlite_store *self, const struct om_uuid *id,
         return OM_EDB;
     sqlite_bind_uuid(self->finds[FINDER_BY_ID], 1, id);
     enum om_rc rc = find(self->finds[FINDER_BY_ID], out);
+    if (rc == OM_ENOTFOUND)
+        rc = find_packed(self, id, out);
     if (rc != OM_ENOTFOUND)
         return rc;
     sqlite_bind_uuid(self->finds[FINDER_GONE_BY_ID], 1, id);

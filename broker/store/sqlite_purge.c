@@ -60,12 +60,14 @@ is_retained(struct sqlite_store *self, int64_t seq)
     return code != SQLITE_DONE;
 }
 
-// The next tasks that ended before `cutoff`. A task made after it cannot have ended
-// before it, so the search ends there and never goes through the whole table.
+// The next tasks, or rows of packed ones, that ended before `cutoff`. A task made after
+// it cannot have ended before it, so the search ends there and never goes through the
+// whole table.
 static size_t
-find_ended(struct sqlite_store *self, int64_t cutoff, int64_t found[TASK_ROWS])
+find_ended(struct sqlite_store *self, enum sqlite_writer statement, int64_t cutoff,
+           int64_t found[TASK_ROWS])
 {
-    sqlite3_stmt *rows = self->writes[WRITER_ENDED_TASKS];
+    sqlite3_stmt *rows = self->writes[statement];
     sqlite3_bind_int64(rows, 1, self->sweep.task_seq);
     sqlite3_bind_int64(rows, 2, TASK_ROWS);
     size_t count = 0, seen = 0;
@@ -76,7 +78,7 @@ find_ended(struct sqlite_store *self, int64_t cutoff, int64_t found[TASK_ROWS])
         young = sqlite3_column_int64(rows, 1) >= cutoff;
         if (sqlite3_column_type(rows, 2) != SQLITE_NULL &&
             sqlite3_column_int64(rows, 2) < cutoff &&
-            !is_retained(self, self->sweep.task_seq))
+            (statement != WRITER_ENDED_TASKS || !is_retained(self, self->sweep.task_seq)))
             found[count++] = self->sweep.task_seq;
     }
     sqlite3_reset(rows);
@@ -105,8 +107,12 @@ find_retained(struct sqlite_store *self, int64_t now_ms, int64_t found[TASK_ROWS
     return count;
 }
 
+// Drop a row of what was found.
+typedef int dropper(struct sqlite_store *self, int64_t seq, int64_t now_ms);
+
 static enum om_rc
-drop_tasks(struct sqlite_store *self, int64_t now_ms, const int64_t *found, size_t count)
+drop_each(struct sqlite_store *self, dropper *drop, int64_t now_ms, const int64_t *found,
+          size_t count)
 {
     if (count == 0)
         return OM_OK;
@@ -115,8 +121,51 @@ drop_tasks(struct sqlite_store *self, int64_t now_ms, const int64_t *found, size
         return rc;
     int code = SQLITE_DONE;
     for (size_t i = 0; i < count && code == SQLITE_DONE; i++)
-        code = drop_task(self, found[i], now_ms);
+        code = drop(self, found[i], now_ms);
     return sqlite_end(self, code);
+}
+
+// ---- packed tasks
+
+static int
+keep_packed_names(struct sqlite_store *self, const struct packed *packed)
+{
+    const struct change_task *task = &packed->task.change.task;
+    uint8_t hash[32];
+    sqlite_header_hash(task->header, hash);
+    sqlite3_stmt *keep = self->writes[WRITER_KEEP_PACKED_NAMES];
+    sqlite_bind_uuid(keep, 1, &task->id);
+    sqlite_bind_uuid(keep, 2, &task->tenant);
+    sqlite3_bind_int64(keep, 3, task->seq);
+    sqlite_bind_blob(keep, 4, (struct om_str){ (const char *)hash, sizeof(hash) });
+    sqlite3_bind_int64(keep, 5, packed->result.change.result.finished_ms + NAMES_MS);
+    return sqlite_run(keep);
+}
+
+static int
+drop_pack(struct sqlite_store *self, int64_t seq, int64_t now_ms)
+{
+    sqlite3_stmt *row = self->writes[WRITER_PACKED_LATELY];
+    sqlite3_bind_int64(row, 1, seq);
+    sqlite3_bind_int64(row, 2, now_ms - NAMES_MS);
+    int code = sqlite3_step(row);
+    struct om_str block = code == SQLITE_ROW ? sqlite_str(row, 0) : (struct om_str){ 0 };
+    struct packed packed;
+    if (code == SQLITE_ROW)
+        code = SQLITE_DONE;
+    while (code == SQLITE_DONE && pack_next(&block, &packed))
+        code = keep_packed_names(self, &packed);
+    if (code == SQLITE_DONE && block.size > 0)
+        code = SQLITE_CORRUPT;
+    sqlite3_reset(row);
+    return code == SQLITE_DONE ? sqlite_write_seq(self, WRITER_DROP_PACK, seq) : code;
+}
+
+static int
+drop_pack_ids(struct sqlite_store *self, int64_t n, int64_t now_ms)
+{
+    (void)now_ms;
+    return sqlite_write_seq(self, WRITER_DROP_PACK_IDS, n);
 }
 
 // ---- applied events
@@ -233,15 +282,29 @@ purge_rows(struct sqlite_store *self, enum sqlite_writer statement, int64_t now_
 bool
 sqlite_purge(struct sqlite_store *self, int64_t now_ms, int64_t retention_ms)
 {
+    static const struct {
+        enum sqlite_writer find;
+        dropper *drop;
+    } ended[] = {
+        [SWEEP_TASKS] = { WRITER_ENDED_TASKS, drop_task },
+        [SWEEP_PACKS] = { WRITER_ENDED_PACKS, drop_pack },
+        [SWEEP_PACK_IDS] = { WRITER_ENDED_PACK_IDS, drop_pack_ids },
+    };
     int64_t cutoff = now_ms - retention_ms, found[TASK_ROWS];
+    unsigned stage = self->sweep.stage;
+    size_t count;
     enum om_rc rc = OM_OK;
     bool more = true;
     switch (self->sweep.stage) {
     case SWEEP_TASKS:
-        rc = drop_tasks(self, now_ms, found, find_ended(self, cutoff, found));
+    case SWEEP_PACKS:
+    case SWEEP_PACK_IDS:
+        count = find_ended(self, ended[stage].find, cutoff, found);
+        rc = drop_each(self, ended[stage].drop, now_ms, found, count);
         break;
     case SWEEP_RETAINED:
-        rc = drop_tasks(self, now_ms, found, find_retained(self, now_ms, found));
+        count = find_retained(self, now_ms, found);
+        rc = drop_each(self, drop_task, now_ms, found, count);
         break;
     case SWEEP_STARTS:
         rc = purge_rows(self, WRITER_DROP_STARTS, now_ms);

@@ -158,21 +158,49 @@ sqlite_fold_chunks(struct sqlite_store *self, struct stored_task *task)
 
 // ---- reads
 
-// Take a task's strings out of the row.
-static bool
-keep_strings(struct read *read, struct stored_task *task)
+bool
+sqlite_keep_strings(struct read *read, struct stored_task *task)
 {
     return read_keep(read, &task->queue) && read_keep(read, &task->kind) &&
            read_keep(read, &task->header) && read_keep(read, &task->code) &&
            read_keep(read, &task->text) && read_keep(read, &task->ctype);
 }
 
-// Finish a task of an answer: fold its marks and take its strings out of the row.
-static enum om_rc
-keep_task(struct sqlite_store *self, struct read *read, struct stored_task *task)
+enum om_rc
+sqlite_keep_task(struct sqlite_store *self, struct read *read, struct stored_task *task)
 {
-    enum om_rc rc = keep_strings(read, task) ? sqlite_fold(self, read, task) : OM_EDB;
+    enum om_rc rc =
+        sqlite_keep_strings(read, task) ? sqlite_fold(self, read, task) : OM_EDB;
     return rc == OM_OK ? sqlite_fold_chunks(self, task) : rc;
+}
+
+static enum om_rc
+copy_payload(struct read *read, struct om_str payload)
+{
+    if (payload.data)
+        read->payload = payload_copy(payload);
+    return !payload.data || read->payload ? OM_OK : OM_EDB;
+}
+
+static enum om_rc
+answer_packed(struct sqlite_store *self, struct read *read)
+{
+    sqlite3_stmt *block = self->reads[READER_BLOCK];
+    struct packed packed;
+    enum om_rc rc =
+        pack_find(self->reads[READER_IDS_OF_BUCKET], block, &read->id, &packed);
+    if (rc == OM_OK && !om_uuid_eq(&packed.task.change.task.tenant, &read->tenant))
+        rc = OM_ENOTFOUND;
+    if (rc == OM_OK) {
+        pack_task(&packed, read->tasks);
+        read->count = 1;
+        const struct payload *result = packed.result.change.result.payload;
+        rc = sqlite_keep_strings(read, read->tasks) ? OM_OK : OM_EDB;
+        if (rc == OM_OK && result)
+            rc = copy_payload(read, result->bytes);
+    }
+    sqlite3_reset(block);
+    return rc;
 }
 
 static enum om_rc
@@ -185,76 +213,16 @@ answer_task(struct sqlite_store *self, struct read *read)
     sqlite_bind_uuid(row, 1, &read->id);
     sqlite_bind_uuid(row, 2, &read->tenant);
     int code = sqlite3_step(row);
-    enum om_rc rc = code == SQLITE_DONE ? OM_ENOTFOUND : OM_EDB;
+    enum om_rc rc = OM_EDB;
     if (code == SQLITE_ROW) {
         sqlite_task(row, read->tasks);
-        rc = keep_task(self, read, read->tasks);
-        struct om_str payload = sqlite_str(row, 15);
-        if (rc == OM_OK && payload.data) {
-            read->payload = payload_copy(payload);
-            rc = read->payload ? OM_OK : OM_EDB;
-        }
+        rc = sqlite_keep_task(self, read, read->tasks);
+        if (rc == OM_OK)
+            rc = copy_payload(read, sqlite_str(row, 15));
         read->count = 1;
     }
     sqlite3_reset(row);
-    return rc;
-}
-
-// The seq of the task a page begins behind; INT64_MAX for the newest page.
-static enum om_rc
-find_after(struct sqlite_store *self, const struct read *read, int64_t *seq)
-{
-    *seq = INT64_MAX;
-    if (om_uuid_is_zero(&read->id))
-        return OM_OK;
-    sqlite3_stmt *stmt = self->reads[READER_SEQ];
-    sqlite_bind_uuid(stmt, 1, &read->id);
-    sqlite_bind_uuid(stmt, 2, &read->tenant);
-    int code = sqlite3_step(stmt);
-    if (code == SQLITE_ROW)
-        *seq = sqlite3_column_int64(stmt, 0);
-    sqlite3_reset(stmt);
-    return code == SQLITE_ROW ? OM_OK : code == SQLITE_DONE ? OM_ENOTFOUND : OM_EDB;
-}
-
-// How the tasks of a list are found.
-static sqlite3_stmt *
-list_rows(struct sqlite_store *self, const struct read *read)
-{
-    if (read->kind == READ_OPEN)
-        return self->reads[READER_LIST_OPEN];
-    if (read->state == STATE_NONE)
-        return self->reads[READER_LIST_ALL];
-    return self->reads[read->state == STATE_SUCCEEDED ? READER_LIST_SUCCEEDED
-                                                      : READER_LIST_STATE];
-}
-
-static enum om_rc
-answer_list(struct sqlite_store *self, struct read *read)
-{
-    int64_t before;
-    enum om_rc rc = find_after(self, read, &before);
-    if (rc != OM_OK)
-        return rc;
-    read->tasks = calloc(read->limit + 1, sizeof(*read->tasks));
-    if (!read->tasks)
-        return OM_EDB;
-    sqlite3_stmt *rows = list_rows(self, read);
-    sqlite_bind_uuid(rows, 1, &read->tenant);
-    sqlite3_bind_int64(rows, 2, before);
-    sqlite3_bind_int64(rows, 3, (int64_t)read->limit);
-    sqlite3_bind_int64(rows, 4, read->state);
-    sqlite_bind_str(rows, 5, read->queue);
-    sqlite_bind_str(rows, 6, read->task_kind);
-    sqlite_bind_str(rows, 7, read->code);
-
-    int code = SQLITE_DONE;
-    while (rc == OM_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        sqlite_task(rows, &read->tasks[read->count]);
-        rc = keep_task(self, read, &read->tasks[read->count++]);
-    }
-    sqlite3_reset(rows);
-    return rc == OM_OK && code != SQLITE_DONE ? OM_EDB : rc;
+    return code == SQLITE_DONE ? answer_packed(self, read) : rc;
 }
 
 // Add the task of a row to an answer. One that waits for its first start has nothing else
@@ -272,9 +240,24 @@ add_task(struct sqlite_store *self, struct read *read, sqlite3_stmt *row, size_t
             return OM_EDB;
     }
     if (sqlite3_column_int64(row, 15) & SQLITE_OPEN_WAITING)
-        return keep_strings(read, task) ? OM_OK : OM_EDB;
-    enum om_rc rc = keep_task(self, read, task);
+        return sqlite_keep_strings(read, task) ? OM_OK : OM_EDB;
+    enum om_rc rc = sqlite_keep_task(self, read, task);
     return rc == OM_OK ? sqlite_fold_parents(self, task) : rc;
+}
+
+static enum om_rc
+add_packed(struct sqlite_store *self, struct read *read, int64_t seq)
+{
+    sqlite3_stmt *blocks = self->reads[READER_BLOCKS_BEFORE];
+    struct packed packed;
+    enum om_rc rc = pack_find_seq(blocks, seq, &packed);
+    if (rc == OM_OK) {
+        struct stored_task *task = &read->tasks[read->count++];
+        pack_task(&packed, task);
+        rc = sqlite_keep_strings(read, task) ? OM_OK : OM_EDB;
+    }
+    sqlite3_reset(blocks);
+    return rc == OM_ENOTFOUND ? OM_OK : rc;
 }
 
 static enum om_rc
@@ -292,8 +275,8 @@ answer_tasks(struct sqlite_store *self, struct read *read)
         int code = sqlite3_step(row);
         if (code == SQLITE_ROW)
             rc = add_task(self, read, row, &bytes);
-        else if (code != SQLITE_DONE)
-            rc = OM_EDB;
+        else
+            rc = code == SQLITE_DONE ? add_packed(self, read, read->seqs[i]) : OM_EDB;
         sqlite3_reset(row);
     }
     return rc;
@@ -330,19 +313,33 @@ answer_chunks(struct sqlite_store *self, struct read *read)
 }
 
 static enum om_rc
+answer_packed_payload(struct sqlite_store *self, struct read *read)
+{
+    sqlite3_stmt *blocks = self->reads[READER_BLOCKS_BEFORE];
+    struct packed packed;
+    enum om_rc rc = pack_find_seq(blocks, read->seq, &packed);
+    if (rc == OM_OK) {
+        const struct payload *payload = packed.task.change.task.payload;
+        read->payload = payload_copy(payload ? payload->bytes : (struct om_str){ 0 });
+        rc = read->payload ? OM_OK : OM_EDB;
+    }
+    sqlite3_reset(blocks);
+    return rc;
+}
+
+static enum om_rc
 answer_payload(struct sqlite_store *self, struct read *read)
 {
     sqlite3_stmt *row = self->reads[READER_PAYLOAD];
     sqlite3_bind_int64(row, 1, read->seq);
     int code = sqlite3_step(row);
-    enum om_rc rc = code == SQLITE_DONE ? OM_ENOTFOUND : OM_EDB;
+    enum om_rc rc = OM_EDB;
     if (code == SQLITE_ROW) {
-        struct om_str payload = sqlite_str(row, 0);
-        read->payload = payload_copy(payload);
+        read->payload = payload_copy(sqlite_str(row, 0));
         rc = read->payload ? OM_OK : OM_EDB;
     }
     sqlite3_reset(row);
-    return rc;
+    return code == SQLITE_DONE ? answer_packed_payload(self, read) : rc;
 }
 
 static void
@@ -400,9 +397,9 @@ void
 sqlite_read(struct sqlite_store *self, struct read *read)
 {
     static enum om_rc (*const answers[])(struct sqlite_store *, struct read *) = {
-        [READ_TASK] = answer_task,       [READ_LIST] = answer_list,
+        [READ_TASK] = answer_task,       [READ_LIST] = sqlite_list,
         [READ_PAYLOAD] = answer_payload, [READ_EVENTS] = answer_events,
-        [READ_TASKS] = answer_tasks,     [READ_OPEN] = answer_list,
+        [READ_TASKS] = answer_tasks,     [READ_OPEN] = sqlite_list,
         [READ_CHUNKS] = answer_chunks,
     };
     pthread_mutex_lock(&self->reading);

@@ -11,6 +11,9 @@
 #define SQLITE_NEXT_LANE                                                                 \
     "SELECT shard, topic FROM event WHERE (shard, topic) > (?1, ?2)"                     \
     " ORDER BY shard, topic LIMIT 1"
+#define SQLITE_IDS_OF_BUCKET                                                             \
+    "SELECT ids FROM pack_id INDEXED BY pack_id_bucket WHERE bucket = ?1"
+#define SQLITE_BLOCK "SELECT tasks FROM pack WHERE seq = ?1"
 #define SQLITE_KNOWN_COLUMNS "t.seq, t.id, t.tenant, t.header"
 #define SQLITE_MATCHES                                                                   \
     " AND (?5 IS NULL OR t.queue = ?5) AND (?6 IS NULL OR t.kind = ?6)"                  \
@@ -30,6 +33,11 @@
       " finished_ms, code, text, ctype, payload, tenant) SELECT w.*, CASE WHEN"          \
       " w.state <> 8 THEN (SELECT tenant FROM task t WHERE t.seq = w.seq) END"           \
       " FROM window_result w")                                                           \
+    X(ADD_PACK,                                                                          \
+      "INSERT INTO pack (seq, tenant, last, window_last, created_ms, finished_ms, tasks)"\
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                            \
+    X(ADD_PACK_IDS,                                                                      \
+      "INSERT INTO pack_id (bucket, finished_ms, ids) VALUES (?1, ?2, ?3)")              \
     X(ADD_EVENTS,                                                                        \
       "INSERT OR IGNORE INTO event (shard, topic, seq, id, tenant, at_ms, traceparent,"  \
       " body) SELECT * FROM window_event")                                               \
@@ -76,6 +84,15 @@
     X(ENDED_TASKS,                                                                       \
       "SELECT t.seq, t.created_ms, r.finished_ms FROM task t"                            \
       " LEFT JOIN result r ON r.seq = t.seq WHERE t.seq > ?1 ORDER BY t.seq LIMIT ?2")   \
+    X(ENDED_PACKS,                                                                       \
+      "SELECT seq, created_ms, finished_ms FROM pack WHERE seq > ?1 ORDER BY seq"        \
+      " LIMIT ?2")                                                                       \
+    X(ENDED_PACK_IDS,                                                                    \
+      "SELECT n, finished_ms, finished_ms FROM pack_id WHERE n > ?1 ORDER BY n LIMIT ?2")\
+    X(PACKED_LATELY,                                                                     \
+      "SELECT tasks FROM pack WHERE seq = ?1 AND finished_ms > ?2")                      \
+    X(DROP_PACK, "DELETE FROM pack WHERE seq = ?1")                                      \
+    X(DROP_PACK_IDS, "DELETE FROM pack_id WHERE n = ?1")                                 \
     X(RETAINED, "SELECT 1 FROM retain WHERE seq = ?1")                                   \
     X(RETAINED_ENDED,                                                                    \
       "SELECT k.seq, r.finished_ms + k.retain_ms FROM retain k"                          \
@@ -87,6 +104,9 @@
       "INSERT OR REPLACE INTO gone (id, tenant, seq, hash, idem_key, until_ms)"          \
       " SELECT t.id, t.tenant, t.seq, ?2, t.idem_key, r.finished_ms + ?3"                \
       " FROM task t JOIN result r ON r.seq = t.seq WHERE t.seq = ?1")                    \
+    X(KEEP_PACKED_NAMES,                                                                 \
+      "INSERT OR REPLACE INTO gone (id, tenant, seq, hash, until_ms)"                    \
+      " VALUES (?1, ?2, ?3, ?4, ?5)")                                                    \
     X(DROP_NAMES,                                                                        \
       "DELETE FROM gone WHERE id IN"                                                     \
       " (SELECT id FROM gone WHERE until_ms < ?1 LIMIT ?2)")                             \
@@ -119,6 +139,8 @@
     X(BY_IDEM,                                                                           \
       "SELECT " SQLITE_KNOWN_COLUMNS " FROM task t WHERE t.tenant = ?1"                  \
       " AND t.idem_key = ?2 AND t.idem_key IS NOT NULL")                                 \
+    X(IDS_OF_BUCKET, SQLITE_IDS_OF_BUCKET)                                               \
+    X(BLOCK, SQLITE_BLOCK)                                                               \
     X(GONE_BY_ID, "SELECT seq, id, tenant, hash FROM gone WHERE id = ?1")                \
     X(GONE_BY_IDEM,                                                                      \
       "SELECT seq, id, tenant, hash FROM gone WHERE tenant = ?1 AND idem_key = ?2"       \
@@ -170,6 +192,13 @@
       " CROSS JOIN task t ON t.seq = o.seq LEFT JOIN result r ON r.seq = t.seq"          \
       " WHERE o.tenant = ?1 AND o.seq < ?2" SQLITE_MATCHES                               \
       " ORDER BY o.seq DESC LIMIT ?3")                                                   \
+    X(IDS_OF_BUCKET, SQLITE_IDS_OF_BUCKET)                                               \
+    X(BLOCK, SQLITE_BLOCK)                                                               \
+    X(BLOCKS_BEFORE,                                                                     \
+      "SELECT last, window_last, tasks FROM pack WHERE seq <= ?1 ORDER BY seq DESC")     \
+    X(BLOCKS_OF_TENANT,                                                                  \
+      "SELECT tasks FROM pack INDEXED BY pack_tenant WHERE tenant = ?1 AND seq < ?2"     \
+      " ORDER BY seq DESC")                                                              \
     X(PAYLOAD, "SELECT payload FROM task WHERE seq = ?1")                                \
     X(EVENTS,                                                                            \
       "SELECT seq, id, tenant, at_ms, body, traceparent FROM event"                      \

@@ -9,6 +9,7 @@ struct fate {
     bool added, ended, marked, reopened;
     bool named;    // it has keys or a retention of its own
     uint8_t state; // of its result
+    uint32_t item; // its place among those that may be packed, plus one; 0: it may not
 };
 
 struct window {
@@ -18,6 +19,8 @@ struct window {
     size_t fate_mask;
     bool reopens; // results are to be added and removed in their order
     struct om_uuid greatest_id;
+    struct pack_item *items; // as many as rows
+    size_t item_count;
     const struct event_cursors *cursors;
     int64_t left_out[OM_SHARD_COUNT]; // the last event that was
 };
@@ -37,6 +40,7 @@ window_destroy(struct window **self_p)
         return;
     free(self->rows);
     free(self->fates);
+    free(self->items);
     free(self);
 }
 
@@ -47,22 +51,30 @@ window_reset(struct window *self, const struct event_cursors *cursors)
         memset(self->fates, 0, (self->fate_mask + 1) * sizeof(*self->fates));
     memset(self->left_out, 0, sizeof(self->left_out));
     memset(&self->greatest_id, 0, sizeof(self->greatest_id));
-    self->count = 0;
+    self->count = self->item_count = 0;
     self->reopens = false;
     self->cursors = cursors;
 }
 
 // ---- fates
 
+// The task's, or the free place where it would be.
 static struct fate *
-fate_of(struct window *self, int64_t seq)
+place_of(const struct window *self, int64_t seq)
 {
     // Fibonacci hashing: numbers that follow each other are spread.
     size_t at = (size_t)((uint64_t)seq * 0x9e3779b97f4a7c15u >> 20) & self->fate_mask;
     while (self->fates[at].seq && self->fates[at].seq != seq)
         at = (at + 1) & self->fate_mask;
-    self->fates[at].seq = seq;
     return &self->fates[at];
+}
+
+static struct fate *
+fate_of(struct window *self, int64_t seq)
+{
+    struct fate *fate = place_of(self, seq);
+    fate->seq = seq;
+    return fate;
 }
 
 static bool
@@ -74,8 +86,11 @@ grow(struct window *self)
     struct sqlite_row *rows = realloc(self->rows, capacity * sizeof(*rows));
     if (rows)
         self->rows = rows;
+    struct pack_item *items = realloc(self->items, capacity * sizeof(*items));
+    if (items)
+        self->items = items;
     struct fate *fates = calloc(2 * capacity, sizeof(*fates));
-    if (!rows || !fates) {
+    if (!rows || !items || !fates) {
         free(fates);
         return false;
     }
@@ -96,6 +111,15 @@ foresee_task(struct window *self, const struct change_task *task)
 {
     struct fate *fate = fate_of(self, task->seq);
     fate->added = true;
+    if (pack_takes(task)) {
+        self->items[self->item_count] =
+            (struct pack_item){ .tenant = task->tenant,
+                                .id = task->id,
+                                .seq = task->seq,
+                                .created_ms = task->created_ms,
+                                .task_row = (uint32_t)self->count - 1 };
+        fate->item = (uint32_t)++self->item_count;
+    }
     fate->named = task->unique_key.data || task->retain_ms;
     if (memcmp(&task->id, &self->greatest_id, sizeof(task->id)) > 0)
         self->greatest_id = task->id;
@@ -107,7 +131,20 @@ foresee_result(struct window *self, const struct change_result *result)
     struct fate *fate = fate_of(self, result->task_seq);
     if (!fate->ended)
         fate->state = (uint8_t)result->state;
+    if (!fate->ended && fate->item && result->state == STATE_SUCCEEDED) {
+        struct pack_item *item = &self->items[fate->item - 1];
+        item->result_row = (uint32_t)self->count - 1;
+        item->result = self->rows[item->result_row].change;
+        item->finished_ms = result->finished_ms;
+    }
     fate->ended = true;
+}
+
+// A task with partial results has rows elsewhere, which are purged with its own.
+static void
+foresee_chunk(struct window *self, int64_t seq)
+{
+    place_of(self, seq)->item = 0;
 }
 
 static void
@@ -148,7 +185,7 @@ foresee_row(struct window *self, struct sqlite_row *row)
 {
     enum change_kind kind = row->kind;
     if (kind != CHANGE_TASK && kind != CHANGE_MARK && kind != CHANGE_RESULT &&
-        kind != CHANGE_REOPEN && kind != CHANGE_EVENT)
+        kind != CHANGE_REOPEN && kind != CHANGE_EVENT && kind != CHANGE_CHUNK)
         return OM_OK;
     struct journal_change decoded;
     if (journal_decode(row->change, &decoded) != OM_OK)
@@ -163,6 +200,9 @@ foresee_row(struct window *self, struct sqlite_row *row)
     } else if (kind == CHANGE_MARK) {
         row->seq = change->mark.task_seq;
         fate_of(self, row->seq)->marked = true;
+    } else if (kind == CHANGE_CHUNK) {
+        row->seq = change->chunk.task_seq;
+        foresee_chunk(self, row->seq);
     } else if (kind == CHANGE_EVENT) {
         row->left_out = foresee_event(self, &change->event);
     } else {
@@ -250,6 +290,24 @@ write_change(struct window *self, struct sqlite_store *tables,
     return SQLITE_MISUSE;
 }
 
+// Write the tasks that may be packed, and leave out their rows. Where tasks are opened
+// again, results come and go in their order.
+static int
+write_packs(struct window *self, struct sqlite_store *tables)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->item_count && !self->reopens; i++) {
+        struct pack_item *item = &self->items[i];
+        struct sqlite_row *task = &self->rows[item->task_row];
+        item->task = task->change;
+        if (!item->result.data || !pack_fits(item))
+            continue;
+        task->left_out = self->rows[item->result_row].left_out = true;
+        self->items[count++] = *item;
+    }
+    return pack_write(tables, self->items, count);
+}
+
 static int
 write_rows(struct window *self, struct sqlite_store *tables)
 {
@@ -260,7 +318,7 @@ write_rows(struct window *self, struct sqlite_store *tables)
     if (code == SQLITE_DONE)
         code = sqlite_run(tables->writes[WRITER_ADD_EVENTS]);
     for (size_t i = 0; i < self->count && code == SQLITE_DONE; i++) {
-        if (is_done(self, &self->rows[i]))
+        if (self->rows[i].left_out || is_done(self, &self->rows[i]))
             continue;
         struct journal_change decoded;
         code = journal_decode(self->rows[i].change, &decoded) == OM_OK
@@ -306,7 +364,9 @@ window_apply(struct window *self, struct sqlite_store *tables, int64_t number)
     enum om_rc rc = sqlite_begin(tables);
     if (rc != OM_OK)
         return rc;
-    int code = write_rows(self, tables);
+    int code = write_packs(self, tables);
+    if (code == SQLITE_DONE)
+        code = write_rows(self, tables);
     if (code == SQLITE_DONE)
         code = settle(self, tables);
     if (code == SQLITE_DONE)

@@ -90,7 +90,7 @@ fixture_finish(struct fixture *self)
 struct om_uuid
 fixture_id(int64_t number)
 {
-    struct om_uuid id = { { 1 } };
+    struct om_uuid id = { 0 };
     for (int i = 0; i < 8; i++)
         id.bytes[14 - i] = (uint8_t)(number >> 8 * i);
     id.bytes[15] = 7;

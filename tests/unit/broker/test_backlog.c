@@ -134,7 +134,8 @@ Test(backlog, a_task_that_ends_within_a_window_leaves_no_marks_and_is_not_open)
     batch_mark(batch, 12, MARK_LEASE);
     cr_assert_eq(store_commit(fx.store, batch), OM_OK);
     cr_assert_eq(store_settle(fx.store), OM_OK);
-    cr_expect_eq(query("SELECT count(*) FROM result"), 10);
+    cr_expect_eq(query("SELECT count(*) FROM result"), 0, "they are packed");
+    cr_expect_eq(query("SELECT last FROM pack"), 10);
     cr_expect_eq(query("SELECT count(*) FROM mark"), 1);
     cr_expect_eq(query("SELECT count(*) FROM open"), 2);
     cr_expect_eq(query("SELECT seq FROM open WHERE flags = 1"), 11);

@@ -358,7 +358,7 @@ run(uint64_t seed)
     conf.vfs = POWER_VFS;
     conf.segment_bytes = 16 * 1024;
     conf.window_bytes = 4096 << power_draw(4);
-    conf.log_pages = (int)(8 << power_draw(5));
+    conf.log_bytes = (size_t)(64 * 1024) << power_draw(5);
     // Most seeds apply only when they ask for it, and are the same each time.
     conf.window_ms = seed % 4 == 3 ? 1 : 3600 * 1000;
     memset(&acknowledged, 0, sizeof(acknowledged));

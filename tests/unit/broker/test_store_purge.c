@@ -1,4 +1,6 @@
 // The purge takes what is old enough, and forgets no more than it may.
+#include <stdio.h>
+
 #include "store_fixture.h"
 
 static struct fixture fx;
@@ -36,8 +38,15 @@ Test(store_purge,
      the_purge_takes_what_ended_before_the_retention_and_no_number_is_used_again)
 {
     OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    char texts[70][4];
+    struct om_str keys[70];
+    for (size_t i = 0; i < 70; i++)
+        keys[i] = (struct om_str){ texts[i], (size_t)snprintf(texts[i], sizeof(texts[i]),
+                                                              "%zu", i) };
     for (int64_t seq = 1; seq <= 200; seq++) {
-        batch_task(batch, seq, 1);
+        struct change *task = batch_task(batch, seq, 1);
+        if (seq % 3 == 0)
+            task->task.idem_key = keys[seq / 3]; // it has a row of its own
         batch_mark(batch, seq, MARK_LEASE);
         if (seq != 2) // 2 is open, 3 ended late
             batch_result(batch, seq, STATE_SUCCEEDED)->result.finished_ms =
