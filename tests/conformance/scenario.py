@@ -26,6 +26,7 @@ class Scenario:
         self.about: str = spec["about"]
         self._slots: int = spec.get("slots", 1)
         self._heartbeat_ms: int = spec.get("heartbeat_ms", 2000)
+        self._bundles: bool = spec.get("bundles", False)
         self._steps: list[dict[str, Any]] = spec["steps"]
         self._reference = reference
         self._tokens: dict[str, bytes] = {}
@@ -36,7 +37,8 @@ class Scenario:
         """Raises Broken with the step the worker did not pass."""
         with tempfile.TemporaryDirectory(prefix="omni-") as folder:
             endpoint = f"ipc://{folder}/work"
-            self._broker = Broker(self._reference, endpoint, self._heartbeat_ms)
+            self._broker = Broker(self._reference, endpoint, self._heartbeat_ms,
+                                  self._bundles)
             self._broker.start()
             words = shlex.split(command.format(endpoint=endpoint, slots=self._slots))
             with open(f"{folder}/log", "w+b") as log:
@@ -99,6 +101,14 @@ class Scenario:
         self._check_alive()
 
     def _do_send(self, step: dict[str, Any]) -> None:
+        self._broker.send(step["send"], self._fields(step), _payload(step))
+
+    def _do_send_bundle(self, step: dict[str, Any]) -> None:
+        messages = [(item["send"], self._fields(item), _payload(item))
+                    for item in step["send_bundle"]]
+        self._broker.send_bundle(messages, bytes.fromhex(step.get("behind", "")))
+
+    def _fields(self, step: dict[str, Any]) -> dict[str, Any]:
         fields = dict(step.get("fields", {}))
         for key in ("toks", "stale"):
             if key in fields:
@@ -112,7 +122,7 @@ class Scenario:
             fields = {"q": _QUEUE, "att": 1, "ls": 30000, **fields}
         elif step["send"] == "CALL":
             fields = {"q": _QUEUE, "ttl": 10000, **fields}
-        self._broker.send(step["send"], fields, _payload(step))
+        return fields
 
     def _do_send_raw(self, step: dict[str, Any]) -> None:
         self._broker.send_raw([bytes.fromhex(frame) for frame in step["send_raw"]])

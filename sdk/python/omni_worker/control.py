@@ -159,7 +159,7 @@ class Control:
             "incarnation": self._incarnation,
             "credential": self._settings.api_key,
             "held": held or None,
-            "caps": wire.ACK_LISTS,
+            "caps": wire.ACK_LISTS | wire.BUNDLE,
         }
 
     def _on_opened(self) -> None:

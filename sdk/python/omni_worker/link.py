@@ -84,13 +84,20 @@ class Link:
             except zmq.Again:
                 return
             self._asked_s = None
-            try:
-                fields = wire.decode(frames[0])
-            except wire.WireError as error:
-                log.debug("message ignored: %s", error)
-                continue
-            if not self._handle_own(fields):
-                yield fields, frames[1] if len(frames) > 1 else b""
+            yield from self._open(frames[0], frames[1] if len(frames) > 1 else b"", False)
+
+    def _open(self, header: bytes, payload: bytes, bundled: bool) -> Iterator[Message]:
+        """A message, or what a bundle holds, which is no bundle."""
+        try:
+            fields = wire.decode(header)
+        except wire.WireError as error:
+            log.debug("message ignored: %s", error)
+            return
+        if fields["type"] == Type.BUNDLE:
+            for part, body in () if bundled else wire.unbundle(payload):
+                yield from self._open(part, body, True)
+        elif not self._handle_own(fields):
+            yield fields, payload
 
     def tick(self, now_s: float) -> float:
         """Do what is due; returns when to call it next, on the monotonic clock."""

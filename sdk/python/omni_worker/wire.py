@@ -8,7 +8,7 @@ Decoding is a trust boundary: sizes and types are checked, unknown keys are drop
 from __future__ import annotations
 
 import enum
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 import msgpack
 
@@ -24,6 +24,8 @@ USAGE_MAX = 32
 
 
 ACK_LISTS = 1  # capability: DONE_ACK may name several jobs
+BUNDLE = 2  # capability: several messages may come as one
+BUNDLE_MESSAGES_MAX = 1024
 
 
 class Type(enum.IntEnum):
@@ -36,6 +38,7 @@ class Type(enum.IntEnum):
     PONG = 5
     BYE = 6
     ERROR = 7
+    BUNDLE = 8
     CALL = 19
     REPLY = 20
     CALL_CANCEL = 21
@@ -161,6 +164,21 @@ def decode(data: bytes) -> dict[str, Any]:
     if len(fields.get("token", b"")) not in (0, TOKEN_BYTES):
         raise WireError("the token has another size")
     return fields
+
+
+def unbundle(payload: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The header and the payload of each message of a bundle, up to what is none."""
+    unpacker = msgpack.Unpacker(raw=False, max_buffer_size=2 * PAYLOAD_MAX,
+                                max_bin_len=PAYLOAD_MAX)
+    try:
+        unpacker.feed(payload)
+        for _ in range(BUNDLE_MESSAGES_MAX):
+            header, body = unpacker.unpack(), unpacker.unpack()
+            if not (isinstance(header, bytes) and isinstance(body, bytes)):
+                return
+            yield header, body
+    except Exception:  # its end, or one of a handful of unrelated types
+        return
 
 
 def clip(text: str, size: int) -> str:
