@@ -64,6 +64,8 @@ int cmd_limit_set(const struct args *args);
 int cmd_limit_tenant(const struct args *args);
 
 // cache.c
+int cmd_request_show(const struct args *args);
+int cmd_request_replay(const struct args *args);
 int cmd_cache_purge(const struct args *args);
 
 // quotas.c

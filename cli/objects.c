@@ -49,6 +49,10 @@ static const struct resource resources[] = {
       { { "id", "ID", 0 }, { "cron", "CRON", 0 }, { "queue", "QUEUE", 0 }, { "kind", "KIND", 0 },
         { "misfire", "MISFIRE", 0 }, { "next_ms", "NEXT", PRINT_MILLIS },
         { "last_task", "LAST TASK", 0 } } },
+    { "requests", "/developer/requests",
+      { { "id", "ID", 0 }, { "created_ms", "AT", PRINT_MILLIS }, { "status", "STATUS", 0 },
+        { "code", "CODE", 0 }, { "method", "METHOD", 0 }, { "path", "PATH", 0 },
+        { "client_id", "CLIENT ID", 0 } } },
     { "audit", "/api/v1/compliance/audit",
       { { "id", "ID", 0 }, { "at", "AT", PRINT_MILLIS }, { "actor", "ACTOR", 0 },
         { "action", "ACTION", 0 }, { "resource", "RESOURCE", 0 }, { "result", "RESULT", 0 } } },
@@ -98,8 +102,8 @@ write_query(const struct args *args, const char *const *names, char *out, size_t
 int
 cmd_list(const struct args *args)
 {
-    static const char *const names[] = { "limit", "after", "status", "queue",
-                                         "kind",  "code",  NULL };
+    static const char *const names[] = { "limit", "after", "status",    "queue", "kind",
+                                         "code",  "route", "client-id", "since", NULL };
     const struct resource *resource = find_resource(args);
     char query[2048];
     struct api_reply reply = { 0 };

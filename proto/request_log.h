@@ -36,7 +36,7 @@ REC_DECLARE(header_item, HEADER_ITEM);
     F(M, RECS, headers,     REQUIRED, 0, 128, &header_item_rec, "of the request")         \
     F(M, STR,  body,        OPTIONAL, 0, REQUEST_BODY_MAX, NULL, "of the request, as far as it is kept") \
     F(M, I64,  body_bytes,  REQUIRED, 0, 9e15, NULL, "how long it was, as far as it was read") \
-    F(M, STR,  body_kept,   REQUIRED, 4, 8, NULL, "whole; cut: only its first 16 KiB; none: there was none; unread: it was refused before; binary: not kept") \
+    F(M, STR,  body_kept,   REQUIRED, 3, 8, NULL, "whole; cut: only its first 16 KiB; none: there was none; unread: it was refused before; binary: not kept") \
     F(M, BOOL, redacted,    REQUIRED, 0, 1, NULL, "something was taken out of path, query, body or a field that matters") \
     F(M, RECS, reply_headers, REQUIRED, 0, 64, &header_item_rec, "of the answer")         \
     F(M, STR,  reply_body,  OPTIONAL, 0, REQUEST_BODY_MAX, NULL, "of the answer")         \

@@ -191,12 +191,20 @@ note_caller(const struct exchange *x, struct note *note)
         REC_SET(kept, request_kept, client_id, om_buf_str(&note->client_id));
 }
 
+// Who asks for a request before it is kept would fill the log with that.
+static bool
+is_about_the_log(const struct route *route)
+{
+    return route->scope == SCOPE_REQUESTS_READ || route->scope == SCOPE_REQUESTS_REPLAY;
+}
+
 void
 request_note(struct exchange *x, const struct om_http_response *response)
 {
     struct request_log *log = &x->edge->requests;
     int64_t now_ms = om_clock_mono_ms();
     if (!x->authenticated || !x->route || x->route->auth != AUTH_KEY ||
+        is_about_the_log(x->route) ||
         !request_log_admit(log, x->caller.tenant_text, response->status, now_ms))
         return;
     OM_AUTO(note_finish) struct note note = { 0 };
@@ -205,6 +213,6 @@ request_note(struct exchange *x, const struct om_http_response *response)
     note_request(x, exchange_request(x), &note);
     note_answer(x, response, &note);
     rec_encode(&request_kept_rec, &note.kept, &record);
-    record.failed |= has_failed(&note);
+    record.failed |= has_failed(&note) || rec_check(&request_kept_rec, &note.kept, NULL);
     request_log_put(log, x->caller.tenant_text, &record, now_ms);
 }

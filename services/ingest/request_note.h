@@ -1,4 +1,7 @@
 // request_note.h - takes down a request that failed for the log, without what is secret.
+//
+// Not kept are requests without a tenant (no valid key), those of workers' grants, and
+// those about the log itself.
 #pragma once
 #include "exchange.h"
 
