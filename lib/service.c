@@ -12,6 +12,7 @@
 #include "once.h"
 #include "service.h"
 #include "trace.h"
+#include "tracing.h"
 
 enum {
     DRAIN_MS = 3000,
@@ -453,7 +454,9 @@ om_service_main(const struct om_service *service, int argc, char **argv)
             .role = service->role,
         };
         host.signal_fd = open_signals();
+        om_tracing_start(service->name, host.link.node);
         status = start_and_serve(&host);
+        om_tracing_stop();
         close(host.signal_fd);
     }
     om_conf_free(service->settings, host.conf);

@@ -84,3 +84,22 @@ om_trace_id_text(const struct om_trace *trace, char out[33])
 {
     om_hex(trace->trace_id, 16, out);
 }
+
+bool
+om_trace_is_none(const struct om_trace *trace)
+{
+    return all_zero(trace->trace_id, sizeof(trace->trace_id));
+}
+
+void
+om_trace_attempt(const uint8_t task[16], uint32_t attempt, uint8_t span_id[8])
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (int i = 0; i < 20; i++) {
+        uint32_t byte = i < 16 ? task[i] : attempt >> (8 * (19 - i)) & 0xff;
+        hash = (hash ^ byte) * UINT64_C(1099511628211);
+    }
+    hash += hash == 0; // no span has the id zero
+    for (int i = 0; i < 8; i++)
+        span_id[i] = (uint8_t)(hash >> (56 - 8 * i));
+}

@@ -52,8 +52,10 @@ add_job(struct exchange *x, struct batch_request *batch, size_t place, struct om
         else
             memcpy(job->task, made.task, sizeof(job->task));
         char traceparent[OM_TRACEPARENT_SIZE + 1];
-        om_trace_format(&x->trace, traceparent);
-        WIRE_SET(&made.msg, traceparent, om_str(traceparent));
+        struct wire_msg msg = exchange_msg(x, false, traceparent);
+        made.msg.has |= msg.has & (W(traceparent) | W(tracestate));
+        made.msg.traceparent = msg.traceparent;
+        made.msg.tracestate = msg.tracestate;
         job_put(&made, out);
         fits = out->size <= MESSAGE_BYTES_MAX;
         if (!fits)

@@ -73,12 +73,7 @@ exchange_begin(struct edge *edge, struct om_http_request *request)
     x->remote = proxy_client(proxies, request, &x->arena);
     x->client_id = read_client_id(x, request);
     x->secure = proxy_is_secure(proxies, request, edge->ingest->tls != NULL);
-
-    struct om_trace parent;
-    if (om_trace_parse(om_http_field(request, "traceparent"), &parent) == OM_OK)
-        x->trace = om_trace_child(&parent);
-    else
-        x->trace = om_trace_start();
+    traced_begin(x, request);
     return x;
 }
 
@@ -86,6 +81,7 @@ void
 exchange_abandon(struct exchange *x)
 {
     struct edge *edge = x->edge;
+    traced_end(x);
     if (x->pending)
         om_client_forget(edge->client, x->pending);
     keyed_abandon(x);
@@ -140,6 +136,7 @@ exchange_identify(struct exchange *x, const struct caller *caller)
     const struct om_http_request *request = exchange_request(x);
     x->caller = caller_hold(caller);
     x->authenticated = true;
+    traced_identify(x);
     set_id(x, om_uuid_shard(&caller->tenant));
     if (x->route->action && request) {
         x->ip = copy(x, om_str(x->remote), 64);
@@ -266,8 +263,12 @@ struct wire_msg
 exchange_msg(struct exchange *x, bool effect, char *traceparent)
 {
     struct wire_msg msg = { 0 };
-    om_trace_format(&x->trace, traceparent);
-    WIRE_SET(&msg, traceparent, om_str(traceparent));
+    if (!x->traced.waits) { // else nobody knows yet what goes on here
+        om_trace_format(&x->trace, traceparent);
+        WIRE_SET(&msg, traceparent, om_str(traceparent));
+        if (x->traced.believed && x->traced.state.size)
+            WIRE_SET(&msg, tracestate, x->traced.state);
+    }
     if (x->authenticated)
         WIRE_SET(&msg, tenant, om_str(x->caller.tenant_text));
     if (effect)
@@ -427,6 +428,7 @@ void
 exchange_begin_reply(struct exchange *x, struct om_http_response *response)
 {
     note_reply(x, response);
+    traced_hold(x, exchange_request(x));
     om_http_begin(x->edge->loop, x->handle, response);
 }
 
@@ -437,6 +439,7 @@ exchange_reply(struct exchange *x, struct om_http_response *response)
     if (keyed_finish(x, response))
         return;
     note_reply(x, response);
+    traced_reply(x, exchange_request(x), response->status);
     if (x->instead) {
         replay_end(x, response);
         return;

@@ -38,6 +38,7 @@ struct exchange {
     struct ticket *ticket; // what it took of the counters; NULL: nothing (admit.h)
     bool limited;          // refused for a limit: no news for the audit log
     struct om_trace trace;
+    struct traced traced;
     struct om_arena arena;
     uint64_t pending;       // the client's number of what it waits for
     struct om_str idem_key; // of the request, once it is handled; in the arena

@@ -47,6 +47,10 @@ const struct om_setting ingest_settings[] = {
       "memory for answers of the cache, at least 5 MiB for large ones; 0: none" },
     { "OMNI_REQUEST_LOG_RATE", CONF_INT, AT(request_rate), "60", 0, 6000,
       "requests that failed, kept of a tenant in a minute by each event loop; 0: none" },
+    { "OMNI_TRACE_TRUST", CONF_STR, AT(trace_trust), "authenticated", 0, 0,
+      "whose traceparent is gone on with: never, authenticated or always" },
+    { "OMNI_TRACE_ASKED", CONF_INT, AT(trace_asked), "100", 0, 1000000,
+      "traces a second, of a thread, that are recorded only because a caller asks" },
     { "OMNI_TRUSTED_PROXIES", CONF_STR, AT(proxies), "", 0, 0,
       "networks of proxies that may say who the client is, with commas" },
     { "OMNI_CORS_ORIGINS", CONF_STR, AT(origins), "", 0, 0,
@@ -78,6 +82,12 @@ read_clients(struct ingest *self, char *why, size_t why_size)
 {
     const struct ingest_conf *conf = &self->conf;
     struct om_str bad = { 0 };
+    if (!traced_trust_find(conf->trace_trust, &self->trust)) {
+        snprintf(why, why_size,
+                 "OMNI_TRACE_TRUST is \"%s\": set it to never, authenticated or always",
+                 conf->trace_trust);
+        return false;
+    }
     const char *name = "OMNI_TRUSTED_PROXIES", *kind = "network, as 10.0.0.0/8";
     enum om_rc rc = om_cidr_list(om_str(conf->proxies), self->proxies.networks,
                                  PROXIES_MAX, &self->proxies.count, &bad);

@@ -22,6 +22,7 @@
 #include "stream.h"
 #include "timers.h"
 #include "tls.h"
+#include "traced.h"
 
 struct ingest_conf {
     const char *listen;      // OMNI_LISTEN
@@ -42,6 +43,8 @@ struct ingest_conf {
     const char *cache;       // OMNI_CACHE
     int64_t cache_ms;        // OMNI_CACHE_MS
     int64_t cache_bytes;     // OMNI_CACHE_BYTES
+    const char *trace_trust; // OMNI_TRACE_TRUST
+    int64_t trace_asked;     // OMNI_TRACE_ASKED
     // OMNI_DEFAULT_REQUESTS, OMNI_DEFAULT_CONCURRENT
     int64_t default_requests, default_concurrent;
     int64_t request_rate; // OMNI_REQUEST_LOG_RATE
@@ -61,6 +64,7 @@ struct ingest {
     struct om_tls *tls; // NULL: plain HTTP
     struct proxies proxies;
     struct cors cors;
+    enum traced_trust trust;
     struct om_buf openapi;
     struct stream_counts streams;
     struct counters *counters;
@@ -99,6 +103,7 @@ struct edge {
     struct report report;
     struct request_log requests;
     struct quota_desk quotas;
+    struct traced_budget traced;
     struct shared *shared; // NULL: edges share nothing
     bool shared_told;      // how it is was logged
     struct om_timer shared_timer;

@@ -258,6 +258,7 @@ task_submit(struct exchange *x)
         job.msg.id = msg.id;
         job.msg.tenant = msg.tenant;
         job.msg.traceparent = msg.traceparent;
+        job.msg.tracestate = msg.tracestate;
         snprintf(x->resource, sizeof(x->resource), "%s", job.task);
         x->record = record;
         exchange_send(x, WIRE_SUBMIT, &job.msg, om_buf_str(&job.payload), JOB_BROKER_MS,

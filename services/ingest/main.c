@@ -5,6 +5,7 @@
 
 #include "ingest.h"
 #include "log.h"
+#include "tracing.h"
 
 struct threads {
     struct edge *edges[INGEST_THREADS_MAX];
@@ -92,13 +93,16 @@ run(struct ingest *ingest, char *why, size_t why_size)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     int status = EX_CONFIG;
-    if (ingest_open(ingest, why, why_size) &&
-        make_edges(ingest, &threads, why, why_size)) {
+    bool opened = ingest_open(ingest, why, why_size);
+    if (opened)
+        om_tracing_start("ingest", ingest->node);
+    if (opened && make_edges(ingest, &threads, why, why_size)) {
         serve(ingest, &threads, &signals);
         status = EX_OK;
     }
     for (int64_t i = 0; i < threads.made; i++)
         edge_destroy(&threads.edges[i]);
+    om_tracing_stop();
     ingest_close(ingest);
     return status;
 }
