@@ -139,12 +139,6 @@ om_otlp_sender_destroy(struct om_otlp_sender **self_p)
     free(self);
 }
 
-int64_t
-om_otlp_sender_pause(const struct om_otlp_sender *self)
-{
-    return self->pause_ms;
-}
-
 // The request as it is sent; data NULL: no memory.
 static struct om_str
 pack(struct om_otlp_sender *self)
@@ -231,6 +225,9 @@ om_otlp_send(struct om_otlp_sender *self, struct om_str spans, size_t count)
     om_buf_reset(&self->request);
     om_otlp_put_request(&self->request, self->conf->form, &resource, spans);
     struct om_str body = pack(self);
+    int64_t paused_ms = self->pause_ms - om_clock_mono_ms();
+    if (paused_ms > 0)
+        (void)wait(self, paused_ms); // the queue fills meanwhile
     int64_t until_ms = om_clock_mono_ms() + self->conf->deadline_ms;
     const char *why = "no memory";
     for (unsigned tries = 0; body.data; tries++) {

@@ -14,6 +14,3 @@ void om_otlp_sender_destroy(struct om_otlp_sender **self_p);
 // the batch's deadline allows. Counts what became of them (om_span_count). Returns NULL,
 // or why they are lost, or what the collector said of them; until the next call.
 const char *om_otlp_send(struct om_otlp_sender *self, struct om_str spans, size_t count);
-
-// When the collector wants to hear again (mono ms); 0: now.
-int64_t om_otlp_sender_pause(const struct om_otlp_sender *self);

@@ -189,13 +189,13 @@ om_tracing_start(const char *service, const char *node)
                LOG_S("dir", self->conf.dir), LOG_F("ratio", self->conf.ratio));
 }
 
-void
+struct om_span_counts
 om_tracing_stop(void)
 {
     struct tracing *self = &tracing;
     uint64_t one = 1;
     if (!self->running)
-        return;
+        return (struct om_span_counts){ 0 };
     atomic_store(&om_span_enabled, false);
     self->end_ms = om_clock_mono_ms() + FLUSH_MS;
     ssize_t ignored = write(self->stop_fd, &one, sizeof(one));
@@ -206,4 +206,5 @@ om_tracing_stop(void)
            LOG_I("dropped", counts.dropped), LOG_I("exported", counts.exported),
            LOG_I("lost", counts.lost));
     finish(self);
+    return counts;
 }

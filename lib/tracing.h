@@ -6,12 +6,13 @@
 // the settings. A collector that hangs, refuses or talks nonsense costs spans, which are
 // counted (om_span_counts), and nothing else.
 #pragma once
-#include "base.h"
+#include "span.h"
 
 // Begin, as service "omni-SERVICE", instance `node`. Says in the log what is wrong with
 // the settings, and goes on with what a default is for. Once in a process, before threads
 // write spans; signals are blocked in its thread.
 void om_tracing_start(const char *service, const char *node);
 
-// Send what waits, for 3 s at most, and end. No thread may write spans any more.
-void om_tracing_stop(void);
+// Send what waits, for 3 s at most, and end. No thread may write spans any more. Returns
+// what became of all.
+struct om_span_counts om_tracing_stop(void);
