@@ -140,6 +140,10 @@ on_key(void *context, const struct om_answer *answer)
     struct exchange *x = context;
     struct key_resolve_reply reply;
     struct caller caller;
+    if (answer->rc == OM_EAUTH)
+        keys_drop(&x->edge->keys, x->key_hash);
+    else
+        guess_take_back(x);
     if (!exchange_answered(x, answer))
         return;
     enum om_rc rc = rec_decode(ops[OP_key_resolve].reply, answer->payload, &reply, NULL);
@@ -172,17 +176,24 @@ ask_key(struct exchange *x)
     exchange_call(x, OP_key_resolve, false, &request, 0, on_key);
 }
 
+static void
+refuse_malformed(struct exchange *x)
+{
+    exchange_fail(x, OM_EAUTH, NULL,
+                  "this is no API key: send \"Authorization: Bearer omni_live_…\"");
+}
+
 void
 admit_key(struct exchange *x, const struct om_http_request *request)
 {
     struct om_str header = om_http_field(request, "authorization");
+    if (!header.data) {
+        admit_refuse(x, ADMISSION_NO_KEY);
+        return;
+    }
     if (!keys_read(header, x->key_hash)) {
-        if (header.data)
-            exchange_fail(x, OM_EAUTH, NULL,
-                          "this is no API key: send \"Authorization: Bearer "
-                          "omni_live_…\"");
-        else
-            admit_refuse(x, ADMISSION_NO_KEY);
+        if (guess_begin(x, refuse_malformed))
+            refuse_malformed(x);
         return;
     }
     if (!edge_keys_hold(x->edge)) {
@@ -193,11 +204,17 @@ admit_key(struct exchange *x, const struct om_http_request *request)
     const struct caller *known = keys_find(&x->edge->keys, x->key_hash);
     if (known)
         admit(x, known);
-    else
+    else if (keys_knew(&x->edge->keys, x->key_hash) || guess_begin(x, ask_key))
         ask_key(x);
 }
 
 // ---- by the token of a task: blobs for workers that share no directory
+
+static void
+refuse_grant(struct exchange *x)
+{
+    exchange_fail(x, OM_EAUTH, NULL, "a valid grant of a task is needed");
+}
 
 void
 admit_grant(struct exchange *x, const struct om_http_request *request)
@@ -210,7 +227,8 @@ admit_grant(struct exchange *x, const struct om_http_request *request)
         om_grant_verify(&x->edge->ingest->secret, om_clock_wall_ms(),
                         (struct om_str){ header.data + 7, header.size - 7 },
                         &grant) != OM_OK) {
-        exchange_fail(x, OM_EAUTH, NULL, "a valid grant of a task is needed");
+        if (!header.data || guess_begin(x, refuse_grant))
+            refuse_grant(x);
         return;
     }
     caller.tenant = grant.tenant;

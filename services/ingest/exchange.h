@@ -7,6 +7,7 @@
 #pragma once
 #include "arena.h"
 #include "cached.h"
+#include "guess.h"
 #include "ingest.h"
 #include "multipart.h"
 #include "route.h"
@@ -56,6 +57,7 @@ struct exchange {
     struct om_str ip, agent; // in the arena
     struct quota_use quota;  // what it has taken of the tenant's quotas
     struct cached_use cached;
+    struct guess guess; // of its key
     int status; // of the reply; 0: none yet
     int64_t started_us;
     // What to do when the edge stops, of one that may wait long; else NULL.

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "guess.h"
 #include "ingest.h"
 #include "openapi.h"
 #include "route.h"
@@ -30,6 +31,8 @@ const struct om_setting ingest_settings[] = {
       "open streams of events of a tenant, in this process" },
     { "OMNI_LIMITS_MAX", CONF_INT, AT(limits_max), "65536", 1024, 1 << 20,
       "rate limits counted at a time, of up to 1.1 KiB each" },
+    { "OMNI_FAILED_KEYS", CONF_INT, AT(failed_keys), "60", 0, 1000000,
+      "requests a minute whose key does not hold, of an address; 0: any number" },
     { "OMNI_DEFAULT_REQUESTS", CONF_INT, AT(default_requests), "600", 0, 1000000000,
       "requests a minute of a tenant whose plan billing has not told yet" },
     { "OMNI_DEFAULT_CONCURRENT", CONF_INT, AT(default_concurrent), "100", 0, 1000000,
@@ -135,7 +138,8 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
         !open_tls(self, why, why_size) || !read_clients(self, why, why_size))
         return false;
     self->counters = counters_create((size_t)conf->limits_max);
-    if (!self->counters) {
+    self->guesses = counters_create(GUESS_ADDRESSES_MAX);
+    if (!self->counters || !self->guesses) {
         snprintf(why, why_size, "no memory for OMNI_LIMITS_MAX limits");
         return false;
     }
@@ -164,6 +168,7 @@ ingest_close(struct ingest *self)
     om_buf_finish(&self->openapi);
     pthread_mutex_destroy(&self->streams.lock);
     counters_destroy(&self->counters);
+    counters_destroy(&self->guesses);
     quotas_destroy(&self->quotas);
     cache_destroy(&self->cache);
 }

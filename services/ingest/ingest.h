@@ -35,6 +35,7 @@ struct ingest_conf {
     int64_t drain_ms;        // OMNI_DRAIN_MS
     int64_t streams_max;     // OMNI_STREAMS_MAX
     int64_t limits_max;      // OMNI_LIMITS_MAX
+    int64_t failed_keys;     // OMNI_FAILED_KEYS
     int64_t quota_hold_ms;   // OMNI_QUOTA_HOLD_MS
     const char *proxies;     // OMNI_TRUSTED_PROXIES
     const char *origins;     // OMNI_CORS_ORIGINS
@@ -68,6 +69,7 @@ struct ingest {
     struct om_buf openapi;
     struct stream_counts streams;
     struct counters *counters;
+    struct counters *guesses; // of keys, by address (guess.h)
     struct quotas *quotas;
     struct cache *cache;
     // Requests answered of routes with a policy, by route and by what the cache did.

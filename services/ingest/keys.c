@@ -59,10 +59,27 @@ keys_find(struct key_cache *self, const uint8_t hash[KEY_HASH])
 {
     struct key_entry *entry = NULL;
     HASH_FIND(hh, self->entries, hash, KEY_HASH, entry);
-    if (!entry)
+    if (!entry || entry->stale)
         return NULL;
     entry->used = true;
     return &entry->caller;
+}
+
+bool
+keys_knew(const struct key_cache *self, const uint8_t hash[KEY_HASH])
+{
+    struct key_entry *entry = NULL;
+    HASH_FIND(hh, self->entries, hash, KEY_HASH, entry);
+    return entry;
+}
+
+void
+keys_drop(struct key_cache *self, const uint8_t hash[KEY_HASH])
+{
+    struct key_entry *entry = NULL;
+    HASH_FIND(hh, self->entries, hash, KEY_HASH, entry);
+    if (entry)
+        forget(self, entry);
 }
 
 void
@@ -102,7 +119,7 @@ forget_tenants(struct key_cache *self, struct om_uuid *tenants, size_t count)
     HASH_ITER (hh, self->entries, entry, next)
         if (bsearch(&entry->caller.tenant, tenants, count, sizeof(*tenants),
                     compare_tenants))
-            forget(self, entry);
+            entry->stale = true;
 }
 
 bool
@@ -119,7 +136,7 @@ keys_apply(struct key_cache *self, const struct key_changes_reply *reply)
         struct key_entry *entry = NULL;
         HASH_FIND(hh, self->entries, change.hash.data, KEY_HASH, entry);
         if (entry)
-            forget(self, entry);
+            entry->stale = true;
         if (count < CHANGES_MAX &&
             om_typeid_decode(OM_ID_TENANT, change.tenant, &tenants[count]) == OM_OK)
             count++;

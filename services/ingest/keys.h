@@ -18,7 +18,8 @@ enum {
 struct key_entry {
     uint8_t hash[KEY_HASH];
     struct caller caller;
-    bool used; // since the last report
+    bool used;  // since the last report
+    bool stale; // something about it changed: ask again
     UT_hash_handle hh;
 };
 
@@ -36,14 +37,20 @@ bool keys_read(struct om_str authorization, uint8_t hash[KEY_HASH]);
 // The caller, whose key is used now. NULL: not known, ask identity.
 const struct caller *keys_find(struct key_cache *self, const uint8_t hash[KEY_HASH]);
 
+// Was the key good when it was asked about last? Then to ask again is no guess.
+bool keys_knew(const struct key_cache *self, const uint8_t hash[KEY_HASH]);
+
+// It does not hold any more.
+void keys_drop(struct key_cache *self, const uint8_t hash[KEY_HASH]);
+
 // Remember a caller, whose policy is held; the oldest is forgotten when there are too
 // many. `asked_seq` is the cache's seq when identity was asked: an answer that a change
 // may have overtaken is not remembered.
 void keys_put(struct key_cache *self, const uint8_t hash[KEY_HASH],
               const struct caller *caller, int64_t asked_seq);
 
-// Apply a page of the feed of changes: forget each key that changed, and all of a tenant
-// that did. True: there are more.
+// Apply a page of the feed of changes: forget of each key that changed, and of all keys of
+// a tenant that did, what they may do. True: there are more.
 bool keys_apply(struct key_cache *self, const struct key_changes_reply *reply);
 
 // Write the ids of the keys that were used since they were last written, as an array of

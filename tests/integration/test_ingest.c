@@ -21,7 +21,7 @@ enum { DEADLINE_MS = 20000, BIG = 3 << 20 };
 static struct setup {
     struct stage stage;
     char url[64], admin[128];
-    struct program broker, identity, registry, ingest;
+    struct program broker, identity, registry, billing, ingest;
     // The last answer.
     long status;
     struct om_buf text;
@@ -221,14 +221,15 @@ begin(void)
     stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
     stage_set(&here.stage, "OMNI_TRUSTED_PROXIES", "127.0.0.0/8");
     stage_set(&here.stage, "OMNI_CORS_ORIGINS", "https://app.example");
-    stage_set(&here.stage, "OMNI_DEFAULT_REQUESTS",
-              "1000000"); // there is no billing here
+    stage_set(&here.stage, "OMNI_FAILED_KEYS", "0"); // all routes see wrong keys
     program_start(&here.broker, "omni-broker", here.stage.list, NULL);
     program_expect_log(&here.broker, "serving");
     program_start(&here.identity, "omni-identity", here.stage.list, NULL);
     program_start(&here.registry, "omni-registry", here.stage.list, NULL);
+    program_start(&here.billing, "omni-billing", here.stage.list, NULL);
     program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&here.identity, "serving");
+    program_expect_log(&here.billing, "serving");
     program_expect_log(&here.ingest, "listening");
     const char *address = strstr(here.ingest.log, "127.0.0.1:");
     cr_assert(address);
@@ -244,6 +245,7 @@ end(void)
     program_signal(&here.ingest, SIGTERM);
     cr_expect_eq(program_wait(&here.ingest, DEADLINE_MS), 0, "%s", here.ingest.log);
     cr_expect_null(strstr(here.ingest.log, "Sanitizer"), "%s", here.ingest.log);
+    program_finish(&here.billing);
     program_finish(&here.registry);
     program_finish(&here.identity);
     program_finish(&here.broker);

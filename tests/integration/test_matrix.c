@@ -267,6 +267,7 @@ begin(void)
     stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
     stage_set(&here.stage, "OMNI_INGEST_THREADS", "1");
     stage_set(&here.stage, "OMNI_DEFAULT_REQUESTS", "1000000");
+    stage_set(&here.stage, "OMNI_FAILED_KEYS", "0");
     program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&here.ingest, "listening");
     const char *address = strstr(here.ingest.log, "127.0.0.1:");
