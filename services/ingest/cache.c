@@ -7,6 +7,8 @@
 #include "cache.h"
 #include "hash.h"
 
+#include <uthash.h>
+
 enum {
     BUCKETS = 16,
     MARKS = 256,
@@ -14,6 +16,17 @@ enum {
     BYTES_A_HEAD = 1024,
     HEADS_MIN = 16,
     HEADS_MAX = 1 << 16,
+    SHARE = 4, // of who has more than this part of a full bucket the oldest goes
+};
+
+struct slot;
+
+// What a tenant has in a bucket.
+struct owner {
+    struct om_uuid tenant;
+    size_t bytes;
+    struct slot *slots; // by last use, the newest first
+    UT_hash_handle hh;
 };
 
 // An answer, or an alias: the body of that is a key.
@@ -23,12 +36,15 @@ struct slot {
     atomic_uint holders;      // the table is one
     struct slot *same;        // of the same hash
     struct slot *prev, *next; // by last use, the newest first
+    struct owner *owner;
+    struct slot *own_prev, *own_next; // of that owner's
     char body[];
 };
 
 struct bucket {
     pthread_mutex_t lock;
     struct slot **heads, *slots;
+    struct owner *owners, *much; // one of those that have more than their share
     size_t bytes, answers;
     uint64_t pushed_out;
 } __attribute__((aligned(64)));
@@ -105,6 +121,63 @@ let_go(struct slot *slot)
         free(slot);
 }
 
+static struct owner *
+find_owner(struct bucket *bucket, const struct om_uuid *tenant)
+{
+    struct owner *owner;
+    HASH_FIND(hh, bucket->owners, tenant, sizeof(*tenant), owner);
+    return owner;
+}
+
+// NULL: no memory.
+static struct owner *
+need_owner(struct bucket *bucket, const struct om_uuid *tenant)
+{
+    struct owner *owner = find_owner(bucket, tenant);
+    if (owner || !(owner = calloc(1, sizeof(*owner))))
+        return owner;
+    owner->tenant = *tenant;
+    HASH_ADD(hh, bucket->owners, tenant, sizeof(owner->tenant), owner);
+    return owner;
+}
+
+// What it has has changed.
+static void
+weigh(const struct cache *self, struct bucket *bucket, struct owner *owner)
+{
+    if (owner->bytes > self->bytes / SHARE) {
+        bucket->much = owner;
+    } else if (bucket->much == owner) {
+        struct owner *at = bucket->owners;
+        while (at && at->bytes <= self->bytes / SHARE)
+            at = at->hh.next;
+        bucket->much = at;
+    }
+}
+
+static void
+own(const struct cache *self, struct bucket *bucket, struct slot *slot)
+{
+    struct owner *owner = slot->owner;
+    DL_PREPEND2(owner->slots, slot, own_prev, own_next);
+    owner->bytes += bytes_of(slot);
+    weigh(self, bucket, owner);
+}
+
+// Take it from its owner, who is forgotten with the last one.
+static void
+disown(const struct cache *self, struct bucket *bucket, struct slot *slot)
+{
+    struct owner *owner = slot->owner;
+    DL_DELETE2(owner->slots, slot, own_prev, own_next);
+    owner->bytes -= bytes_of(slot);
+    weigh(self, bucket, owner);
+    if (owner->slots)
+        return;
+    HASH_DEL(bucket->owners, owner);
+    free(owner);
+}
+
 static void
 take_out(const struct cache *self, struct bucket *bucket, struct slot *slot)
 {
@@ -113,6 +186,7 @@ take_out(const struct cache *self, struct bucket *bucket, struct slot *slot)
         link = &(*link)->same;
     *link = slot->same;
     DL_DELETE(bucket->slots, slot);
+    disown(self, bucket, slot);
     bucket->bytes -= bytes_of(slot);
     bucket->answers -= !slot->alias;
     let_go(slot);
@@ -127,6 +201,17 @@ find(const struct cache *self, struct bucket *bucket, const struct cache_id *id)
     return slot;
 }
 
+// What has to go for the slot of a tenant: the oldest of its own, if it would have more
+// than its share, or of who has, or of all.
+static struct slot *
+choose_oldest(const struct cache *self, struct bucket *bucket, const struct slot *slot)
+{
+    const struct owner *owner = find_owner(bucket, &slot->answer.id.tenant);
+    if (!owner || owner->bytes + bytes_of(slot) <= self->bytes / SHARE)
+        owner = bucket->much;
+    return owner ? owner->slots->own_prev : bucket->slots->prev;
+}
+
 static void
 put_in(const struct cache *self, struct bucket *bucket, struct slot *slot)
 {
@@ -135,12 +220,19 @@ put_in(const struct cache *self, struct bucket *bucket, struct slot *slot)
     if (old)
         take_out(self, bucket, old);
     while (bucket->bytes + bytes_of(slot) > self->bytes) {
-        bucket->pushed_out += !bucket->slots->prev->alias;
-        take_out(self, bucket, bucket->slots->prev); // the oldest
+        old = choose_oldest(self, bucket, slot);
+        bucket->pushed_out += !old->alias;
+        take_out(self, bucket, old);
+    }
+    slot->owner = need_owner(bucket, &slot->answer.id.tenant);
+    if (!slot->owner) {
+        let_go(slot);
+        return;
     }
     slot->same = *head;
     *head = slot;
     DL_PREPEND(bucket->slots, slot);
+    own(self, bucket, slot);
     bucket->bytes += bytes_of(slot);
     bucket->answers += !slot->alias;
 }
@@ -171,6 +263,17 @@ holds(const struct cache_answer *answer, int64_t now_ms)
            now_ms >= answer->made_ms - CACHE_SLACK_MS;
 }
 
+static void
+touch(struct bucket *bucket, struct slot *slot)
+{
+    if (slot == bucket->slots)
+        return;
+    DL_DELETE(bucket->slots, slot);
+    DL_PREPEND(bucket->slots, slot);
+    DL_DELETE2(slot->owner->slots, slot, own_prev, own_next);
+    DL_PREPEND2(slot->owner->slots, slot, own_prev, own_next);
+}
+
 // The slot, held by the caller too.
 static struct slot *
 look(struct cache *self, const struct cache_id *id, int64_t now_ms)
@@ -180,10 +283,7 @@ look(struct cache *self, const struct cache_id *id, int64_t now_ms)
     struct slot *slot = find(self, bucket, id);
     if (slot && holds(&slot->answer, now_ms)) {
         atomic_fetch_add(&slot->holders, 1);
-        if (slot != bucket->slots) {
-            DL_DELETE(bucket->slots, slot);
-            DL_PREPEND(bucket->slots, slot);
-        }
+        touch(bucket, slot);
     } else if (slot) {
         take_out(self, bucket, slot);
         slot = NULL;

@@ -6,7 +6,9 @@
 // purged or pushed out meanwhile.
 //
 // Memory is bounded: each of a few buckets, which keys choose by chance, has its part of
-// the bytes and a lock, and when it is full forgets what was used longest ago. A purge is
+// the bytes and a lock. When it is full, it forgets what was used longest ago of a tenant
+// that has more than a quarter of it, or, if none has, of all: so a tenant may have all
+// that nobody else wants, and no tenant can push out what others have. A purge is
 // certain: what was asked for before it, and comes after it, is not kept (cache_mark).
 //
 // Times are ms of the wall clock, or of the clock of the tenant's sandbox. Any thread.

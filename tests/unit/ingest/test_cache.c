@@ -187,6 +187,54 @@ Test(cache, forgets_what_was_used_longest_ago)
     cache_destroy(&cache);
 }
 
+// Of tenant `tenant` the answers numbered from..to, all of one bucket.
+static void
+put_many(struct cache *cache, int tenant, int from, int to, const char *body)
+{
+    for (int i = from; i <= to; i++) {
+        struct cache_answer answer = answer_of(tenant, i * 16, body);
+        put(cache, &answer);
+    }
+}
+
+static int
+count_of(struct cache *cache, int tenant, int from, int to, const char *body)
+{
+    int count = 0;
+    for (int i = from; i <= to; i++) {
+        struct cache_answer wanted = answer_of(tenant, i * 16, body);
+        count += has(cache, &wanted.id, 0, body);
+    }
+    return count;
+}
+
+Test(cache, no_tenant_pushes_out_all_that_others_have)
+{
+    static char body[512 + 1];
+    memset(body, 'x', sizeof(body) - 1);
+    struct cache *cache = cache_create(SMALL);
+    put_many(cache, 1, 1, 2, body);
+    put_many(cache, 2, 1, 1000, body);
+    cr_expect_eq(count_of(cache, 1, 1, 2, body), 2, "what was there before it came");
+    cr_expect_gt(count_of(cache, 2, 1, 1000, body), 3, "it has what is left");
+    put_many(cache, 3, 1, 2, body);
+    put_many(cache, 2, 1001, 2000, body);
+    cr_expect_eq(count_of(cache, 1, 1, 2, body), 2);
+    cr_expect_eq(count_of(cache, 3, 1, 2, body), 2, "what came after it");
+    cr_expect_gt(count_of(cache, 2, 1001, 2000, body), 0);
+    cache_destroy(&cache);
+}
+
+Test(cache, one_tenant_alone_has_all_of_it)
+{
+    static char body[512 + 1];
+    memset(body, 'x', sizeof(body) - 1);
+    struct cache *cache = cache_create(SMALL);
+    put_many(cache, 1, 1, 1000, body);
+    cr_expect_gt(cache_count(cache).bytes, SMALL / 16 * 3 / 4);
+    cache_destroy(&cache);
+}
+
 // ---- whatever is done, and in which order
 
 enum { TENANTS = 3, KEYS = 40, BODY = 2000 };
