@@ -248,7 +248,7 @@ quota_admit(struct exchange *x, void (*fn)(struct exchange *x))
             x->quota.wanted &= ~QUOTA_BIT(STORAGE);
     }
     if (x->route->cache.ttl_s > 0) {
-        x->quota.later = x->quota.wanted & QUOTA_BIT(INFERENCE);
+        x->quota.later = x->quota.wanted & (QUOTA_BIT(INFERENCE) | QUOTA_BIT(COMPUTE));
         x->quota.wanted &= ~x->quota.later;
     }
     return advance(x) == STEP_HAS;

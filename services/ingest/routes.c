@@ -50,7 +50,7 @@ const struct route routes[] = {
       .cache = { .ttl_s = 300 }, .doc = "One model version, which never changes"),
     R(POST, "/api/v1/predict/{model}", PREDICT, OP_predict, 200,
       .flags = ROUTE_BODY | ROUTE_COSTS | ROUTE_MODEL,
-      .on_request = predict, .quotas = Q(INFERENCE), .cache = { .ttl_s = 1800 },
+      .on_request = predict, .quotas = Q(INFERENCE) | Q(COMPUTE), .cache = { .ttl_s = 1800 },
       .doc = "Forecast a time series"),
 
     // the cache of answers

@@ -354,6 +354,30 @@ Test(quotas, that_are_used_up_refuse_every_route_but_those_of_operators)
     answer_finish(&answer);
 }
 
+Test(quotas, of_compute_that_are_used_up_refuse_predictions_and_trainings)
+{
+    static const struct ask asks[] = {
+        { .method = "POST",
+          .path = "/api/v1/predict/seasonal-naive",
+          .body = "{\"time_series\":[1,2,3,4],\"forecast_steps\":2}" },
+        { .method = "POST",
+          .path = "/api/v1/train/custom-model",
+          .body = "{\"model\":\"revenue-lstm\",\"target\":\"a\","
+                  "\"training_file\":\"file_00000000000000000000000000\"}" },
+    };
+    struct answer answer = { 0 };
+    limit_to("compute_month", 0);
+    for (size_t i = 0; i < OM_COUNT(asks); i++) {
+        cr_expect_eq(ask(asks[i], &answer), 429, "%s", asks[i].path);
+        json_t *error = json_object_get(answer.body, "error");
+        json_t *policies = json_object_get(error, "violated_policies");
+        const char *first = json_string_value(json_array_get(policies, 0));
+        cr_expect(first && strcmp(first, "compute_month") == 0, "%.*s",
+                  (int)answer.text.size, answer.text.data);
+    }
+    answer_finish(&answer);
+}
+
 Test(quotas, of_a_changed_plan_hold_at_every_edge_within_a_second)
 {
     for (int i = 0; i < EDGES; i++)

@@ -284,6 +284,20 @@ Test(pool, drops_a_prediction_nobody_waits_for)
     cr_expect_eq(used("ml_inference"), 0);
 }
 
+Test(pool, meters_the_time_that_predictions_take)
+{
+    struct predict_reply reply;
+    struct predict_request request =
+        question("seasonal-naive", airline, AIRLINE_KNOWN, 12);
+    int64_t metered_ms = 0, start_ms = pool_cpu_ms();
+    while (pool_cpu_ms() - start_ms < 50) {
+        cr_assert_eq(ask(&request, &reply), OM_OK);
+        metered_ms += used("compute_ms");
+    }
+    cr_expect_gt(metered_ms, 0, "each takes a part of a millisecond");
+    cr_expect_leq(metered_ms, 51);
+}
+
 Test(pool, trains_registers_and_predicts_with_the_trained_model)
 {
     struct train_reply trained;
