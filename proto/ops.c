@@ -10,6 +10,7 @@ REC_DEFINE(role_item, ROLE_ITEM);
 REC_DEFINE(binding_item, BINDING_ITEM);
 REC_DEFINE(team_item, TEAM_ITEM);
 REC_DEFINE(key_change_item, KEY_CHANGE_ITEM);
+REC_DEFINE(purge_item, PURGE_ITEM);
 REC_DEFINE(file_item, FILE_ITEM);
 REC_DEFINE(model_item, MODEL_ITEM);
 REC_DEFINE(usage_item, USAGE_ITEM);

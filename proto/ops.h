@@ -56,6 +56,20 @@ REC_DECLARE(key_change_item, KEY_CHANGE_ITEM);
     F(M, RECS, data, REQUIRED, 0, 256, &key_change_item_rec, "changes after it, in order")\
     F(M, I64,  last, REQUIRED, 0, 9e15, NULL, "seq of the newest change there is")
 
+// ---- purges of the edges' caches
+
+#define PURGE_ADD_REQUEST(F, M)                                                           \
+    F(M, BIN, what, REQUIRED, 8, 40, NULL, "of the tenant's answers those with this tag, zeros for all, and this key") \
+    F(M, BIN, by,   REQUIRED, 16, 16, NULL, "the process that forgets them itself")
+#define PURGE_ITEM(F, M)                                                                  \
+    F(M, I64, seq,    REQUIRED, 1, 9e15, NULL, "place in the feed")                       \
+    F(M, STR, tenant, REQUIRED, 1, 48, NULL, "whose answers are to be forgotten")         \
+    PURGE_ADD_REQUEST(F, M)
+REC_DECLARE(purge_item, PURGE_ITEM);
+#define PURGE_CHANGES_REPLY(F, M)                                                         \
+    F(M, RECS, data, REQUIRED, 0, 256, &purge_item_rec, "purges after it, in order")      \
+    F(M, I64,  last, REQUIRED, 0, 9e15, NULL, "seq of the newest purge there is")
+
 // ---- requests with an Idempotency-Key that have their effect in the broker
 
 #define IDEM_REQUEST(F, M)                                                                \
@@ -331,6 +345,10 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST), "keep the answer of a request that was begun")                    \
     X(idem_drop,       IDENTITY,   CALL, IDEM_REQUEST,            EMPTY_REPLY,            \
       ROLE_BIT(INGEST), "a request that was begun had no effect")                         \
+    X(purge_add,       IDENTITY,   CALL, PURGE_ADD_REQUEST,       EMPTY_REPLY,            \
+      ROLE_BIT(INGEST), "have every edge forget answers")                                 \
+    X(purge_changes,   IDENTITY,   CALL, KEY_CHANGES_REQUEST,     PURGE_CHANGES_REPLY,    \
+      ROLE_BIT(INGEST), "which answers are to be forgotten since?")                       \
     X(tenant_show,     IDENTITY,   CALL, EMPTY_REQUEST,           TENANT_ITEM,            \
       ROLE_BIT(INGEST), "the caller's own tenant")                                        \
     X(tenant_patch,    IDENTITY,   CALL, TENANT_PATCH_REQUEST,    TENANT_ITEM,            \

@@ -13,7 +13,7 @@
     X(role_create) X(role_list) X(role_get) X(role_update) X(role_delete)                 \
     X(binding_create) X(binding_list) X(binding_delete)                                   \
     X(team_create) X(team_list) X(team_get) X(team_update) X(team_delete)        \
-    X(idem_claim) X(idem_keep) X(idem_drop) // clang-format on
+    X(idem_claim) X(idem_keep) X(idem_drop) X(purge_add) X(purge_changes) // clang-format on
 
 #define HANDLER_DECLARE(name) om_handler on_##name;
 HANDLER_LIST(HANDLER_DECLARE)

@@ -123,5 +123,14 @@ const struct om_migration identity_schema[] = {
       "ALTER TABLE key_change ADD COLUMN tenant BLOB;" // all its keys; hash is zeros
       "CREATE INDEX key_change_by_hash ON key_change (hash, tenant);" },
     { 3, "answers by Idempotency-Key", OM_IDEM_TABLE },
+    { 4, "purges of the edges' caches",
+      "CREATE TABLE cache_purge ("
+      "  seq INTEGER PRIMARY KEY,"
+      "  tenant BLOB NOT NULL,"
+      "  what BLOB NOT NULL,"
+      "  made_by BLOB NOT NULL," // an edge's process
+      "  at_ms BIGINT NOT NULL"
+      ");"
+      "CREATE INDEX cache_purge_by_what ON cache_purge (tenant, what);" },
     { 0 },
 };

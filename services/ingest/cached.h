@@ -25,6 +25,8 @@
 struct edge;
 struct error_text;
 struct exchange;
+struct ingest;
+struct purge_changes_reply;
 
 enum cached { CACHED_NOT, CACHED_HIT, CACHED_MISS, CACHED_BYPASS };
 enum { CACHED_RESULTS = CACHED_BYPASS + 1, CACHED_WAITERS_MAX = 1024, CACHED_STAMP = 16 };
@@ -81,6 +83,10 @@ void cached_end(struct exchange *x);
 
 // Tell the client.
 void cached_fields(struct exchange *x, struct om_http_response *response);
+
+// Do what edges had written down of purges, but this one's own, which are done. True:
+// there are more.
+bool cached_apply_purges(struct ingest *ingest, const struct purge_changes_reply *reply);
 
 // ---- within
 

@@ -1,6 +1,6 @@
-// What the edge hears of by asking twice a second: keys and tenants that changed, of
-// identity, and plans, of billing. An answer that says nothing new is a few bytes. Once a
-// minute it says which keys were used.
+// What the edge hears of by asking twice a second: keys and tenants that changed and
+// answers that are to be forgotten, of identity, and plans, of billing. An answer that
+// says nothing new is a few bytes. Once a minute it says which keys were used.
 #include "clock.h"
 #include "ingest.h"
 
@@ -53,6 +53,33 @@ ask_keys(struct edge *self)
     REC_SET(&request, key_changes_request, since, self->keys.seq);
     self->feed_sent_ms = om_clock_mono_ms();
     self->feed_asked = ask(self, OP_key_changes, &request, on_keys);
+}
+
+// ---- purges of other edges
+
+static void ask_purges(struct edge *self);
+
+static void
+on_purges(void *context, const struct om_answer *answer)
+{
+    struct edge *self = context;
+    struct purge_changes_reply reply;
+    self->purges_asked = false;
+    if (answer->rc == OM_OK &&
+        rec_decode(ops[OP_purge_changes].reply, answer->payload, &reply, NULL) == OM_OK &&
+        cached_apply_purges(self->ingest, &reply))
+        ask_purges(self);
+}
+
+static void
+ask_purges(struct edge *self)
+{
+    struct purge_changes_request request = { 0 };
+    if (self->purges_asked)
+        return;
+    REC_SET(&request, purge_changes_request, since,
+            atomic_load(&self->ingest->purged_seq));
+    self->purges_asked = ask(self, OP_purge_changes, &request, on_purges);
 }
 
 // ---- plans
@@ -112,6 +139,7 @@ feed_ask(struct edge *self)
         return;
     ask_keys(self);
     ask_plans(self);
+    ask_purges(self);
     if (om_clock_mono_ms() >= self->used_due_ms && tell_used(self))
         self->used_due_ms = om_clock_mono_ms() + USED_MS;
 }

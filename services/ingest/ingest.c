@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "guess.h"
+#include "id.h"
 #include "ingest.h"
 #include "openapi.h"
 #include "route.h"
@@ -127,6 +128,7 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
     else
         snprintf(self->node, sizeof(self->node), "ingest-%d", (int)getpid());
     pthread_mutex_init(&self->streams.lock, NULL);
+    self->self = om_id_new(0);
     raise_descriptors();
     if (!share_configure(self, why, why_size))
         return false;

@@ -72,6 +72,8 @@ struct ingest {
     struct counters *guesses; // of keys, by address (guess.h)
     struct quotas *quotas;
     struct cache *cache;
+    struct om_uuid self; // names this process to identity
+    atomic_int_fast64_t purged_seq; // of the last purge of all edges' that was done
     // Requests answered of routes with a policy, by route and by what the cache did.
     atomic_uint_fast64_t cached[INGEST_ROUTES_MAX][CACHED_RESULTS];
     bool has_redis;
@@ -114,7 +116,7 @@ struct edge {
     int64_t began_ms;
     int64_t feed_ms;      // when the key feed was asked that was answered last; 0: never
     int64_t feed_sent_ms; // when it was asked last
-    bool feed_asked, plans_asked;
+    bool feed_asked, plans_asked, purges_asked;
     int64_t used_due_ms; // when identity is told next which keys were used
     uint64_t ticks;
     char refused_id[OM_TYPEID_MAX];

@@ -244,7 +244,8 @@ REC_DECLARE(cache_purge, CACHE_PURGE);
     F(M, STR, object, REQUIRED, 11, 11, NULL, "always cache_purge")                      \
     F(M, I64, purged, REQUIRED, 0, 9e15, NULL, "answers this process had in memory")     \
     F(M, BOOL, shared, REQUIRED, 0, 1, NULL,                                             \
-      "the answers that edges share are gone too; false: they share none")
+      "the answers that edges share are gone too; false: they share none, and each forgets "  \
+      "its own within a second")
 REC_DECLARE(cache_purged, CACHE_PURGED);
 
 #define BLOB_WRITTEN(F, M)                                                               \
