@@ -124,7 +124,7 @@ REC_DECLARE(tenant_item, TENANT_ITEM);
 #define TENANT_PATCH_REQUEST(F, M)                                                        \
     F(M, STR,  name,       OPTIONAL, 1, 128, NULL, "for people")                          \
     F(M, MAP,  config,     OPTIONAL, 0, 64, NULL, "settings to change; null for the default") \
-    F(M, I64,  clock_ms,   OPTIONAL, -3e12, 3e12, NULL, "with a test key: what the sandbox's clock is ahead") \
+    F(M, I64,  clock_ms,   OPTIONAL, 0, 3e12, NULL, "with a test key: what the sandbox's clock is ahead") \
     F(M, I64,  if_version, INTERNAL, 0, 9e15, NULL, "only if the tenant is of this version")
 
 // ---- users, their roles and teams

@@ -1,5 +1,6 @@
 // Making and rotating API keys. A key never gives more than the key that makes it has,
 // nor the powers of another user.
+#include "api_version.h"
 #include "cidr.h"
 #include "clock.h"
 #include "key.h"
@@ -71,21 +72,6 @@ read_cidrs(struct om_call *call, struct om_str list, struct om_str *out)
     return OM_OK;
 }
 
-// A day, as in 2026-11-01.
-static bool
-is_day(struct om_str text)
-{
-    static const char form[] = "dddd-dd-dd";
-    for (size_t i = 0; i < sizeof(form) - 1; i++) {
-        bool digit = text.data[i] >= '0' && text.data[i] <= '9';
-        if (form[i] == 'd' ? !digit : text.data[i] != form[i])
-            return false;
-    }
-    int month = (text.data[5] - '0') * 10 + text.data[6] - '0';
-    int day = (text.data[8] - '0') * 10 + text.data[9] - '0';
-    return month >= 1 && month <= 12 && day >= 1 && day <= 31;
-}
-
 static enum om_rc
 read_request(struct om_call *call, const struct key_create_request *request,
              struct new_key *key, int64_t now_ms)
@@ -103,9 +89,11 @@ read_request(struct om_call *call, const struct key_create_request *request,
             return om_job_fail(call->job, OM_EINVAL, "expires_ms",
                                "expires_ms: must be in the future");
     }
-    if (REC_HAS(request, key_create_request, version) && !is_day(request->version))
+    if (REC_HAS(request, key_create_request, version) &&
+        !api_version_find(request->version))
         return om_job_fail(call->job, OM_EINVAL, "version",
-                           "version: must be a day such as 2026-11-01");
+                           "version: there is no such version of the interface, but %s",
+                           api_version_names());
     key->name = request->name;
     key->version = request->version;
     LIMITS_READ(request, key_create_request, &key->limits);

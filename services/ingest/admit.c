@@ -2,6 +2,7 @@
 #include <strings.h>
 
 #include "admit.h"
+#include "api_version.h"
 #include "clock.h"
 #include "cors_reply.h"
 #include "id.h"
@@ -70,6 +71,30 @@ take_quotas(struct exchange *x)
         enter(x);
 }
 
+// Which version of the interface is meant: that of the header, of the key, or the newest.
+// False: one that there is not, and that was replied.
+static bool
+choose_version(struct exchange *x)
+{
+    const struct om_http_request *request = exchange_request(x);
+    const struct policy *policy = x->caller.policy;
+    struct om_str asked =
+        request ? om_http_field(request, "omni-version") : (struct om_str){ 0 };
+    struct om_str pinned = policy ? om_str(policy->version) : (struct om_str){ 0 };
+    if (asked.data)
+        x->version = api_version_find(asked);
+    else
+        x->version = pinned.size ? api_version_find(pinned) : api_version_newest();
+    if (!x->version)
+        exchange_fail(x, OM_EINVAL, "Omni-Version",
+                      asked.data ? "Omni-Version: there is no such version of the "
+                                   "interface, but %s"
+                                 : "this API key is made for a version of the interface "
+                                   "that is not spoken here: send Omni-Version with %s",
+                      api_version_names());
+    return x->version;
+}
+
 // True: admitted. False: refused and replied to, or it waits.
 static bool
 decide(struct exchange *x, const struct caller *caller)
@@ -82,14 +107,14 @@ decide(struct exchange *x, const struct caller *caller)
         .plan = admit_plan(x),
         .address = request ? x->remote : NULL,
         .model = x->route->flags & ROUTE_MODEL ? x->params[0] : (struct om_str){ 0 },
-        .wall_ms = om_clock_wall_ms(),
+        .wall_ms = caller_now_ms(&x->caller),
     };
     enum admission what = admission_check(&facts);
     if (what != ADMISSION_ADMITTED) {
         admit_refuse(x, what);
         return false;
     }
-    if (!cors_admit(x))
+    if (!cors_admit(x) || !choose_version(x))
         return false;
     if (x->route->action && report_full(&x->edge->report)) {
         exchange_fail(x, OM_EUNAVAILABLE, NULL,

@@ -26,6 +26,7 @@ begin_key(const struct exchange *x, const struct om_http_request *request, char 
     const struct policy *user = x->caller.policy;
     om_buf_put(out, &kind, 1);
     put_part(out, OM_LIT(OMNI_VERSION));
+    put_part(out, om_str(x->version));
     put_part(out, om_str(x->route->pattern));
     for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
         put_part(out, x->params[i]);
@@ -106,8 +107,7 @@ is_told(struct om_str field, const char *word)
 int64_t
 cached_now_ms(const struct exchange *x)
 {
-    const struct policy *policy = x->caller.policy;
-    return om_clock_wall_ms() + (policy && policy->sandbox ? policy->clock_ms : 0);
+    return caller_now_ms(&x->caller);
 }
 
 // ---- answering

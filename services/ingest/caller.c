@@ -1,10 +1,18 @@
 #include <stdlib.h>
 
 #include "caller.h"
+#include "clock.h"
 #include "id.h"
 #include "scope.h"
 
 // ---- what it allows
+
+int64_t
+caller_now_ms(const struct caller *self)
+{
+    const struct policy *policy = self->policy;
+    return om_clock_wall_ms() + (policy && policy->sandbox ? policy->clock_ms : 0);
+}
 
 bool
 caller_is_near(const struct caller *self, const char *address)

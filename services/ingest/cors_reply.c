@@ -33,8 +33,8 @@ cors_preflight(struct exchange *x, const char *allow)
     om_http_response_field(&response, "access-control-allow-methods", om_str(allow));
     om_http_response_field(&response, "access-control-allow-headers",
                            OM_LIT("authorization, content-type, idempotency-key, "
-                                  "if-match, if-none-match, last-event-id, prefer, "
-                                  "traceparent, x-request-id"));
+                                  "if-match, if-none-match, last-event-id, "
+                                  "omni-version, prefer, traceparent, x-request-id"));
     om_http_response_field(&response, "access-control-max-age", OM_LIT("600"));
     exchange_reply(x, &response);
     return true;
@@ -62,8 +62,10 @@ cors_fields(struct exchange *x, struct om_http_response *response)
     if (answer != CORS_ALLOWED)
         return;
     om_http_response_field(response, "access-control-allow-origin", origin);
-    om_http_response_field(response, "access-control-expose-headers",
-                           OM_LIT("x-request-id, omni-request-id, location, retry-after, ratelimit, "
-                                  "ratelimit-policy, idempotent-replayed, etag, age, "
-                                  "x-cache, x-cache-key, preference-applied"));
+    om_http_response_field(
+        response, "access-control-expose-headers",
+        OM_LIT("x-request-id, omni-request-id, location, retry-after, ratelimit, "
+               "ratelimit-policy, idempotent-replayed, etag, age, "
+               "omni-version, "
+               "x-cache, x-cache-key, preference-applied"));
 }

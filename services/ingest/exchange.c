@@ -411,6 +411,8 @@ note_reply(struct exchange *x, struct om_http_response *response)
     cached_fields(x, response);
     if (x->replayed && response->status < 400)
         om_http_response_field(response, "idempotent-replayed", OM_LIT("true"));
+    if (x->version)
+        om_http_response_field(response, "omni-version", om_str(x->version));
     if (response->status == 401)
         om_http_response_field(response, "www-authenticate", OM_LIT("Bearer"));
     size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;

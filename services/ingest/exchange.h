@@ -38,6 +38,7 @@ struct exchange {
     int64_t asked_seq;     // of the cache of keys when identity was asked
     struct ticket *ticket; // what it took of the counters; NULL: nothing (admit.h)
     bool limited;          // refused for a limit: no news for the audit log
+    const char *version;   // of the interface it is made for; NULL: not known yet
     struct om_trace trace;
     struct traced traced;
     struct om_arena arena;

@@ -34,19 +34,27 @@ keyed_identify(struct exchange *x, struct om_str content)
     om_sha256(content, x->idem_hash);
 }
 
+bool
+keyed_is_valid(const struct route *route, struct om_str key)
+{
+    if (!key.data)
+        return !(route->flags & ROUTE_KEYED);
+    return key.size > 0 && key.size <= KEY_MAX;
+}
+
 // Read the header. False: refused, and replied.
 static bool
 read_key(struct exchange *x)
 {
     uint8_t name[32];
     struct om_str key = om_http_field(exchange_request(x), "idempotency-key");
-    if (!key.data && !(x->route->flags & ROUTE_KEYED))
-        return true;
-    if (key.size == 0 || key.size > KEY_MAX) {
+    if (!keyed_is_valid(x->route, key)) {
         exchange_fail(x, OM_EINVAL, "Idempotency-Key",
                       "the header Idempotency-Key must have 1 to %d bytes", KEY_MAX);
         return false;
     }
+    if (!key.data)
+        return true;
     x->idem_key = (struct om_str){ om_arena_strdup(&x->arena, key), key.size };
     OM_AUTO(om_buf_finish) struct om_buf scope = { 0 };
     keyed_put_scope(x, &scope);

@@ -20,8 +20,8 @@ enum {
     WHEN_KEY = 512,    // it is limited
     WHEN_ONCE = 1024,  // it takes an Idempotency-Key
     WHEN_TASK = 2048,  // it answers where its task is
-    WHEN_LATER = 8192, // it can be a job, if the client prefers that
     WHEN_KEPT = 4096,  // its answers are given again
+    WHEN_LATER = 8192, // it can be a job, if the client prefers that
 };
 
 // Does the path or the query say what it is about?
@@ -113,6 +113,8 @@ static const struct {
       "tokens that are left", WHEN_KEY, 429 },
     { "x-ratelimit-reset-tokens", "\"type\":\"string\",\"pattern\":\"^[0-9]+s$\"",
       "until all tokens are there again", WHEN_KEY, 429 },
+    { "omni-version", "\"type\":\"string\",\"pattern\":\"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"",
+      "version of the interface that answered", WHEN_KEY, 0 },
     { "etag", "\"type\":\"string\"", "version of the object, for If-Match",
       WHEN_TAG | WHEN_CACHED, 0 },
     { "x-cache", "\"type\":\"string\",\"enum\":[\"hit\",\"miss\",\"bypass\"]",

@@ -112,6 +112,12 @@ is_changed_if_same(const struct route *route)
 }
 
 static bool
+is_versioned(const struct route *route)
+{
+    return route->auth == AUTH_KEY;
+}
+
+static bool
 is_streamed(const struct route *route)
 {
     return route->flags & ROUTE_EVENTS;
@@ -140,6 +146,10 @@ static const struct {
     { "If-Match", "\"type\":\"string\"",
       "an ETag: 412, and nothing is changed, if the object has changed since",
       is_changed_if_same },
+    { "Omni-Version", "\"type\":\"string\",\"pattern\":\"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"",
+      "version of the interface the client is made for; if absent the one its key was "
+      "made for, or the newest; one that there is not is refused",
+      is_versioned },
     { "Last-Event-ID", "\"type\":\"string\"", "of a stream: go on behind this seq",
       is_streamed },
 };
@@ -154,7 +164,9 @@ openapi_put_parameters(struct om_buf *out, const struct route *route)
     for (size_t i = 0; i < OM_COUNT(headers); i++) {
         if (!headers[i].is_asked(route))
             continue;
-        put_parameter(out, &comma, om_str(headers[i].name), "header", false);
+        bool required =
+            headers[i].is_asked == openapi_takes_key && route->flags & ROUTE_KEYED;
+        put_parameter(out, &comma, om_str(headers[i].name), "header", required);
         openapi_put_pair(out, ",", "description", headers[i].doc);
         om_json_put(out, ",\"schema\":{");
         om_json_put(out, headers[i].schema);

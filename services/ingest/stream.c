@@ -126,10 +126,11 @@ void
 streams_tick(struct edge *edge)
 {
     struct stream *stream, *next;
-    int64_t now_ms = om_clock_mono_ms(), wall_ms = om_clock_wall_ms();
+    int64_t now_ms = om_clock_mono_ms();
     DL_FOREACH_SAFE (edge->streams, stream, next) {
         struct exchange *x = stream->x;
-        if (x->caller.expires_ms <= wall_ms || !keys_find(&edge->keys, x->key_hash)) {
+        if (x->caller.expires_ms <= caller_now_ms(&x->caller) ||
+            !keys_find(&edge->keys, x->key_hash)) {
             stream_end(x);
         } else if (now_ms - stream->said_ms >= QUIET_MS &&
                    om_http_unsent(edge->loop, x->handle) == 0) {

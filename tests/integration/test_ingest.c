@@ -322,6 +322,82 @@ Test(ingest, lets_a_key_do_what_its_scopes_say_until_it_is_revoked)
 
 // ---- what is asked
 
+Test(ingest, speaks_the_version_the_request_or_its_key_names_and_no_other)
+{
+    char key[128];
+    struct ask ask_for = { .method = "GET", .path = "/v1/files", .key = here.admin };
+    cr_expect_eq(ask(ask_for), 200);
+    cr_expect(strcasestr(here.fields, "omni-version: 2026-11-01"), "%s", here.fields);
+    ask_for.fields[0] = "Omni-Version: 2026-11-01";
+    cr_expect_eq(ask(ask_for), 200);
+    cr_expect(strcasestr(here.fields, "omni-version: 2026-11-01"), "%s", here.fields);
+
+    static const char *const unknown[] = { "Omni-Version: 2026-11-02",
+                                           "Omni-Version: 2026-11-01 ,x",
+                                           "Omni-Version: latest", "Omni-Version;" };
+    for (size_t i = 0; i < OM_COUNT(unknown); i++) {
+        ask_for.fields[0] = unknown[i];
+        cr_expect_eq(ask(ask_for), 400, "%s", unknown[i]);
+        cr_expect_str_eq(error_of("code"), "invalid_request");
+        cr_expect_str_eq(error_of("param"), "Omni-Version");
+        cr_expect(strstr(error_of("message"), "2026-11-01"), "%s", error_of("message"));
+    }
+    ask_for.key = "omni_live_00000000000000000000000000000000";
+    cr_expect_eq(ask(ask_for), 401, "who asks comes first");
+
+    cr_expect_eq(post("/developer/keys", "{\"name\":\"k\",\"version\":\"2026-11-02\"}"),
+                 400);
+    cr_expect_str_eq(error_of("param"), "version");
+    cr_assert_eq(post("/developer/keys", "{\"name\":\"k\",\"version\":\"2026-11-01\"}"),
+                 201);
+    snprintf(key, sizeof(key), "%s",
+             json_string_value(json_object_get(here.body, "key")));
+    cr_expect_eq(ask((struct ask){ .method = "GET", .path = "/v1/files", .key = key }),
+                 200);
+    cr_expect(strcasestr(here.fields, "omni-version: 2026-11-01"), "%s", here.fields);
+}
+
+// Make a test key, with more members of the request if `more` is not empty.
+static void
+make_test_key(const char *more, char *out, size_t size)
+{
+    char body[128];
+    snprintf(body, sizeof(body), "{\"name\":\"t\",\"env\":\"test\"%s}", more);
+    cr_assert_eq(post("/developer/keys", body), 201, "%.*s", (int)here.text.size,
+                 here.text.data);
+    snprintf(out, size, "%s", json_string_value(json_object_get(here.body, "key")));
+}
+
+Test(ingest, ends_a_test_key_by_the_clock_of_its_sandbox)
+{
+    static const struct {
+        const char *clock;
+        long status;
+    } changes[] = { { "{\"clock_ms\":7200000}", 401 }, { "{\"clock_ms\":0}", 200 } };
+    char keeper[128], ending[128], more[64];
+    snprintf(more, sizeof(more), ",\"expires_ms\":%lld",
+             (long long)om_clock_wall_ms() + 3600000);
+    make_test_key("", keeper, sizeof(keeper));
+    make_test_key(more, ending, sizeof(ending));
+    struct ask list = { .method = "GET", .path = "/v1/files", .key = ending };
+    cr_expect_eq(ask(list), 200);
+    for (size_t i = 0; i < OM_COUNT(changes); i++) {
+        struct ask set = { .method = "PATCH",
+                           .path = "/api/v1/tenants/me",
+                           .key = keeper,
+                           .body = changes[i].clock };
+        cr_assert_eq(ask(set), 200, "%.*s", (int)here.text.size, here.text.data);
+        int64_t until_ms = om_clock_mono_ms() + 1000;
+        while (ask(list) != changes[i].status)
+            cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", changes[i].clock);
+    }
+    struct ask back = { .method = "PATCH",
+                        .path = "/api/v1/tenants/me",
+                        .key = keeper,
+                        .body = "{\"clock_ms\":-1}" };
+    cr_expect_eq(ask(back), 400, "it is never behind, or what has ended would go on");
+}
+
 Test(ingest, answers_what_is_wrong_with_a_body)
 {
     static const struct {

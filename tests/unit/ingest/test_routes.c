@@ -112,7 +112,8 @@ Test(routes, each_operation_the_edge_may_call_is_reachable_or_its_own)
     static const enum op own[] = { OP_key_resolve,  OP_key_changes,  OP_key_used,
                                    OP_train_check,  OP_plan_changes, OP_quota_lease,
                                    OP_quota_settle, OP_idem_claim,   OP_idem_keep,
-                                   OP_idem_drop,    OP_request_keep };
+                                   OP_idem_drop,    OP_purge_add,    OP_purge_changes,
+                                   OP_request_keep };
     for (size_t op = 0; op < OP_COUNT; op++) {
         bool reached = !(ops[op].callers & ROLE_BIT(INGEST));
         for (size_t i = 0; i < route_count; i++)
@@ -171,6 +172,20 @@ Test(routes, are_found_by_method_and_path)
 static json_t *document, *operation_ids;
 static size_t examples;
 
+static bool
+takes_header(const json_t *operation, const char *name)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach (json_object_get(operation, "parameters"), i, one) {
+        const char *in = json_string_value(json_object_get(one, "in"));
+        const char *its = json_string_value(json_object_get(one, "name"));
+        if (in && its && strcmp(in, "header") == 0 && strcmp(its, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void
 is_documented(const struct route *route, const char *name)
 {
@@ -196,6 +211,14 @@ is_documented(const struct route *route, const char *name)
                  route->flags & ROUTE_BODY || route->on_body, "%s", name);
     cr_expect_eq(json_array_size(json_object_get(operation, "security")),
                  route->auth == AUTH_NONE ? 0 : 1, "%s", name);
+    cr_expect_eq(takes_header(operation, "Idempotency-Key"),
+                 route->method == OM_HTTP_POST, "%s", name);
+    cr_expect_eq(takes_header(operation, "Omni-Version"), route->auth == AUTH_KEY, "%s",
+                 name);
+    cr_expect_eq(takes_header(operation, "Prefer"), route->on_request == predict, "%s",
+                 name);
+    cr_expect_eq(takes_header(operation, "If-Match"),
+                 route->flags & ROUTE_ETAG && route->method != OM_HTTP_GET, "%s", name);
 }
 
 // Every "$ref" below `value` leads somewhere.
@@ -286,6 +309,25 @@ remembers_its_key(const struct route *route, const char *name)
 Test(routes, each_post_and_nothing_else_has_somebody_who_remembers_its_key)
 {
     each_route(remembers_its_key);
+}
+
+Test(routes, a_key_is_of_a_bounded_size_and_some_may_not_be_without)
+{
+    static char long_key[256];
+    memset(long_key, 'k', sizeof(long_key));
+    const struct route open = { .method = OM_HTTP_POST };
+    const struct route keyed = { .method = OM_HTTP_POST, .flags = ROUTE_KEYED };
+    const struct om_str none = { 0 }, empty = OM_LIT(""), one = OM_LIT("k");
+    const struct om_str most = { long_key, 255 }, more = { long_key, 256 };
+    cr_expect(keyed_is_valid(&open, none));
+    cr_expect_not(keyed_is_valid(&keyed, none));
+    const struct route *const routes_of_both[] = { &open, &keyed };
+    for (size_t i = 0; i < OM_COUNT(routes_of_both); i++) {
+        cr_expect_not(keyed_is_valid(routes_of_both[i], empty));
+        cr_expect(keyed_is_valid(routes_of_both[i], one));
+        cr_expect(keyed_is_valid(routes_of_both[i], most));
+        cr_expect_not(keyed_is_valid(routes_of_both[i], more));
+    }
 }
 
 Test(routes, who_commits_the_effect_remembers_the_key)
