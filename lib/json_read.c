@@ -162,6 +162,16 @@ pack_value(const struct reader *reader, const struct rec_field *field,
 static enum om_rc read_object(const struct reader *reader, const struct rec *type,
                               const json_t *object, void *out);
 
+// What is wrong is of the list's item at `index`.
+static void
+set_place(const struct reader *reader, const struct rec_field *field, size_t index)
+{
+    char whole[OM_JSON_PARAM_MAX * 2], *param = reader->error->param;
+    snprintf(whole, sizeof(whole), "%.24s[%zu]%s%s", field->name, index,
+             *param ? "." : "", param);
+    snprintf(param, OM_JSON_PARAM_MAX, "%.*s", OM_JSON_PARAM_MAX - 1, whole);
+}
+
 static enum om_rc
 pack_item(const struct reader *reader, const struct rec_field *field, size_t index,
           const json_t *item, struct om_buf *buf)
@@ -178,12 +188,18 @@ pack_item(const struct reader *reader, const struct rec_field *field, size_t ind
     default:
         break;
     }
-    if (!json_is_object(item))
-        return refuse_item(reader, field, index, "an object", item);
+    if (!json_is_object(item)) {
+        refuse_item(reader, field, index, "an object", item);
+        reader->error->param[0] = '\0';
+        set_place(reader, field, index);
+        return OM_EINVAL;
+    }
     void *record = om_arena_alloc(reader->arena, field->item->size);
     enum om_rc rc = read_object(reader, field->item, item, record);
     if (rc == OM_OK)
         rec_encode(field->item, record, buf);
+    else
+        set_place(reader, field, index);
     return rc;
 }
 
