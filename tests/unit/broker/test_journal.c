@@ -173,6 +173,35 @@ Test(journal, a_damaged_record_before_a_whole_one_is_refused)
     cr_expect(seen.first == 5 && seen.last == 12);
 }
 
+// Whatever byte of it: its magic, size, number or checksum, or its body.
+Test(journal, a_bit_that_flipped_is_found_anywhere_but_in_the_last_record)
+{
+    enum { COUNT = 5 };
+    static const off_t places[] = { 0, 4, 8, 15, 16, 23, JOURNAL_HEAD_BYTES, 200, 323 };
+    char path[1][80], byte;
+    struct seen seen;
+    for (int64_t number = 1; number <= COUNT; number++)
+        append(number, BODY);
+    cr_assert_eq(list(path, 1), 1);
+    for (int number = 1; number <= COUNT; number++)
+        for (size_t i = 0; i < OM_COUNT(places); i++) {
+            off_t at = 512 * number + places[i];
+            int fd = open(path[0], O_RDONLY);
+            cr_assert(fd >= 0 && pread(fd, &byte, 1, at) == 1);
+            close(fd);
+            damage(path[0], at, (char[1]){ (char)(byte ^ 0x10) }, 1);
+            bool last = number == COUNT;
+            cr_expect_eq(recover(0, &seen), last ? OM_OK : OM_EDB, "record %d, byte %d",
+                         number, (int)places[i]);
+            cr_expect_eq(seen.last, last ? COUNT - 1 : 0);
+            if (!last)
+                cr_expect(strstr(store_why(), "needs a restore"), "%s", store_why());
+            damage(path[0], at, &byte, 1);
+        }
+    cr_assert_eq(recover(0, &seen), OM_OK, "%s", store_why());
+    cr_expect_eq(seen.last, COUNT);
+}
+
 Test(journal, a_missing_segment_is_refused)
 {
     for (int64_t number = 1; number <= 20; number++)
