@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "contract.h"
 #include "omni.h"
 #include "pack.h"
 
@@ -46,6 +47,27 @@ on_field(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
+// Every answer is one that the document says a request may get.
+static void
+expect_documented(const char *method, const char *path)
+{
+    static json_t *document;
+    struct contract_answer seen = { .method = method,
+                                    .path = path,
+                                    .status = answer.status,
+                                    .fields = answer.fields,
+                                    .body_bytes = answer.text.size,
+                                    .body = answer.json };
+    if (!document) {
+        struct api_reply reply = { 0 };
+        cr_assert_eq(api_call(omni.api, &reply, "GET", NULL, "/openapi.json"), EXIT_DONE);
+        document = json_incref(reply.body);
+        api_reply_finish(&reply);
+    }
+    const char *why = strcmp(path, "/metrics") ? contract_check(document, &seen) : NULL;
+    cr_expect_null(why, "%s %s: %ld: %s", method, path, answer.status, why);
+}
+
 // Ask with a key; `fields` are lines, the last NULL, or NULL.
 static long
 ask(const char *key, const char *method, const char *path, const char *body,
@@ -77,6 +99,7 @@ ask(const char *key, const char *method, const char *path, const char *body,
     curl_slist_free_all(list);
     json_decref(answer.json);
     answer.json = json_loadb(answer.text.data, answer.text.size, 0, NULL);
+    expect_documented(method, path);
     return answer.status;
 }
 

@@ -130,14 +130,16 @@ fix_keep(char out[128], const char *name)
     snprintf(out, 128, "%s", fix_get(name));
 }
 
-enum om_rc
-fix_resolve(const char *key)
+static enum om_rc
+resolve(const char *key, bool sandbox)
 {
     uint8_t hash[32];
     struct key_resolve_request request = { 0 };
     struct key_resolve_reply reply;
     om_sha256(om_str(key), hash);
     REC_SET(&request, key_resolve_request, hash, ((struct om_str){ (char *)hash, 32 }));
+    if (sandbox)
+        REC_SET(&request, key_resolve_request, sandbox, true);
     enum om_rc rc = call_op(&fix.call, identity_routes, &fix.identity, OP_key_resolve,
                             (struct om_uuid){ 0 }, "", &request, &reply);
     om_buf_reset(&fix.text);
@@ -148,6 +150,18 @@ fix_resolve(const char *key)
     om_json_put_record(&fix.text, &key_resolve_reply_rec, &reply);
     fix.answer = json_loadb(fix.text.data, fix.text.size, 0, NULL);
     return rc;
+}
+
+enum om_rc
+fix_resolve(const char *key)
+{
+    return resolve(key, false);
+}
+
+enum om_rc
+fix_resolve_sandbox(const char *key)
+{
+    return resolve(key, true);
 }
 
 // All that is stored, counted; a refused request changes none of it.

@@ -46,6 +46,34 @@ Test(issued, nobody_rotates_a_key_to_get_what_it_may_do)
     cr_expect(strstr(fix.call.job.text, "\"predict\""), "%s", fix.call.job.text);
 }
 
+Test(issued, a_live_key_can_be_looked_at_as_if_it_were_a_test_key)
+{
+    char live[128], test[128], sandbox[128], self[OM_TYPEID_MAX];
+    om_typeid_encode(OM_ID_TENANT, &fix.tenant, self);
+    cr_assert_eq(fix_ask(OP_key_create, NULL,
+                         "{\"name\":\"l\",\"scopes\":[\"predict\",\"keys:write\"],"
+                         "\"models\":[\"ets\"]}"),
+                 OM_OK);
+    fix_keep(live, "key");
+    // There is no sandbox yet: it is made.
+    cr_assert_eq(fix_resolve_sandbox(live), OM_OK);
+    fix_keep(sandbox, "tenant");
+    cr_expect_str_neq(sandbox, self);
+    cr_expect(json_is_true(json_object_get(fix.answer, "sandbox")));
+    cr_expect(fix_lists("scopes", "predict") && !fix_lists("scopes", "keys:write"));
+    cr_expect(fix_lists("models", "ets"));
+    // Nothing about the key has changed, and the sandbox is that of test keys.
+    cr_assert_eq(fix_resolve(live), OM_OK);
+    cr_expect_str_eq(fix_get("tenant"), self);
+    cr_expect(fix_lists("scopes", "keys:write"));
+    cr_assert_eq(fix_ask(OP_key_create, NULL, "{\"name\":\"t\",\"env\":\"test\"}"),
+                 OM_OK);
+    fix_keep(test, "key");
+    cr_assert_eq(fix_resolve(test), OM_OK);
+    cr_expect_str_eq(fix_get("tenant"), sandbox);
+    cr_expect_eq(fix_resolve_sandbox("omni_live_nobodys"), OM_EAUTH);
+}
+
 Test(issued, test_keys_share_one_sandbox_which_is_another_tenant)
 {
     char first[128], second[128], sandbox[128], self[OM_TYPEID_MAX];
