@@ -6,11 +6,12 @@
 #include "json.h"
 
 enum {
-    AHEAD = 1024,   // bytes behind `max` that are looked at
-    NESTED = 4,     // texts in strings of texts
-    DECODED = 3,    // times a percent-encoding is undone
-    LOCAL_MAX = 64, // before the @ of an address
-    CLOSERS = 8,    // bytes between a name and what follows it
+    AHEAD = 1024,     // bytes behind `max` that are looked at
+    NESTED = 4,       // texts in strings of texts
+    DECODED = 3,      // times a percent-encoding is undone
+    LOCAL_MAX = 64,   // before the @ of an address
+    NAME_SEEN = 1024, // of a form's first name
+    CLOSERS = 8,      // bytes between a name and what follows it
 };
 
 // A text being read. What begins at `stop` or behind it is not written.
@@ -532,7 +533,7 @@ redact_path(struct om_str path, size_t max, struct om_buf *out)
 static bool
 looks_like_form(struct om_str body)
 {
-    for (size_t i = 0; i < body.size; i++) {
+    for (size_t i = 0; i < body.size && i < NAME_SEEN; i++) {
         char c = body.data[i];
         if (c == '=')
             return true;

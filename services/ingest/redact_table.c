@@ -4,7 +4,7 @@
 
 #include "redact.h"
 
-enum { NAME_MAX = 128, CARD_MIN = 14, CARD_MAX = 19, LINE_SEEN = 64 };
+enum { NAME_MIN = 3, NAME_MAX = 128, CARD_MIN = 14, CARD_MAX = 19, LINE_SEEN = 64 };
 
 // ---- names
 
@@ -69,6 +69,8 @@ redact_is_secret_name(struct om_str name)
     char text[NAME_MAX + 1];
     if (!simplify(name, text))
         return true;
+    if (strlen(text) < NAME_MIN)
+        return false;
     for (size_t i = 0; i < OM_COUNT(names); i++) {
         const char *word = names[i].word;
         if (names[i].where == WHOLE ? strcmp(text, word) == 0
@@ -123,11 +125,14 @@ is_word_byte(char c)
     return isalnum((unsigned char)c) != 0;
 }
 
+// In any case. Most texts differ in the first byte, so there is no call for it.
 static bool
 begins(struct om_str text, const char *with)
 {
-    size_t size = strlen(with);
-    return text.size >= size && strncasecmp(text.data, with, size) == 0;
+    for (size_t i = 0; with[i]; i++)
+        if (i == text.size || (text.data[i] | 0x20) != (with[i] | 0x20))
+            return false;
+    return true;
 }
 
 static size_t
@@ -142,8 +147,7 @@ static size_t
 key_size(struct om_str text, bool inside, bool cut)
 {
     for (size_t i = 0; i < OM_COUNT(prefixes); i++) {
-        bool same = (text.data[0] | 0x20) == (prefixes[i].prefix[0] | 0x20);
-        if (!same || (inside && !prefixes[i].inside) || !begins(text, prefixes[i].prefix))
+        if ((inside && !prefixes[i].inside) || !begins(text, prefixes[i].prefix))
             continue;
         size_t size = strlen(prefixes[i].prefix), end = key_run(text, size);
         if (end - size >= prefixes[i].least || (cut && end == text.size))
@@ -232,14 +236,14 @@ size_t
 redact_shape(struct om_str text, char before, bool cut)
 {
     bool inside = before && is_word_byte(before);
-    if (text.size == 0)
-        return 0;
-    size_t size = key_size(text, inside, cut);
-    if (size || inside)
-        return size;
+    if (text.size == 0 || (inside && (text.data[0] | 0x20) != 'o'))
+        return 0; // only keys of ours are found there
     if (text.data[0] == '-')
         return pem_size(text);
     if (isdigit((unsigned char)text.data[0]))
         return before == '.' ? 0 : card_size(text);
-    return scheme_size(text, cut);
+    if (!isalpha((unsigned char)text.data[0]))
+        return 0; // all others begin with a letter
+    size_t size = key_size(text, inside, cut);
+    return size || inside ? size : scheme_size(text, cut);
 }
