@@ -18,6 +18,10 @@ struct pending {
     int64_t deadline_ms;
     om_answer_fn *fn;
     void *context;
+    bool streams;   // it is answered in parts
+    bool broken;    // and they do not go on: it ends at once
+    int64_t chunks; // so many came
+    int64_t call;   // the broker's number of what makes them
     struct om_str id, header, payload; // in `memory`; payload.data NULL: none
     UT_hash_handle by_id, by_number;
     char memory[];
@@ -46,12 +50,25 @@ transmit(struct om_client *self, const struct pending *one)
     (void)!om_link_send_raw(self->link, one->header, one->payload);
 }
 
+// Parts of its answer are lost.
+static void
+break_off(struct om_client *self, struct pending *one)
+{
+    one->broken = true;
+    one->deadline_ms = 0;
+    self->next_deadline_ms = 0;
+}
+
 static void
 on_opened(void *context, const struct wire_msg *welcome)
 {
     struct om_client *self = context;
-    for (struct pending *one = self->by_number; one; one = one->by_number.next)
-        transmit(self, one);
+    for (struct pending *one = self->by_number; one; one = one->by_number.next) {
+        if (one->chunks == 0)
+            transmit(self, one);
+        else
+            break_off(self, one); // what is made anew need not be the same
+    }
     if (self->conf.opened)
         self->conf.opened(self->conf.context, welcome);
 }
@@ -194,9 +211,33 @@ om_client_send(struct om_client *self, enum wire_type type,
     one->deadline_ms = om_clock_mono_ms() + timeout_ms;
     one->fn = fn;
     one->context = context;
+    one->streams = type == WIRE_CALL && WIRE_HAS(&msg, limit);
     pending_add(self, one);
     transmit(self, one);
     return one->number;
+}
+
+void
+om_client_allow(struct om_client *self, uint64_t number, int64_t limit)
+{
+    struct pending *one = NULL;
+    HASH_FIND(by_number, self->by_number, &number, sizeof(number), one);
+    if (!one)
+        return;
+    struct wire_msg more = { 0 };
+    WIRE_SET(&more, id, one->id);
+    WIRE_SET(&more, limit, limit);
+    (void)!om_link_send(self->link, WIRE_CALL_CREDIT, &more, (struct om_str){ 0 });
+}
+
+static void
+say_end(struct om_client *self, const struct pending *one)
+{
+    struct wire_msg end = { 0 };
+    WIRE_SET(&end, id, one->id);
+    (void)!om_link_send(self->link,
+                        one->type == WIRE_CALL ? WIRE_CALL_CANCEL : WIRE_UNWATCH, &end,
+                        (struct om_str){ 0 });
 }
 
 void
@@ -206,14 +247,30 @@ om_client_forget(struct om_client *self, uint64_t number)
     HASH_FIND(by_number, self->by_number, &number, sizeof(number), one);
     if (!one)
         return;
-    if (one->type == WIRE_CALL || one->type == WIRE_WATCH) {
-        struct wire_msg end = { 0 };
-        WIRE_SET(&end, id, one->id);
-        (void)!om_link_send(self->link,
-                            one->type == WIRE_CALL ? WIRE_CALL_CANCEL : WIRE_UNWATCH,
-                            &end, (struct om_str){ 0 });
-    }
+    if (one->type == WIRE_CALL || one->type == WIRE_WATCH)
+        say_end(self, one);
     drop(self, one);
+}
+
+// Is it the next part of the answer, or the REPLY behind all of them? If one is missing
+// the call is over.
+static bool
+is_next(struct om_client *self, struct pending *one, const struct wire_msg *msg)
+{
+    bool is_chunk = msg->type == WIRE_CHUNK;
+    int64_t seq = WIRE_HAS(msg, seq) ? msg->seq : 0;
+    bool other = one->chunks > 0 && msg->call != one->call;
+    if (one->broken || (is_chunk && seq <= one->chunks && !other))
+        return false;
+    bool missed = seq != one->chunks + is_chunk || other;
+    if ((is_chunk || msg->type == WIRE_REPLY) && missed) {
+        say_end(self, one);
+        break_off(self, one);
+        return false;
+    }
+    one->chunks += is_chunk;
+    one->call = msg->call;
+    return true;
 }
 
 // Give the answer to its request. A watch goes on until its last event.
@@ -231,8 +288,9 @@ deliver_one(struct om_client *self, const struct wire_msg *msg, struct om_str pa
     om_answer_fn *fn = one->fn;
     void *context = one->context;
     bool is_chunk = msg->type == WIRE_CHUNK;
-    if (is_chunk && one->type != WIRE_WATCH)
-        return; // a part of an answer; all of it is in the REPLY
+    if ((is_chunk && one->type != WIRE_WATCH && !one->streams) ||
+        (one->streams && !is_next(self, one, msg)))
+        return;
     if (!is_chunk && (msg->type != WIRE_EVENT || msg->drain))
         drop(self, one);
     fn(context, &answer);
@@ -263,8 +321,9 @@ expire_one(struct om_client *self, uint64_t number)
     HASH_FIND(by_number, self->by_number, &number, sizeof(number), one);
     if (!one)
         return;
+    bool timeout = om_link_is_open(self->link) && !one->broken;
     struct om_answer answer = {
-        om_link_is_open(self->link) ? OM_ETIMEOUT : OM_EUNAVAILABLE, NULL, { 0 }
+        timeout ? OM_ETIMEOUT : OM_EUNAVAILABLE, NULL, { 0 }
     };
     om_answer_fn *fn = one->fn;
     void *context = one->context;

@@ -15,8 +15,9 @@ struct om_answer {
     struct om_str payload;
 };
 
-// Called once, or for WATCH once an EVENT and CHUNK until the EVENT with `drain`. It may
-// send and forget, and must not destroy the client.
+// Called once, or for WATCH once an EVENT and CHUNK until the EVENT with `drain`. A CALL
+// with a limit is answered by CHUNKs too, all of them in order before the REPLY, or by an
+// error. It may send and forget, and must not destroy the client.
 typedef void om_answer_fn(void *context, const struct om_answer *answer);
 
 // A session of its own, beside those of the process's worker and other clients:
@@ -36,6 +37,9 @@ struct om_link *om_client_link(struct om_client *self);
 uint64_t om_client_send(struct om_client *self, enum wire_type type,
                         const struct wire_msg *msg, struct om_str payload,
                         int64_t timeout_ms, om_answer_fn *fn, void *context);
+
+// Take more CHUNKs of a call's answer: `limit` counts from its first (wire.h).
+void om_client_allow(struct om_client *self, uint64_t number, int64_t limit);
 
 // The answer is not wanted any more; fn will not be called. A call is cancelled, a watch
 // ends.

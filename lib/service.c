@@ -234,6 +234,21 @@ om_call_later(struct om_call *call)
     return OM_EBUSY;
 }
 
+enum om_rc
+om_call_part(const struct om_call *call, const struct rec *type, const void *record)
+{
+    struct om_job *job = call->job;
+    OM_AUTO(om_buf_finish) struct om_buf part = { 0 };
+    rec_encode(type, record, &part);
+    if (part.failed)
+        return om_job_fail(job, OM_EUNAVAILABLE, NULL, "no memory");
+    if (om_job_chunk(job, "application/msgpack", om_buf_str(&part)))
+        return OM_OK;
+    if (om_job_cancelled(job))
+        return om_job_fail(job, OM_ECANCELLED, NULL, "nobody waits for the answer");
+    return om_job_fail(job, OM_ETIMEOUT, NULL, "the answer was read too slowly");
+}
+
 struct om_str
 om_call_copy(const struct om_call *call, struct om_str text)
 {

@@ -116,6 +116,11 @@ struct om_service {
 // exit status: 0, or a code of sysexits.h.
 int om_service_main(const struct om_service *service, int argc, char **argv);
 
+// Send a record as a part of the answer, to a caller that takes parts (om_job_streams).
+// On failure the call fails, and the handler returns that.
+OM_MUST_CHECK enum om_rc om_call_part(const struct om_call *call, const struct rec *type,
+                                      const void *record);
+
 // A copy of `text`, or the text of an id, that lives as long as the call.
 struct om_str om_call_copy(const struct om_call *call, struct om_str text);
 struct om_str om_call_id(const struct om_call *call, const char *prefix,

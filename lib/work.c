@@ -19,7 +19,7 @@ work_create(void)
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->parent_told, &attr);
+    pthread_cond_init(&self->told, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&self->lock, NULL);
     return self;
@@ -32,7 +32,7 @@ work_destroy(struct work **self_p)
     *self_p = NULL;
     if (!self)
         return;
-    pthread_cond_destroy(&self->parent_told);
+    pthread_cond_destroy(&self->told);
     pthread_mutex_destroy(&self->lock);
     om_buf_finish(&self->header);
     om_buf_finish(&self->payload);
@@ -93,6 +93,8 @@ work_begin(struct work *self, const struct om_frame *frame, size_t queue, int64_
         self->job.lane = OM_LANE_CALL;
         if (WIRE_HAS(&self->msg, ttl_ms))
             self->job.deadline_ms = now_ms + self->msg.ttl_ms;
+        self->streams = WIRE_HAS(&self->msg, limit);
+        self->chunk_limit = self->msg.limit;
     } else if (WIRE_HAS(&self->msg, shard)) {
         self->job.lane = OM_LANE_EVENTS;
     }
@@ -185,6 +187,8 @@ work_send_outcome(struct work *self, struct om_link *link, struct om_buf *list)
     }
     if (work_is_call(self)) {
         WIRE_SET(&out, call, self->msg.call);
+        if (self->chunk_seq > 0)
+            WIRE_SET(&out, seq, self->chunk_seq);
         if (WIRE_HAS(&self->msg, id))
             WIRE_SET(&out, id, self->msg.id);
     } else {

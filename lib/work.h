@@ -54,10 +54,14 @@ struct work {
     bool chunks_refused;
     int chunk_fd;
 
+    // Of a call whose answer comes in parts; under `lock` too.
+    bool streams;
+    int64_t chunk_limit, chunk_used; // of what its chunks count
+
     // What the handler asks of a task that the job depends on; under `lock`.
     struct work_parent *parent;
     unsigned parents_asked;
-    pthread_cond_t parent_told;
+    pthread_cond_t told; // what the handler waits for has come
     bool waits_allowed; // it runs in a slot: the control thread goes on meanwhile
 
     struct work *prev, *next;                 // of all, in the order they came
@@ -89,6 +93,12 @@ void work_refuse_chunks(struct work *self);
 
 // Forget what waits, for another piece of work.
 void work_drop_chunks(struct work *self);
+
+// The caller takes more of them.
+void work_allow_chunks(struct work *self, int64_t limit);
+
+// Under the lock. Wakes when `told` is, and often enough to see a cancel.
+void work_wait(struct work *self);
 
 // Send PARENT, if the handler waits for what was not asked yet; take an answer. False: it
 // is no answer to this piece of work.

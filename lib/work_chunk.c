@@ -1,9 +1,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "work.h"
 
-enum { WAITING_BYTES_MAX = 1024 * 1024 }; // of chunks that are not sent yet
+enum {
+    WAITING_BYTES_MAX = 1024 * 1024, // of chunks that are not sent yet
+    STALL_MS = 5000, // a caller that takes nothing for so long keeps no slot busy
+};
 
 struct work_chunk {
     struct work_chunk *next;
@@ -12,6 +16,47 @@ struct work_chunk {
     size_t size;
     char bytes[];
 };
+
+bool
+om_job_streams(const struct om_job *job)
+{
+    return ((const struct work *)job)->streams;
+}
+
+static bool
+job_has_room(const struct work *self, size_t bytes)
+{
+    return !self->chunks_refused && !atomic_load(&self->cancelled) &&
+           self->chunk_bytes + bytes <= WAITING_BYTES_MAX;
+}
+
+// Wait until the caller takes so much more. What is sent is counted, so that no more
+// waits to be sent than the caller allows.
+static bool
+call_has_room(struct work *self, size_t bytes)
+{
+    int64_t end_ms = om_clock_mono_ms() + STALL_MS;
+    int64_t used = self->chunk_used + (int64_t)bytes + WIRE_CHUNK_COST;
+    if (!self->streams || bytes > WIRE_CHUNK_MAX)
+        return false;
+    while (used > self->chunk_limit && self->waits_allowed &&
+           om_clock_mono_ms() < end_ms && !om_job_cancelled(&self->job))
+        work_wait(self);
+    if (used > self->chunk_limit || om_job_cancelled(&self->job))
+        return false;
+    self->chunk_used = used;
+    return true;
+}
+
+void
+work_allow_chunks(struct work *self, int64_t limit)
+{
+    pthread_mutex_lock(&self->lock);
+    if (limit > self->chunk_limit)
+        self->chunk_limit = limit;
+    pthread_cond_signal(&self->told);
+    pthread_mutex_unlock(&self->lock);
+}
 
 bool
 om_job_chunk(struct om_job *job, const char *content_type, struct om_str bytes)
@@ -25,8 +70,8 @@ om_job_chunk(struct om_job *job, const char *content_type, struct om_str bytes)
         memcpy(chunk->bytes, bytes.data, bytes.size);
 
     pthread_mutex_lock(&self->lock);
-    bool taken = !self->chunks_refused && !atomic_load(&self->cancelled) &&
-                 self->chunk_bytes + bytes.size <= WAITING_BYTES_MAX;
+    bool taken = work_is_call(self) ? call_has_room(self, bytes.size)
+                                    : job_has_room(self, bytes.size);
     if (taken) {
         chunk->seq = ++self->chunk_seq;
         self->chunk_bytes += bytes.size;
@@ -104,4 +149,6 @@ work_drop_chunks(struct work *self)
     self->chunk_bytes = 0;
     self->chunk_seq = 0;
     self->chunks_refused = false;
+    self->streams = false;
+    self->chunk_limit = self->chunk_used = 0;
 }

@@ -30,16 +30,15 @@ wake_control(const struct work *self)
     (void)ignored;
 }
 
-// Under the lock. Wakes with the answer, and often enough to see a cancel.
-static void
-wait_a_moment(struct work *self)
+void
+work_wait(struct work *self)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += LOOK_MS * 1000 * 1000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&self->parent_told, &self->lock, &until);
+    pthread_cond_timedwait(&self->told, &self->lock, &until);
 }
 
 enum om_rc
@@ -63,7 +62,7 @@ om_job_parent(struct om_job *job, const char *task, struct om_parent *out)
             ask.sent = false;
             wake_control(self);
         }
-        wait_a_moment(self);
+        work_wait(self);
     }
     self->parent = NULL;
     pthread_mutex_unlock(&self->lock);
@@ -137,7 +136,7 @@ work_parent_answer(struct work *self, const struct om_frame *frame)
         ask->out->result = keep(ask->arena, frame->payload);
         ask->answered = true;
     }
-    pthread_cond_signal(&self->parent_told);
+    pthread_cond_signal(&self->told);
     pthread_mutex_unlock(&self->lock);
     return true;
 }

@@ -53,12 +53,22 @@ bool om_job_late(const struct om_job *job);
 // Tell the user how far it is: a share from 0 to 1 and a JSON object (NULL for none).
 void om_job_progress(struct om_job *job, double share, const char *detail_json);
 
-// Send a partial result to who watches the task, in order, and have it kept with the
-// task. `content_type` is static text or NULL. False: it is not taken, because the job
-// was cancelled, more waits to be sent than fits 1 MiB, or the task has as many as the
-// broker keeps. What is taken may be lost with a crash or an outage of the broker; the
-// result is not.
+// Send a partial result, in order. `content_type` is static text or NULL.
+//
+// Of a job: to who watches the task, and it is kept with the task. False: it is not
+// taken, because the job was cancelled, more waits to be sent than fits 1 MiB, or the
+// task has as many as the broker keeps. What is taken may be lost with a crash or an
+// outage of the broker; the result is not.
+//
+// Of a call: a part of the answer, at most WIRE_CHUNK_MAX bytes, for a caller that takes
+// parts (om_job_streams). It sees all of them, then the result, or is told of a failure.
+// In a slot's thread this waits for a caller that is slow, up to 5 s. False: the caller
+// takes no more, the part is too large, or the call was cancelled; the handler then fails
+// with what it made metered.
 bool om_job_chunk(struct om_job *job, const char *content_type, struct om_str bytes);
+
+// Does the caller take the answer in parts?
+bool om_job_streams(const struct om_job *job);
 
 // The result of a task that this job depends on, a task id of job->msg->depends_on; its
 // strings live in the job's arena. The handler waits for up to 10 s.

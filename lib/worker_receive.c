@@ -57,6 +57,15 @@ cancel_call(struct om_worker *self, int64_t call)
             cancel(self, work);
 }
 
+static void
+allow_chunks(struct om_worker *self, const struct wire_msg *msg)
+{
+    struct work *work;
+    DL_FOREACH (self->works, work)
+        if (work_is_call(work) && work->msg.call == msg->call)
+            work_allow_chunks(work, msg->limit);
+}
+
 // The lease is somebody else's: stop and discard.
 static void
 on_stale(struct om_worker *self, struct om_str token)
@@ -146,6 +155,9 @@ worker_on_frame(struct om_worker *self, const struct om_frame *frame)
         break;
     case WIRE_CALL_CANCEL:
         cancel_call(self, msg->call);
+        break;
+    case WIRE_CALL_CREDIT:
+        allow_chunks(self, msg);
         break;
     case WIRE_BEAT_ACK:
         on_beat_ack(self, msg);

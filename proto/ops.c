@@ -13,6 +13,7 @@ REC_DEFINE(key_change_item, KEY_CHANGE_ITEM);
 REC_DEFINE(purge_item, PURGE_ITEM);
 REC_DEFINE(file_item, FILE_ITEM);
 REC_DEFINE(model_item, MODEL_ITEM);
+REC_DEFINE(predict_part, PREDICT_PART);
 REC_DEFINE(usage_item, USAGE_ITEM);
 REC_DEFINE(plan_quota, PLAN_QUOTA);
 REC_DEFINE(plan_item, PLAN_ITEM);

@@ -183,6 +183,7 @@ REC_DECLARE(model_item, MODEL_ITEM);
     F(M, STR,  model_id,       OPTIONAL, 1, 48, NULL, "a trained model; without it the model is fitted in the call") \
     F(M, I64,  period,         OPTIONAL, 1, 10000, NULL, "steps in a season; found from the data if absent") \
     F(M, F64,  confidence,     OPTIONAL, 0.5, 0.99, NULL, "of the interval; 0.9 if absent") \
+    F(M, BOOL, stream,         OPTIONAL, 0, 1, NULL, "answer with events, part by part")  \
     F(M, STR,  model,          INTERNAL, 1, 64, NULL, "model plug-in, from the path")
 #define PREDICT_REPLY(F, M)                                                               \
     F(M, NUMS, predictions, REQUIRED, 0, 1000, NULL, "forecast values")                   \
@@ -191,6 +192,14 @@ REC_DECLARE(model_item, MODEL_ITEM);
     F(M, F64,  confidence,  REQUIRED, 0, 1, NULL, "share of values the interval is meant to hold") \
     F(M, STR,  model_type,  REQUIRED, 1, 64, NULL, "what made the forecast")              \
     F(M, STR,  model_id,    OPTIONAL, 1, 48, NULL, "the trained model used")
+
+// A part of a prediction, for a caller that takes parts: the REPLY then has no values.
+#define PREDICT_PART(F, M)                                                                \
+    F(M, I64,  step,        REQUIRED, 1, 1000, NULL, "which step its first value is, from 1") \
+    F(M, NUMS, predictions, REQUIRED, 1, 1000, NULL, "forecast values")                   \
+    F(M, NUMS, lower,       REQUIRED, 1, 1000, NULL, "lower bounds of the interval")      \
+    F(M, NUMS, upper,       REQUIRED, 1, 1000, NULL, "upper bounds of the interval")
+REC_DECLARE(predict_part, PREDICT_PART);
 
 // ---- billing
 

@@ -20,6 +20,8 @@ enum {
     WIRE_EVENT_RUN_MAX = 512,
     WIRE_WAIT_MAX_MS = 60 * 1000,
     WIRE_RETRY_MAX_MS = 24 * 60 * 60 * 1000,
+    WIRE_CHUNK_MAX = 64 * 1024, // of a part of a call's answer
+    WIRE_CHUNK_COST = 256,      // what a part counts beside its bytes
     WIRE_TOKEN_BYTES = 32,
 };
 
@@ -194,7 +196,8 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
     F(M, I64,  lease_ms,    "ls",   1, 9e15, NULL, "lost after this long a silence")      \
     F(M, I64,  call,        "call", 1, 9e15, NULL, "the broker's number of a call")       \
     F(M, I64,  limit,       "lim",  0, 9e15, NULL,                                        \
-      "CREDIT: jobs ever allowed in this session; LIST: rows")                            \
+      "CREDIT: jobs ever allowed in this session; LIST: rows; CALL, CALL_CREDIT: what "    \
+      "the CHUNKs of the answer may count in all, each its bytes and 256")                \
     F(M, I64,  sent,        "sent", 0, 9e15, NULL, "jobs sent in this session so far")    \
     F(M, RECS, usage,       "use",  0, 32, &wire_usage_rec, "what was used")              \
     F(M, RECS, events,      "ev",   0, 64, &wire_event_rec, "events to append")           \
@@ -208,7 +211,7 @@ REC_DECLARE(wire_batch_item, WIRE_BATCH_ITEM_FIELDS);
     F(M, STR,  text,        "text", 0, 1024, NULL, "for people")                          \
     F(M, STR,  param,       "par",  0, 64, NULL, "the field that is wrong")               \
     F(M, I64,  shard,       "sh",   0, 255, NULL, "shard of an event run")                \
-    F(M, I64,  seq,         "seq",  0, 9e15, NULL, "last event of a run; watch sequence") \
+    F(M, I64,  seq,         "seq",  0, 9e15, NULL, "last event of a run; watch sequence; number of a CHUNK, from 1; REPLY: of the last one") \
     F(M, STR,  status,      "st",   1, 16, NULL, "public status; LIST: only this one")    \
     F(M, STR,  after,       "aft",  1, 48, NULL, "LIST: older than this task")            \
     F(M, MAP,  info,        "info", 0, 64, NULL, "a task record")                         \
@@ -292,14 +295,18 @@ enum wire_from {
       "the job was not taken")                                                            \
     X(19, CALL,       ANY,       W(queue) | W(kind),                                      \
       W(id) | W(call) | W(from) | W(tenant) | W(ttl_ms) | W(traceparent) | W(tracestate) | \
-      W(ctype) | W(grant) | W(idem_key) | W(hash) | W(ahead),                             \
-      "a question answered by REPLY or ERROR, never stored; "                             \
+      W(ctype) | W(grant) | W(idem_key) | W(hash) | W(limit) | W(ahead),                  \
+      "a question answered by REPLY or ERROR, never stored; with limit, CHUNKs come "     \
+      "before it, up to that and what CALL_CREDIT adds; "                                 \
       "the broker passes it to a worker with call and from set; what its service does "   \
       "for an idem_key it does once, and answers the same again")                         \
     X(20, REPLY,      ANY,       0,                                                       \
-      W(id) | W(call) | W(ctype) | W(usage) | W(events) | W(duplicate),                   \
-      "the answer of a call; with duplicate, that of an earlier one of the same idem_key")                                                             \
-    X(21, CALL_CANCEL, ANY,      0, W(id) | W(call), "nobody waits for the answer")       \
+      W(id) | W(call) | W(ctype) | W(usage) | W(events) | W(duplicate) | W(seq),          \
+      "the answer of a call; with duplicate, that of an earlier one of the same "         \
+      "idem_key; with seq, so many CHUNKs came before it")                                \
+    X(21, CALL_CANCEL, ANY,      0, W(id) | W(call),                                      \
+      "nobody waits for the answer; who makes it in parts ends it by REPLY or ERROR, "    \
+      "with the usage of what was made")                                                  \
     X(22, PUBLISH,    CLIENT,    W(id) | W(tenant) | W(events), W(traceparent),           \
       "appends events to the tenant's shard")                                             \
     X(23, PUBLISHED,  TO_CLIENT, W(id), 0, "the events are on disk")                      \
@@ -328,8 +335,9 @@ enum wire_from {
     X(35, UNWATCH,    CLIENT,    W(id), 0, "ends the WATCH of that id; not answered")     \
     X(36, CHUNK,      ANY,       0, W(token) | W(id) | W(call) | W(task) | W(seq) |       \
       W(attempt) | W(ctype),                                                              \
-      "a partial result: of a job (token; to a watcher id, task, seq and attempt), or of " \
-      "a call (call, id)")                                                                \
+      "a partial result: of a job (token; to a watcher id, task, seq and attempt), or a "  \
+      "part of the answer of a call that has a limit (call, seq; to the caller id), of "   \
+      "up to 64 KiB; what is made anew has another call")                                 \
     X(38, QUEUE,      CLIENT,    W(id) | W(action),                                       \
       W(tenant) | W(queue) | W(limit_key) | W(settings),                                  \
       "list: queues, the tenant's or all; limits: what is set for the tenant and its "    \
@@ -349,6 +357,8 @@ enum wire_from {
       "makes up to limit failed tasks that match ready again, newest first: RETRIED")     \
     X(43, RETRIED,    TO_CLIENT, W(id) | W(sent), W(after),                               \
       "so many are ready again, on disk; after: there may be more behind this one")       \
+    X(44, CALL_CREDIT, ANY,      W(limit), W(id) | W(call),                               \
+      "more CHUNKs of the answer are taken: cumulative, from the limit of the CALL")      \
     X(48, CREDIT,     WORKER,    W(queue) | W(limit), W(id) | W(ahead),                   \
       "how many jobs this session may ever be sent from the queue: cumulative; ahead: "   \
       "calls it takes without credit, to answer them at once or to RELEASE them")         \

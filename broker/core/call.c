@@ -2,6 +2,7 @@
 
 #include "ahead.h"
 #include "call.h"
+#include "chunk.h"
 #include "commit.h"
 #include "events.h"
 #include "fair.h"
@@ -10,10 +11,7 @@
 #include "queue.h"
 #include "session.h"
 
-enum {
-    CALL_CHUNK_COST = 256, // of a part, however small
-    CALL_CHUNK_BYTES_MAX = 16 * 1024 * 1024,
-};
+enum { LEFT_MS = 10 * 1000 }; // for the worker to say what was used
 
 static void
 call_destroy(struct core *self, struct call **call_p)
@@ -51,30 +49,68 @@ answer(struct core *self, struct call *call, const struct wire_msg *answer_msg,
         return;
     }
     struct wire_msg msg = *answer_msg;
-    msg.has &= ~(W(usage) | W(events) | W(call) | W(id));
+    msg.has &= ~(W(usage) | W(events) | W(call) | W(id) | W(seq));
+    if (call->left)
+        return;
+    if (call->chunks > 0) {
+        WIRE_SET(&msg, call, call->number);
+        WIRE_SET(&msg, seq, call->chunks);
+    }
     if (call->asker.id.size)
         WIRE_SET(&msg, id, label_str(&call->asker.id));
     out_send(self, call->asker.conn, (enum wire_type)answer_msg->type, &msg, payload);
 }
 
 static void
-answer_error(struct core *self, struct call *call, enum om_rc rc, const char *text)
+say_error(struct core *self, struct call *call, enum om_rc rc, const char *text)
 {
     struct wire_msg msg = { .type = WIRE_ERROR };
     WIRE_SET(&msg, code, om_str(om_rc_info(rc)->code));
     WIRE_SET(&msg, text, om_str(text));
     answer(self, call, &msg, NULL);
+}
+
+static void
+answer_error(struct core *self, struct call *call, enum om_rc rc, const char *text)
+{
+    say_error(self, call, rc, text);
     call_destroy(self, &call);
 }
 
 static void
 tell_worker_to_stop(struct core *self, const struct call *call)
 {
-    if (!call->worker)
+    if (!call->worker || call->left)
         return;
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, call, call->number);
     out_send(self, call->worker->conn, WIRE_CALL_CANCEL, &msg, NULL);
+}
+
+static void on_deadline(struct core *self, struct timer *timer);
+
+// Nobody waits for the answer any more, and the worker was told so.
+static void
+leave(struct core *self, struct call *call)
+{
+    if (!call->streams || !call->worker || call->left) {
+        call_destroy(self, &call);
+        return;
+    }
+    if (call->caller)
+        HASH_DELETE(made, call->caller->made, call);
+    call->caller = NULL;
+    call->left = true;
+    call->deadline_ms = self->now.mono_ms + LEFT_MS;
+    timer_set(&self->mono, &call->timer, call->deadline_ms, on_deadline);
+}
+
+void
+call_break(struct core *self, struct call *call, enum om_rc rc, const char *text)
+{
+    tell_worker_to_stop(self, call);
+    say_error(self, call, rc, text);
+    leave(self, call);
 }
 
 static void
@@ -82,8 +118,7 @@ on_deadline(struct core *self, struct timer *timer)
 {
     struct call *call = TIMER_OWNER(timer, struct call, timer);
     if (self->now.mono_ms >= call->deadline_ms) {
-        tell_worker_to_stop(self, call);
-        answer_error(self, call, OM_ETIMEOUT, "no worker answered in time");
+        call_break(self, call, OM_ETIMEOUT, "no worker answered in time");
     } else if (!call->worker && !queue_has_takers(self, call->share->queue)) {
         answer_error(self, call, OM_EUNAVAILABLE, "no worker serves this queue");
     } else {
@@ -107,7 +142,7 @@ log_answer(struct core *self, const struct call *call, const struct wire_msg *ms
         snprintf(prefix, sizeof(prefix), "%.*s", (int)id.size, id.data);
     else
         snprintf(prefix, sizeof(prefix), "call/%u/%lld", self->conf.epoch,
-                 (long long)call->number);
+                 (long long)(call->number % EPOCH_NUMBERS));
     struct wire_msg asked;
     if (wire_decode(call->header, &asked) != OM_OK)
         asked.traceparent = (struct om_str){ 0 };
@@ -129,6 +164,14 @@ call_taken(struct core *self, const struct input *in)
     return call && call->worker == in->session ? call : NULL;
 }
 
+// Is a part missing that the worker has sent?
+static bool
+is_short(const struct call *call, const struct wire_msg *reply)
+{
+    int64_t sent = WIRE_HAS(reply, seq) ? reply->seq : 0;
+    return call->streams && reply->type == WIRE_REPLY && sent != call->chunks;
+}
+
 static void
 finish(struct core *self, const struct input *in)
 {
@@ -138,31 +181,12 @@ finish(struct core *self, const struct input *in)
     struct wire_msg msg = *in->msg;
     if (in->session->role == ROLE_TENANT)
         msg.has &= ~W(events), msg.events = (struct om_str){ 0 };
-    answer(self, call, &msg, in->payload);
+    if (is_short(call, &msg))
+        say_error(self, call, OM_EUNAVAILABLE, "a part of the answer was lost");
+    else
+        answer(self, call, &msg, in->payload);
     log_answer(self, call, &msg);
     call_destroy(self, &call);
-}
-
-// Bounded by the call's deadline and in bytes, so that an answer without end does not
-// fill the memory of a caller who has stopped reading.
-void
-call_chunk(struct core *self, const struct input *in)
-{
-    struct call *call = call_taken(self, in);
-    if (!call || call->asker.id.size == 0)
-        return;
-    call->chunk_bytes += payload_bytes(in->payload).size + CALL_CHUNK_COST;
-    if (call->chunk_bytes > CALL_CHUNK_BYTES_MAX) {
-        tell_worker_to_stop(self, call);
-        answer_error(self, call, OM_ETOOBIG, "the parts of the answer are too many");
-        return;
-    }
-    struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, id, label_str(&call->asker.id));
-    WIRE_SET(&msg, seq, ++call->chunks);
-    if (WIRE_HAS(in->msg, ctype))
-        WIRE_SET(&msg, ctype, in->msg->ctype);
-    out_send(self, call->asker.conn, WIRE_CHUNK, &msg, in->payload);
 }
 
 void
@@ -185,7 +209,8 @@ call_create(struct core *self, struct queue_state *queue, const struct om_uuid *
             struct payload *payload)
 {
     struct call *call = core_alloc(sizeof(*call));
-    call->number = ++self->last_call;
+    // A worker may answer to the broker before this one: no number comes again.
+    call->number = self->conf.epoch * EPOCH_NUMBERS + ++self->last_call;
     char *copy = core_realloc(NULL, header.size + 1);
     memcpy(copy, header.data, header.size);
     call->header = (struct om_str){ copy, header.size };
@@ -233,6 +258,8 @@ void
 on_call(struct core *self, const struct input *in)
 {
     const struct wire_msg *msg = in->msg;
+    if (WIRE_HAS(msg, limit) && call_streams(in->session, msg->id))
+        return; // it is said again: the parts of two answers would look like one
     struct queue_state *queue = queue_get(self, &in->tenant, msg->queue);
     if (!queue) {
         out_error(self, in->conn, msg->id, OM_EINVAL, "there is no such queue");
@@ -250,6 +277,12 @@ on_call(struct core *self, const struct input *in)
     struct call *call = call_create(self, queue, &in->tenant, in->session, msg->id,
                                     om_buf_str(&self->scratch), in->payload);
     call->from = in->session->role;
+    call->streams = WIRE_HAS(msg, limit) && msg->id.size > 0;
+    call->limit = msg->limit;
+    if (call->streams) { // its worker may have to wait for the caller
+        fair_remove(&call->item);
+        fair_push(&call->share->long_calls, &call->item);
+    }
     set_deadline(self, call, WIRE_HAS(msg, ttl_ms) ? msg->ttl_ms : CALL_TTL_MS);
 }
 
@@ -308,6 +341,8 @@ call_send(struct core *self, struct call *call, struct credit *credit)
     WIRE_SET(&msg, call, call->number);
     WIRE_SET(&msg, from, om_str(role_name(call->from)));
     WIRE_SET(&msg, ttl_ms, ttl_ms > 0 ? ttl_ms : 0);
+    if (call->streams)
+        WIRE_SET(&msg, limit, call->limit);
     msg.has &= ~W(tenant);
     if (call->has_tenant) {
         size_t size = om_typeid_encode(OM_ID_TENANT, &call->share->tenant, tenant);
@@ -348,7 +383,7 @@ on_call_cancel(struct core *self, const struct input *in)
         if (!call)
             return;
         tell_worker_to_stop(self, call);
-        call_destroy(self, &call);
+        leave(self, call);
     }
 }
 
@@ -364,7 +399,7 @@ call_abandon_made(struct core *self, struct session *session)
 {
     for (struct call *call; (call = session->made);) {
         tell_worker_to_stop(self, call);
-        call_destroy(self, &call);
+        leave(self, call);
     }
 }
 

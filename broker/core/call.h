@@ -2,6 +2,12 @@
 //
 // Nothing of a call is stored but the usage and events its answer carries. Every call
 // ends with one REPLY or ERROR, at its deadline at the latest.
+//
+// The answer of a call with a limit comes in parts (part.c): CHUNKs, then the REPLY. The
+// caller sees all parts in order, or an ERROR. They are passed on and never kept, and the
+// caller's limit bounds how many are on their way. When the caller does not wait any
+// more, or was told an ERROR, the worker is told to stop, and the call stays until it has
+// said what was used, LEFT_MS at most.
 #pragma once
 #include "fair.h"
 #include "ops.h"
@@ -25,8 +31,10 @@ struct call {
     struct om_str header; // as it came; owned
     struct payload *payload;
     int64_t deadline_ms;
-    int64_t chunks; // parts of its answer that were passed on
-    size_t chunk_bytes;
+    bool streams;        // it has a limit
+    bool left;           // nobody waits any more
+    int64_t limit, used; // of what the parts count; what those that were passed on did
+    int64_t chunks;      // so many
     struct item item;
     struct timer timer;
     struct call *taken_prev, *taken_next;
@@ -65,8 +73,20 @@ void on_call(struct core *self, const struct input *in);
 void on_reply(struct core *self, const struct input *in);
 void on_call_cancel(struct core *self, const struct input *in);
 
-// A part of the answer of a call, passed on.
+// A part of the answer of a call, passed on; and more of them are wanted.
 void call_chunk(struct core *self, const struct input *in);
+void on_call_credit(struct core *self, const struct input *in);
+
+// Does a session have a call of this id under way whose answer comes in parts?
+bool call_streams(const struct session *caller, struct om_str id);
+
+// ---- for part.c
+
+// The call a worker's message is about; NULL: it is not, or no longer, that worker's.
+struct call *call_taken(struct core *self, const struct input *in);
+
+// Stop the worker and tell the caller why.
+void call_break(struct core *self, struct call *call, enum om_rc rc, const char *text);
 
 // A worker's ERROR that ends a call; any other ERROR is ignored.
 void on_error(struct core *self, const struct input *in);

@@ -213,6 +213,7 @@ static const struct handler handlers[256] = {
     [WIRE_CALL] = { on_call, PLATFORM },
     [WIRE_REPLY] = { on_reply, 0 },
     [WIRE_CALL_CANCEL] = { on_call_cancel, PLATFORM },
+    [WIRE_CALL_CREDIT] = { on_call_credit, PLATFORM },
     [WIRE_PUBLISH] = { on_publish, PLATFORM | NEEDS_DISK },
     [WIRE_GET] = { on_get, PLATFORM },
     [WIRE_LIST] = { on_list, PLATFORM },

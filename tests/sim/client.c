@@ -27,6 +27,7 @@ client_start(struct actor *self)
     struct client *client = self->state;
     client->welcome = false;
     client->hello++;
+    want_calls_lost(client);
     client->next_hello_ms = client->next_ping_ms = 0;
 }
 
@@ -255,6 +256,8 @@ client_receive(struct actor *self, const struct wire_msg *msg, struct om_str pay
         client->welcome = client->welcome || om_str_eq(msg->id, om_str(hello));
     if (msg->type == WIRE_RESET && client->welcome)
         client_start(self);
+    if (want_call_heard(self, msg, payload))
+        return;
     struct rec_iter ids = rec_iter(msg->ids);
     for (struct om_str one; rec_next_str(&ids, &one);)
         answered(self, &(struct wire_msg){ .type = msg->type, .id = one }, payload);

@@ -42,6 +42,11 @@ struct want {
     int64_t count;
     bool poison;
 
+    // A call whose answer comes in parts (client_call.c).
+    bool broken, over;      // some are missing; nothing more will come
+    int64_t call, parts;    // the broker's number of it; so many came
+    int64_t maker;          // who made them
+
     // A setting: what it does, one after the other.
     const char *actions[STEPS];
     struct wire_setting settings[STEPS];
@@ -68,6 +73,13 @@ void want_say(struct actor *self, struct want *want, int place);
 
 // BATCH answers a SUBMIT_BATCH of the jobs at these places, which are bits.
 void want_batch_answered(struct actor *self, int members, struct om_str payload);
+
+// Make a call, of which every other one takes its answer in parts; hear an answer, if it
+// is one; and lose what has begun with the session.
+void want_call(struct actor *self, struct want *want, struct wire_msg *msg);
+bool want_call_heard(struct actor *self, const struct wire_msg *msg,
+                     struct om_str payload);
+void want_calls_lost(struct client *client);
 
 // A REJECT or ERROR, or the same in an item of BATCH.
 void want_refused(struct actor *self, struct want *want, struct om_str code);

@@ -208,16 +208,6 @@ say_sweep(struct actor *self, const struct want *want, struct wire_msg *msg)
     actor_send(self, WIRE_RETRY_MANY, msg, (struct om_str){ 0 });
 }
 
-static void
-say_call(struct actor *self, struct want *want, struct wire_msg *msg)
-{
-    WIRE_SET(msg, queue, OM_LIT("omni.inference"));
-    WIRE_SET(msg, kind, OM_LIT("predict"));
-    WIRE_SET(msg, ttl_ms, 500 + sim_random(self->sim, 8000));
-    actor_send(self, WIRE_CALL, msg, OM_LIT("a question"));
-    want->phase = FINISHED; // once: a call is never said again
-}
-
 void
 want_say(struct actor *self, struct want *want, int place)
 {
@@ -248,7 +238,7 @@ want_say(struct actor *self, struct want *want, int place)
         say_publish(self, want, &msg);
         break;
     case WANT_CALL:
-        say_call(self, want, &msg);
+        want_call(self, want, &msg);
         break;
     case WANT_SETTING:
         say_setting(self, want, &msg);

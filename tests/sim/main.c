@@ -10,7 +10,7 @@
 #include "sim.h"
 
 struct totals {
-    uint64_t passed, failed, crashes, messages;
+    uint64_t passed, failed, crashes, messages, streamed;
     struct core_stats stats;
 };
 
@@ -31,6 +31,7 @@ run(uint64_t seed, bool trace, uint64_t *sums)
     sim_add_stats(&totals->stats, &sim.totals);
     totals->crashes += sim.crashes;
     totals->messages += sim.messages;
+    totals->streamed += sim.streamed;
 }
 
 int
@@ -45,8 +46,9 @@ main(int argc, char **argv)
     struct totals sum = { 0 };
     bool well = seeds_run(&seeds, (uint64_t *)&sum, sizeof(sum) / sizeof(uint64_t), run);
     const struct core_stats *stats = &sum.stats;
-    printf("%" PRIu64 " messages, %" PRIu64 " broker crashes\n", sum.messages,
-           sum.crashes);
+    printf("%" PRIu64 " messages, %" PRIu64 " broker crashes, %" PRIu64
+           " answers in parts\n",
+           sum.messages, sum.crashes, sum.streamed);
     printf("jobs: %" PRIu64 " submitted, %" PRIu64 " completed, %" PRIu64
            " failed, %" PRIu64 " cancelled, %" PRIu64 " expired\n",
            stats->submitted, stats->completed, stats->failed, stats->cancelled,

@@ -77,6 +77,7 @@ struct sim {
     struct om_uuid tenants[SIM_TENANTS];
 
     uint64_t crashes, messages;
+    uint64_t streamed; // answers that came whole, in parts
     struct core_stats totals; // of all brokers of the run
 };
 
@@ -117,6 +118,14 @@ struct om_str sim_task_text(const struct om_uuid *id); // of a static
 
 extern const struct actor_type client_type, inference_type, tenant_worker_type,
     identity_type, billing_type, compliance_type;
+
+// A part of a call's answer, or in REPLY the last of them: who made it, and its number;
+// and what one costs of the caller's limit.
+struct sim_part {
+    int64_t maker, number;
+};
+
+enum { SIM_PART_COST = WIRE_CHUNK_COST + sizeof(struct sim_part) };
 
 // The key of the tenant's worker, and what stands for SHA-256 of it.
 #define SIM_KEY "omni_live_sim"

@@ -89,6 +89,7 @@ worker_start(struct actor *self)
     struct worker *worker = self->state;
     for (int i = 0; i < JOBS_MAX; i++)
         worker_drop(&worker->jobs[i]);
+    memset(worker->answers, 0, sizeof(worker->answers));
     new_session(worker);
 }
 
@@ -168,6 +169,7 @@ worker_tick(struct actor *self)
     int64_t now_ms = self->sim->mono_ms;
     for (int i = 0; i < JOBS_MAX; i++)
         worker_tend(self, &worker->jobs[i]); // whether the broker is there or not
+    worker_tend_answers(self);
     if (!worker->welcome) {
         if (now_ms >= worker->next_hello_ms) {
             worker->next_hello_ms = now_ms + 2000;
@@ -285,6 +287,10 @@ worker_receive(struct actor *self, const struct wire_msg *msg, struct om_str pay
         break;
     case WIRE_CALL:
         worker_answer(self, msg, payload);
+        break;
+    case WIRE_CALL_CREDIT:
+    case WIRE_CALL_CANCEL:
+        worker_steer_answer(self, msg);
         break;
     case WIRE_CANCEL_JOB:
         if (job)

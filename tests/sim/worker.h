@@ -4,7 +4,7 @@
 #pragma once
 #include "sim.h"
 
-enum { QUEUES_MAX = 2, JOBS_MAX = 32 };
+enum { QUEUES_MAX = 2, JOBS_MAX = 32, ANSWERS_MAX = 6 };
 
 enum job_phase { NO_JOB, HELD, RUNNING, FINISHED };
 
@@ -20,6 +20,13 @@ struct job {
     struct om_buf events;
 };
 
+// An answer that is made in parts.
+struct answer {
+    int64_t call; // 0: none
+    int64_t limit, end_ms;
+    int64_t maker, made, total;
+};
+
 struct worker {
     const char *queues[QUEUES_MAX];
     int slots[QUEUES_MAX];
@@ -30,6 +37,8 @@ struct worker {
     int64_t next_hello_ms, next_beat_ms, next_credit_ms;
     int64_t seen[QUEUES_MAX]; // what it was sent in this session, as far as it knows
     struct job jobs[JOBS_MAX];
+    struct answer answers[ANSWERS_MAX];
+    int64_t answered;
 };
 
 // The place of a queue it takes from; -1: it does not.
@@ -43,5 +52,7 @@ void worker_drop(struct job *job);
 // Go on with a job.
 void worker_tend(struct actor *self, struct job *job);
 
-// Answer a CALL.
+// Answer a CALL; take CALL_CREDIT and CALL_CANCEL; go on with answers.
 void worker_answer(struct actor *self, const struct wire_msg *msg, struct om_str payload);
+void worker_steer_answer(struct actor *self, const struct wire_msg *msg);
+void worker_tend_answers(struct actor *self);

@@ -32,6 +32,102 @@ resolve_key(struct actor *self, struct om_str payload, struct om_buf *body)
     om_buf_finish(&scopes);
 }
 
+static void
+say_end(struct actor *self, enum wire_type type, int64_t call, int64_t quantity,
+        struct sim_part end)
+{
+    struct om_buf usage = { 0 };
+    struct wire_msg msg = { 0 };
+    struct wire_usage item = { 0 };
+    REC_SET(&item, wire_usage, meter, OM_LIT("ml_inference"));
+    REC_SET(&item, wire_usage, quantity, quantity);
+    om_pack_array(&usage, 1);
+    rec_encode(&wire_usage_rec, &item, &usage);
+    WIRE_SET(&msg, call, call);
+    WIRE_SET(&msg, usage, om_buf_str(&usage));
+    WIRE_SET(&msg, code, OM_LIT("cancelled"));
+    if (end.number > 0)
+        WIRE_SET(&msg, seq, end.number);
+    actor_send(self, type, &msg, (struct om_str){ (const char *)&end, sizeof(end) });
+    om_buf_finish(&usage);
+}
+
+// ---- answers in parts
+
+static bool
+begin_parts(struct actor *self, const struct wire_msg *msg)
+{
+    struct worker *worker = self->state;
+    for (int i = 0; WIRE_HAS(msg, limit) && i < ANSWERS_MAX; i++) {
+        struct answer *answer = &worker->answers[i];
+        if (answer->call)
+            continue;
+        *answer = (struct answer){
+            .call = msg->call,
+            .limit = msg->limit,
+            .end_ms = self->sim->mono_ms + msg->ttl_ms,
+            .maker = (self->generation * SIM_ACTORS_MAX + self->index) * 10000 +
+                     ++worker->answered,
+            .total = 1 + sim_random(self->sim, 8),
+        };
+        return true;
+    }
+    return false;
+}
+
+static void
+end_parts(struct actor *self, struct answer *answer, enum wire_type type)
+{
+    struct sim_part end = { answer->maker, answer->made };
+    say_end(self, type, answer->call, answer->made, end);
+    answer->call = 0;
+}
+
+static void
+say_part(struct actor *self, struct answer *answer)
+{
+    struct wire_msg msg = { 0 };
+    struct sim_part part = { answer->maker, ++answer->made };
+    WIRE_SET(&msg, call, answer->call);
+    WIRE_SET(&msg, seq, part.number);
+    actor_send(self, WIRE_CHUNK, &msg,
+               (struct om_str){ (const char *)&part, sizeof(part) });
+}
+
+void
+worker_tend_answers(struct actor *self)
+{
+    struct worker *worker = self->state;
+    for (int i = 0; i < ANSWERS_MAX; i++) {
+        struct answer *answer = &worker->answers[i];
+        while (answer->call && answer->made < answer->total &&
+               (answer->made + 1) * SIM_PART_COST <= answer->limit &&
+               sim_chance(self->sim, 0.7))
+            say_part(self, answer);
+        if (answer->call && answer->made == answer->total)
+            end_parts(self, answer, WIRE_REPLY);
+        else if (answer->call && self->sim->mono_ms >= answer->end_ms)
+            end_parts(self, answer, WIRE_ERROR);
+    }
+}
+
+void
+worker_steer_answer(struct actor *self, const struct wire_msg *msg)
+{
+    struct worker *worker = self->state;
+    for (int i = 0; i < ANSWERS_MAX; i++) {
+        struct answer *answer = &worker->answers[i];
+        if (answer->call != msg->call)
+            continue;
+        if (msg->type == WIRE_CALL_CANCEL)
+            end_parts(self, answer, WIRE_ERROR);
+        else if (msg->limit > answer->limit)
+            answer->limit = msg->limit;
+    }
+}
+
+// ---- all calls
+
 void
 worker_answer(struct actor *self, const struct wire_msg *msg, struct om_str payload)
 {
@@ -44,6 +140,8 @@ worker_answer(struct actor *self, const struct wire_msg *msg, struct om_str payl
     bool ahead = WIRE_HAS(msg, ahead);
     if (ahead && worker->ahead == 0)
         sim_fail(self->sim, "%s was sent a call ahead", self->name);
+    if (ahead && WIRE_HAS(msg, limit))
+        sim_fail(self->sim, "an answer in parts was asked for at once");
     worker->seen[queue] += !ahead;
     if (ahead && sim_random(self->sim, 3) == 0) {
         struct wire_msg back = { 0 };
@@ -51,20 +149,14 @@ worker_answer(struct actor *self, const struct wire_msg *msg, struct om_str payl
         actor_send(self, WIRE_RELEASE, &back, (struct om_str){ 0 });
         return;
     }
-    struct om_buf body = { 0 }, usage = { 0 };
-    struct wire_msg reply = { 0 };
-    WIRE_SET(&reply, call, msg->call);
     if (om_str_eq(msg->kind, om_str(ops[OP_key_resolve].name))) {
+        struct om_buf body = { 0 };
+        struct wire_msg reply = { 0 };
+        WIRE_SET(&reply, call, msg->call);
         resolve_key(self, payload, &body);
-    } else {
-        struct wire_usage item = { 0 };
-        REC_SET(&item, wire_usage, meter, OM_LIT("ml_inference"));
-        REC_SET(&item, wire_usage, quantity, 1);
-        om_pack_array(&usage, 1);
-        rec_encode(&wire_usage_rec, &item, &usage);
-        WIRE_SET(&reply, usage, om_buf_str(&usage));
+        actor_send(self, WIRE_REPLY, &reply, om_buf_str(&body));
+        om_buf_finish(&body);
+    } else if (!begin_parts(self, msg)) {
+        say_end(self, WIRE_REPLY, msg->call, 1, (struct sim_part){ 0 });
     }
-    actor_send(self, WIRE_REPLY, &reply, om_buf_str(&body));
-    om_buf_finish(&body);
-    om_buf_finish(&usage);
 }

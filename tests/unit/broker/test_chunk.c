@@ -468,29 +468,3 @@ Test(unwatch, ends_a_watch_also_one_that_waits_for_the_store)
     bench_expect_nothing(&f.bench);
     bench_finish(&f.bench);
 }
-
-Test(chunk, of_a_call_is_passed_on_to_the_caller)
-{
-    struct fixture f;
-    open_fixture(&f, NULL);
-    struct wire_msg call = { 0 };
-    WIRE_SET(&call, id, OM_LIT("q1"));
-    WIRE_SET(&call, queue, OM_LIT("omni.inference"));
-    WIRE_SET(&call, kind, OM_LIT("k"));
-    bench_send(&f.bench, BENCH_CLIENT, &bench_local, WIRE_CALL, &call, NULL);
-    bench_credit(&f.bench, BENCH_WORKER, "omni.inference", 2);
-    int64_t number = bench_expect(&f.bench, BENCH_WORKER, WIRE_CALL)->call;
-    for (int i = 1; i <= 2; i++) {
-        struct wire_msg part = { 0 };
-        WIRE_SET(&part, call, number);
-        bench_send(&f.bench, BENCH_WORKER, &bench_local, WIRE_CHUNK, &part, "part");
-        const struct wire_msg *msg = bench_expect(&f.bench, BENCH_CLIENT, WIRE_CHUNK);
-        cr_expect_eq(msg->seq, i);
-        cr_expect(om_str_eq(msg->id, OM_LIT("q1")));
-    }
-    struct wire_msg foreign = { 0 };
-    WIRE_SET(&foreign, call, number + 1);
-    bench_send(&f.bench, BENCH_WORKER, &bench_local, WIRE_CHUNK, &foreign, "other");
-    bench_expect_nothing(&f.bench);
-    bench_finish(&f.bench);
-}

@@ -306,3 +306,86 @@ Test(client, hears_the_chunks_of_a_watch_and_ends_it_when_it_forgets)
     expect(&f, WIRE_UNWATCH);
     close_client(&f);
 }
+
+// ---- answers in parts
+
+static uint64_t
+call_in_parts(struct fixture *f)
+{
+    struct wire_msg call = { 0 };
+    WIRE_SET(&call, queue, om_str("omni.inference"));
+    WIRE_SET(&call, kind, om_str("predict"));
+    WIRE_SET(&call, limit, 1000);
+    uint64_t number = om_client_send(f->client, WIRE_CALL, &call, OM_LIT("\x80"), 10000,
+                                     count_answer, f);
+    expect(f, WIRE_CALL);
+    return number;
+}
+
+static void
+answer_seq(struct fixture *f, enum wire_type type, int64_t seq)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, seq, seq % 100);
+    WIRE_SET(&msg, call, 1 + seq / 100);
+    answer(f, type, &msg);
+}
+
+Test(client, hears_the_parts_of_an_answer_and_takes_more_of_them)
+{
+    struct fixture f;
+    open_client(&f);
+    uint64_t number = call_in_parts(&f);
+    answer_seq(&f, WIRE_CHUNK, 1);
+    answer_seq(&f, WIRE_CHUNK, 1); // said twice
+    answer_seq(&f, WIRE_CHUNK, 2);
+    expect_answers(&f, 2);
+    om_client_allow(f.client, number, 5000);
+    struct om_str id = f.broker.msg.id;
+    expect(&f, WIRE_CALL_CREDIT);
+    cr_expect_eq(f.broker.msg.limit, 5000);
+    cr_expect(om_str_eq(f.broker.msg.id, id));
+    answer_seq(&f, WIRE_REPLY, 2);
+    expect_answers(&f, 3);
+    cr_expect_eq(f.rc, OM_OK);
+    cr_expect_eq(om_client_pending(f.client), 0);
+    close_client(&f);
+}
+
+Test(client, is_told_once_that_a_part_was_lost)
+{
+    static const struct {
+        enum wire_type type;
+        int64_t seq;
+    } gaps[] = { { WIRE_CHUNK, 3 }, { WIRE_REPLY, 2 }, { WIRE_REPLY, 0 },
+                 // of what was made anew:
+                 { WIRE_CHUNK, 101 }, { WIRE_CHUNK, 102 }, { WIRE_REPLY, 101 } };
+    for (size_t i = 0; i < OM_COUNT(gaps); i++) {
+        struct fixture f;
+        open_client(&f);
+        call_in_parts(&f);
+        answer_seq(&f, WIRE_CHUNK, 1);
+        answer_seq(&f, gaps[i].type, gaps[i].seq);
+        answer_seq(&f, WIRE_CHUNK, 4);
+        expect_answers(&f, 2);
+        cr_expect_eq(f.rc, OM_EUNAVAILABLE);
+        cr_expect_eq(om_client_pending(f.client), 0);
+        expect(&f, WIRE_CALL_CANCEL);
+        close_client(&f);
+    }
+}
+
+Test(client, asks_again_for_no_answer_that_has_begun)
+{
+    struct fixture f;
+    open_client(&f);
+    call_in_parts(&f);
+    answer_seq(&f, WIRE_CHUNK, 1);
+    expect_answers(&f, 1);
+    struct wire_msg reset = { 0 };
+    broker_send(&f.broker, WIRE_RESET, &reset, NULL);
+    expect(&f, WIRE_HELLO);
+    expect_answers(&f, 2);
+    cr_expect_eq(f.rc, OM_EUNAVAILABLE);
+    close_client(&f);
+}

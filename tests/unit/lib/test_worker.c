@@ -63,7 +63,8 @@ broker_send_token(struct fake_broker *self, enum wire_type type)
 static sem_t turns; // for "turn"
 
 // "echo" answers its payload; "wait" runs until it is cancelled; "turn" until the test
-// lets it end; "fail" fails.
+// lets it end; "fail" fails; "parts" answers with its payload as many times as are taken,
+// three at most, and meters them.
 static void
 handle_echo(void *context, struct om_job *job)
 {
@@ -75,6 +76,12 @@ handle_echo(void *context, struct om_job *job)
         job->rc = OM_ECANCELLED;
     } else if (om_str_eq(job->msg->kind, OM_LIT("turn"))) {
         sem_wait(&turns);
+    } else if (om_str_eq(job->msg->kind, OM_LIT("parts"))) {
+        int made = 0;
+        while (made < 3 && om_job_chunk(job, "text/plain", job->payload))
+            made++;
+        om_job_usage(job, "parts", made, NULL);
+        job->rc = made == 3 ? OM_OK : OM_ECANCELLED;
     } else if (om_str_eq(job->msg->kind, OM_LIT("fail"))) {
         om_job_fail(job, OM_EINVAL, "target", "there is no column %s", "x");
     } else {
@@ -513,4 +520,101 @@ Test(worker, refuses_an_endpoint_it_cannot_use)
         cr_expect_eq(om_worker_create(&conf, &worker, &why), OM_EINVAL);
         cr_expect(why && *why, "%s has no reason", endpoints[i]);
     }
+}
+
+// ---- answers in parts
+
+static void
+broker_send_call(struct fake_broker *self, int64_t limit, const char *payload)
+{
+    struct wire_msg call = { 0 };
+    WIRE_SET(&call, call, 7);
+    WIRE_SET(&call, queue, OM_LIT("echo"));
+    WIRE_SET(&call, kind, OM_LIT("parts"));
+    if (limit >= 0)
+        WIRE_SET(&call, limit, limit);
+    broker_send(self, WIRE_CALL, &call, payload);
+}
+
+static void
+expect_part(struct fake_broker *self, int64_t seq)
+{
+    broker_expect(self, WIRE_CHUNK);
+    cr_expect_eq(self->msg.call, 7);
+    cr_expect_eq(self->msg.seq, seq);
+    cr_expect(om_str_eq(self->body, OM_LIT("part")));
+}
+
+static int64_t
+quantity_said(const struct fake_broker *self)
+{
+    struct rec_iter iter = rec_iter(self->msg.usage);
+    struct om_str raw;
+    struct wire_usage usage = { 0 };
+    cr_assert(rec_next_raw(&iter, &raw));
+    cr_assert_eq(rec_decode(&wire_usage_rec, raw, &usage, NULL), OM_OK);
+    return usage.quantity;
+}
+
+Test(worker, sends_the_parts_of_an_answer_as_far_as_they_are_taken)
+{
+    struct fixture f;
+    const int64_t one = WIRE_CHUNK_COST + 4;
+    open_worker(&f, 1);
+    broker_send_call(&f.broker, one, "part");
+    expect_part(&f.broker, 1);
+    struct wire_msg more = { 0 };
+    WIRE_SET(&more, call, 7);
+    WIRE_SET(&more, limit, 3 * one - 1);
+    cr_expect_not(broker_recv(&f.broker, 50));
+    broker_send(&f.broker, WIRE_CALL_CREDIT, &more, NULL);
+    expect_part(&f.broker, 2);
+    cr_expect_not(broker_recv(&f.broker, 50));
+    WIRE_SET(&more, limit, 3 * one);
+    broker_send(&f.broker, WIRE_CALL_CREDIT, &more, NULL);
+    expect_part(&f.broker, 3);
+    broker_expect(&f.broker, WIRE_REPLY);
+    cr_expect_eq(f.broker.msg.seq, 3);
+    cr_expect_eq(quantity_said(&f.broker), 3);
+    close_worker(&f);
+}
+
+Test(worker, makes_no_more_parts_when_the_call_is_cancelled)
+{
+    struct fixture f;
+    open_worker(&f, 1);
+    broker_send_call(&f.broker, WIRE_CHUNK_COST + 4, "part");
+    expect_part(&f.broker, 1);
+    struct wire_msg end = { 0 };
+    WIRE_SET(&end, call, 7);
+    broker_send(&f.broker, WIRE_CALL_CANCEL, &end, NULL);
+    broker_expect(&f.broker, WIRE_ERROR);
+    cr_expect_eq(quantity_said(&f.broker), 1);
+    close_worker(&f);
+}
+
+Test(worker, sends_no_parts_to_a_caller_that_wants_none_nor_any_too_large)
+{
+    static char large[WIRE_CHUNK_MAX + 2];
+    memset(large, 'a', sizeof(large) - 1);
+    for (int64_t limit = -1; limit <= 1 << 20; limit += (1 << 20) + 1) {
+        struct fixture f;
+        open_worker(&f, 1);
+        broker_send_call(&f.broker, limit, limit < 0 ? "part" : large);
+        broker_expect(&f.broker, WIRE_ERROR);
+        cr_expect_eq(quantity_said(&f.broker), 0);
+        close_worker(&f);
+    }
+}
+
+// It would wait for a word that it takes itself.
+Test(worker, without_slots_waits_for_nobody_to_take_parts)
+{
+    struct fixture f;
+    open_worker(&f, 0);
+    broker_send_call(&f.broker, WIRE_CHUNK_COST + 4, "part");
+    expect_part(&f.broker, 1);
+    broker_expect(&f.broker, WIRE_ERROR);
+    cr_expect_eq(quantity_said(&f.broker), 1);
+    close_worker(&f);
 }
