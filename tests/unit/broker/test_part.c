@@ -5,6 +5,18 @@
 
 enum { LIMIT = 4096 };
 
+static void
+say_call(struct bench *bench, int64_t limit)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("c1"));
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, kind, OM_LIT("predict"));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, limit, limit);
+    bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_CALL, &msg, "q");
+}
+
 // A call whose answer may come in parts, at the worker; returns its number.
 static int64_t
 open_stream(struct bench *bench, int64_t limit)
@@ -13,13 +25,7 @@ open_stream(struct bench *bench, int64_t limit)
     bench_hello(bench, BENCH_CLIENT, "ingest", "i1");
     bench_hello(bench, BENCH_WORKER, "inference", "w1");
     bench_credit(bench, BENCH_WORKER, "omni.inference", 9);
-    struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, id, OM_LIT("c1"));
-    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
-    WIRE_SET(&msg, kind, OM_LIT("predict"));
-    WIRE_SET(&msg, tenant, BENCH_TENANT);
-    WIRE_SET(&msg, limit, limit);
-    bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_CALL, &msg, "q");
+    say_call(bench, limit);
     cr_expect_eq(bench_expect(bench, BENCH_WORKER, WIRE_CALL)->limit, limit);
     return bench->msg.call;
 }
@@ -198,12 +204,7 @@ Test(part, of_a_call_that_is_said_again_comes_once)
 {
     struct bench bench;
     open_stream(&bench, LIMIT);
-    struct wire_msg msg = { 0 };
-    WIRE_SET(&msg, id, OM_LIT("c1"));
-    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
-    WIRE_SET(&msg, kind, OM_LIT("predict"));
-    WIRE_SET(&msg, limit, LIMIT);
-    bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_CALL, &msg, "q");
+    say_call(&bench, LIMIT);
     bench_expect_nothing(&bench);
     bench_finish(&bench);
 }
@@ -263,4 +264,24 @@ Test(part, of_a_worker_that_is_gone_ends_in_an_error)
     cr_expect(om_str_eq(bench_find(&bench, BENCH_CLIENT, WIRE_ERROR)->code,
                         OM_LIT("unavailable")));
     bench_finish(&bench);
+}
+
+// A worker that outlives a broker may answer what the one before asked it.
+Test(part, is_of_a_call_whose_number_no_earlier_broker_gave)
+{
+    struct bench first, second;
+    struct core_conf conf = bench_conf();
+    int64_t call = open_stream(&first, LIMIT);
+    conf.epoch = 2;
+    bench_init_conf(&second, &conf);
+    bench_hello(&second, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(&second, BENCH_WORKER, "inference", "w1");
+    bench_credit(&second, BENCH_WORKER, "omni.inference", 9);
+    say_call(&second, LIMIT);
+    cr_expect_gt(bench_expect(&second, BENCH_WORKER, WIRE_CALL)->call, call);
+    say_part(&second, call, 1, "of the answer to another question");
+    say_reply(&second, WIRE_REPLY, call, 1, 0);
+    bench_expect_nothing(&second);
+    bench_finish(&first);
+    bench_finish(&second);
 }

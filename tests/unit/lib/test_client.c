@@ -357,9 +357,13 @@ Test(client, is_told_once_that_a_part_was_lost)
     static const struct {
         enum wire_type type;
         int64_t seq;
-    } gaps[] = { { WIRE_CHUNK, 3 }, { WIRE_REPLY, 2 }, { WIRE_REPLY, 0 },
+    } gaps[] = { { WIRE_CHUNK, 3 },
+                 { WIRE_REPLY, 2 },
+                 { WIRE_REPLY, 0 },
                  // of what was made anew:
-                 { WIRE_CHUNK, 101 }, { WIRE_CHUNK, 102 }, { WIRE_REPLY, 101 } };
+                 { WIRE_CHUNK, 101 },
+                 { WIRE_CHUNK, 102 },
+                 { WIRE_REPLY, 101 } };
     for (size_t i = 0; i < OM_COUNT(gaps); i++) {
         struct fixture f;
         open_client(&f);
