@@ -13,6 +13,7 @@
 #include "json.h"
 #include "keyed.h"
 #include "log.h"
+#include "parts.h"
 #include "replay.h"
 #include "request_note.h"
 
@@ -91,6 +92,7 @@ exchange_abandon(struct exchange *x)
         commit_forget(x->commit);
     if (x->stream)
         stream_forget(x);
+    parts_forget(x);
     replay_part(x);
     quota_finish(x, x->replayed ? 409 : x->status); // a repeat has no use of its own
     cached_end(x);
@@ -299,6 +301,8 @@ exchange_call(struct exchange *x, enum op op, bool effect, const void *request,
     WIRE_SET(&msg, queue, om_str(queue->name));
     WIRE_SET(&msg, kind, om_str(ops[op].name));
     WIRE_SET(&msg, ctype, OM_LIT("application/msgpack"));
+    if (x->parts && op == x->route->op)
+        WIRE_SET(&msg, limit, PARTS_WINDOW);
     if (x->idem_key.data && op == x->route->op && keyed_by(x->route) == KEYED_SERVICE) {
         WIRE_SET(&msg, idem_key, om_str(x->idem_name));
         WIRE_SET(&msg, hash,

@@ -52,6 +52,7 @@ struct exchange {
     struct upload *upload;
     struct commit *commit;   // of the upload, under way
     struct stream *stream;   // the answer, if it has begun and goes on
+    struct parts *parts;     // what is left to write of it (parts.h); in the arena
     char resource[128];      // to what, in the audit log
     const char *remote;      // the client's address, as long as it is there
     bool secure;             // it uses TLS, to us or to a proxy

@@ -30,6 +30,8 @@ const struct om_setting ingest_settings[] = {
       "when stopping: how long requests may be finished, and reports sent" },
     { "OMNI_STREAMS_MAX", CONF_INT, AT(streams_max), "100", 1, 100000,
       "open streams of events of a tenant, in this process" },
+    { "OMNI_STREAM_QUIET_MS", CONF_INT, AT(stream_quiet_ms), "15000", 10, 600000,
+      "a stream that says nothing for so long says that it is there" },
     { "OMNI_LIMITS_MAX", CONF_INT, AT(limits_max), "65536", 1024, 1 << 20,
       "rate limits counted at a time, of up to 1.1 KiB each" },
     { "OMNI_FAILED_KEYS", CONF_INT, AT(failed_keys), "60", 0, 1000000,

@@ -34,6 +34,7 @@ struct ingest_conf {
     int64_t threads;         // OMNI_INGEST_THREADS
     int64_t drain_ms;        // OMNI_DRAIN_MS
     int64_t streams_max;     // OMNI_STREAMS_MAX
+    int64_t stream_quiet_ms; // OMNI_STREAM_QUIET_MS
     int64_t limits_max;      // OMNI_LIMITS_MAX
     int64_t failed_keys;     // OMNI_FAILED_KEYS
     int64_t quota_hold_ms;   // OMNI_QUOTA_HOLD_MS

@@ -2,6 +2,7 @@
 
 #include "id.h"
 #include "later.h"
+#include "parts.h"
 
 enum { KEY_MAX = 255, KEEP_MS = 5000, BODY_MAX = 900000 };
 
@@ -72,9 +73,9 @@ read_key(struct exchange *x)
 static void
 run(struct exchange *x)
 {
-    // With a key, as a job or as a replay it has an answer of its own.
+    // With a key, as a job, in parts or as a replay it has an answer of its own.
     if (x->route->cache.ttl_s > 0 && !x->idem_key.data && !x->instead &&
-        !later_is_wanted(x) && cached_begin(x))
+        !parts_wanted(x, false) && !later_is_wanted(x) && cached_begin(x))
         return;
     if (x->route->on_request)
         x->route->on_request(x);

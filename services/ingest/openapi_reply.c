@@ -277,6 +277,12 @@ put_content(struct om_buf *out, const struct route *route)
                     ",\"text/event-stream\":{\"schema\":{\"type\":\"string\","
                     "\"description\":\"events with id, event and data, which is JSON; "
                     "the last shows the task as it ended, or is error\"}}");
+    if (route->flags & ROUTE_PARTS)
+        om_json_put(out,
+                    ",\"text/event-stream\":{\"schema\":{\"type\":\"string\","
+                    "\"description\":\"of stream, or who accepts this: events with event "
+                    "and data, which is JSON: part, with values from a step on, and at "
+                    "last end or error\"}}");
     om_json_put(out, "}");
 }
 

@@ -7,6 +7,7 @@
 #include "json.h"
 #include "keyed.h"
 #include "later.h"
+#include "parts.h"
 
 enum { PLANS_ASKED = 100 };
 
@@ -115,7 +116,9 @@ exchange_announce(struct exchange *x, void (*fn)(struct exchange *x))
 static void
 go_on(struct exchange *x)
 {
-    if (later_is_wanted(x))
+    if (x->parts)
+        cached_call(x, parts_call);
+    else if (later_is_wanted(x))
         cached_call(x, later_submit);
     else if (x->route->cache.ttl_s > 0)
         cached_call(x, call);
@@ -279,6 +282,8 @@ predict(struct exchange *x)
     // A token for each value that is read, and for each that is forecast.
     int64_t values = (int64_t)rec_iter(request->time_series).left;
     x->cached.tokens = values + request->forecast_steps;
+    if (parts_wanted(x, request->stream) && !parts_want(x))
+        return;
     if (admit_tokens(x, x->cached.tokens, go_on))
         go_on(x);
 }

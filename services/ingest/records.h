@@ -264,3 +264,12 @@ REC_DECLARE(blob_written, BLOB_WRITTEN);
     F(M, STR, body, OPTIONAL, 0, 1048576, NULL, "of that answer; absent if over 1 MiB")  \
     F(M, I64, body_bytes, REQUIRED, 0, 9e15, NULL, "how long it is")
 REC_DECLARE(replay_item, REPLAY_ITEM);
+
+#define PREDICT_END(F, M)                                                                \
+    F(M, I64, steps, REQUIRED, 1, 1000, NULL, "values that were forecast")               \
+    F(M, F64, confidence, REQUIRED, 0, 1, NULL,                                          \
+      "share of values the interval is meant to hold")                                   \
+    F(M, STR, model_type, REQUIRED, 1, 64, NULL, "what made the forecast")               \
+    F(M, STR, model_id, OPTIONAL, 1, 48, NULL, "the trained model used")                 \
+    F(M, MAP, usage, REQUIRED, 0, 8, NULL, "what the answer cost, by meter")
+REC_DECLARE(predict_end, PREDICT_END);

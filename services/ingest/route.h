@@ -33,6 +33,8 @@ enum {
     ROUTE_JOBS = 128,
     // It is refused without an Idempotency-Key.
     ROUTE_KEYED = 256,
+    // It answers in parts (parts.h) too, to who asks for that.
+    ROUTE_PARTS = 512,
 };
 
 enum { ROUTE_PARAMS_MAX = 3, CACHE_VARY_MAX = 2 };

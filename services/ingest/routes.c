@@ -49,7 +49,7 @@ const struct route routes[] = {
     R(GET, "/api/v1/models/{id}", MODELS_READ, OP_model_get, 200, .param = "id",
       .cache = { .ttl_s = 300 }, .doc = "One model version, which never changes"),
     R(POST, "/api/v1/predict/{model}", PREDICT, OP_predict, 200,
-      .flags = ROUTE_BODY | ROUTE_COSTS | ROUTE_MODEL,
+      .flags = ROUTE_BODY | ROUTE_COSTS | ROUTE_MODEL | ROUTE_PARTS,
       .on_request = predict, .quotas = Q(INFERENCE) | Q(COMPUTE), .cache = { .ttl_s = 1800 },
       .doc = "Forecast a time series"),
 

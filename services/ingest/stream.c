@@ -5,8 +5,6 @@
 #include "clock.h"
 #include "exchange.h"
 
-enum { QUIET_MS = 15000 }; // proxies close what says nothing for 30 to 60 s
-
 // ---- how many
 
 static bool
@@ -126,13 +124,15 @@ void
 streams_tick(struct edge *edge)
 {
     struct stream *stream, *next;
-    int64_t now_ms = om_clock_mono_ms();
+    int64_t now_ms = om_clock_mono_ms(), quiet_ms = edge->ingest->conf.stream_quiet_ms;
     DL_FOREACH_SAFE (edge->streams, stream, next) {
         struct exchange *x = stream->x;
-        if (x->caller.expires_ms <= caller_now_ms(&x->caller) ||
-            !keys_find(&edge->keys, x->key_hash)) {
+        bool looks =
+            !stream->ends && (x->caller.expires_ms <= caller_now_ms(&x->caller) ||
+                              !keys_find(&edge->keys, x->key_hash));
+        if (looks) {
             stream_end(x);
-        } else if (now_ms - stream->said_ms >= QUIET_MS &&
+        } else if (now_ms - stream->said_ms >= quiet_ms &&
                    om_http_unsent(edge->loop, x->handle) == 0) {
             sse_put_comment(&edge->frame);
             (void)send_frame(x);

@@ -3,7 +3,8 @@
 // A tenant has a bounded number of streams in a process, and each of them holds a bounded
 // number of unsent bytes. A stream ends cleanly when the edge stops, and when its key
 // must be looked at anew, because it expired or identity says that something about it
-// changed: its client comes back, authenticated anew, and goes on where it was.
+// changed: its client comes back, authenticated anew, and goes on where it was. One that
+// `ends` by itself is let to its end, as any other request is.
 #pragma once
 #include <pthread.h>
 #include <uthash.h>
@@ -30,6 +31,7 @@ struct stream_counts {
 struct stream {
     struct exchange *x;
     int64_t said_ms; // when something was written last
+    bool ends;       // by itself, soon, and nobody could go on where it was: it is let to
     // There is room again, after a stream_write() that gave false. May be NULL.
     void (*on_room)(struct exchange *x);
     struct stream *prev, *next; // of the edge

@@ -525,7 +525,7 @@ Test(worker, refuses_an_endpoint_it_cannot_use)
 // ---- answers in parts
 
 static void
-broker_send_call(struct fake_broker *self, int64_t limit, const char *payload)
+ask_in_parts(struct fake_broker *self, int64_t limit, const char *payload)
 {
     struct wire_msg call = { 0 };
     WIRE_SET(&call, call, 7);
@@ -561,7 +561,7 @@ Test(worker, sends_the_parts_of_an_answer_as_far_as_they_are_taken)
     struct fixture f;
     const int64_t one = WIRE_CHUNK_COST + 4;
     open_worker(&f, 1);
-    broker_send_call(&f.broker, one, "part");
+    ask_in_parts(&f.broker, one, "part");
     expect_part(&f.broker, 1);
     struct wire_msg more = { 0 };
     WIRE_SET(&more, call, 7);
@@ -583,7 +583,7 @@ Test(worker, makes_no_more_parts_when_the_call_is_cancelled)
 {
     struct fixture f;
     open_worker(&f, 1);
-    broker_send_call(&f.broker, WIRE_CHUNK_COST + 4, "part");
+    ask_in_parts(&f.broker, WIRE_CHUNK_COST + 4, "part");
     expect_part(&f.broker, 1);
     struct wire_msg end = { 0 };
     WIRE_SET(&end, call, 7);
@@ -600,7 +600,7 @@ Test(worker, sends_no_parts_to_a_caller_that_wants_none_nor_any_too_large)
     for (int64_t limit = -1; limit <= 1 << 20; limit += (1 << 20) + 1) {
         struct fixture f;
         open_worker(&f, 1);
-        broker_send_call(&f.broker, limit, limit < 0 ? "part" : large);
+        ask_in_parts(&f.broker, limit, limit < 0 ? "part" : large);
         broker_expect(&f.broker, WIRE_ERROR);
         cr_expect_eq(quantity_said(&f.broker), 0);
         close_worker(&f);
@@ -612,7 +612,7 @@ Test(worker, without_slots_waits_for_nobody_to_take_parts)
 {
     struct fixture f;
     open_worker(&f, 0);
-    broker_send_call(&f.broker, WIRE_CHUNK_COST + 4, "part");
+    ask_in_parts(&f.broker, WIRE_CHUNK_COST + 4, "part");
     expect_part(&f.broker, 1);
     broker_expect(&f.broker, WIRE_ERROR);
     cr_expect_eq(quantity_said(&f.broker), 1);
