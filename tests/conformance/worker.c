@@ -63,9 +63,21 @@ stream(struct om_job *job)
     snprintf(text, sizeof(text), "%.*s", (int)job->payload.size, job->payload.data);
     for (size_t i = 0; i < OM_COUNT(parts); i++) {
         poll(NULL, 0, atoi(text));
-        om_job_chunk(job, "text/plain", om_str(parts[i]));
+        bool taken = om_job_chunk(job, "text/plain", om_str(parts[i]));
+        if (!taken && om_job_streams(job)) {
+            job->rc = om_job_cancelled(job) ? OM_ECANCELLED : OM_ETIMEOUT;
+            return;
+        }
     }
     om_buf_put(&job->result, "end", 3);
+}
+
+static void
+wide(struct om_job *job)
+{
+    static const char part[WIRE_CHUNK_MAX + 1];
+    if (!om_job_chunk(job, NULL, (struct om_str){ part, sizeof(part) }))
+        om_job_fail(job, OM_ETOOBIG, NULL, "the part is too large");
 }
 
 static void
@@ -95,7 +107,7 @@ handle(void *context, struct om_job *job)
     } kinds[] = {
         { "echo", echo },     { "wait", wait_for_cancel }, { "slow", slow },
         { "fail", fail },     { "retry", retry },          { "big", big },
-        { "stream", stream }, { "parents", parents },
+        { "stream", stream }, { "parents", parents },      { "wide", wide },
     };
     for (size_t i = 0; i < OM_COUNT(kinds); i++)
         if (om_str_eq(job->msg->kind, om_str(kinds[i].kind))) {

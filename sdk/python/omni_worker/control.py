@@ -182,6 +182,10 @@ class Control:
             for work in list(self._works.values()):
                 if work.is_call and work.fields["call"] == fields["call"]:
                     self._cancel(work)
+        elif kind == Type.CALL_CREDIT:
+            for work in self._works.values():
+                if work.is_call and work.fields["call"] == fields["call"]:
+                    self._allow_parts(work, fields["limit"])
         elif kind == Type.BEAT_ACK:
             for token in fields.get("tokens", ()):
                 self._cancel(self._find(token))
@@ -203,6 +207,15 @@ class Control:
         elif kind == Type.DRAIN:
             self._drain_once()
         # CREDIT_OK, and what newer brokers say, needs nothing.
+
+    def _allow_parts(self, work: Work, limit: int) -> None:
+        """The caller takes more parts of its answer."""
+        if limit <= work.fields.get("limit", 0):
+            return
+        work.fields["limit"] = limit
+        for slot in self._slots:
+            if slot.busy == work.number and slot.channel is not None:
+                slot.channel.send(["credit", work.number, limit])
 
     def _ask_parent(self, work: Work) -> None:
         """Ask for what the handler waits for; again when a session opens."""

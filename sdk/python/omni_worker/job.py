@@ -41,6 +41,7 @@ def encode(value: Any) -> tuple[str | None, bytes]:
 
 
 _PARENT_S = 10.0  # to wait for a parent's result
+_STALL_S = 5.0  # for a caller that takes no more parts of its answer
 _POLL_S = 0.1  # another thread may have taken the answer off the channel
 
 
@@ -115,6 +116,9 @@ class Job:
         self._usage: list[dict[str, Any]] = []
         self._told = False
         self._parents: dict[str, list[Any]] = {}
+        self._is_call = "call" in fields
+        self._limit: int | None = fields.get("limit")  # of what the parts count
+        self._emitted = 0
         started_s = time.monotonic()
         self._soft_s = _end(started_s, fields.get("soft_ms"))
         limits = (fields.get("hard_ms"), fields.get("ttl_ms"))
@@ -130,15 +134,30 @@ class Job:
         share = min(1.0, max(0.0, float(share)))
         self._channel.send(["progress", self._number, share, text])
 
+    @property
+    def streams(self) -> bool:
+        """Does the caller take the answer of this call in parts?"""
+        return self._is_call and self._limit is not None
+
     def emit(self, part: Any) -> None:
-        """Send a partial result to who watches the task, in order, and have it kept with
-        the task: bytes, a text, a Result, or what json can write, at most 1 MiB
+        """Send a partial result, in order: bytes, a text, a Result, or what json can
+        write.
+
+        Of a job it goes to who watches the task, and is kept with the task; at most 1 MiB
         (ValueError if more). Parts beyond those the broker keeps of a task (1,000, 1 MiB
         together) are dropped, and some may be lost with a crash of the broker; the result
-        is not."""
+        is not.
+
+        Of a call it is a part of the answer, at most 64 KiB (ValueError if more), for a
+        caller that takes parts; for any other nothing is sent. A caller that is slow is
+        waited for up to 5 s, then this raises Fail; and Cancelled when nobody waits any
+        more."""
         content_type, data = encode(part)
-        if len(data) > wire.PAYLOAD_MAX:
-            raise ValueError(f"a part is more than {wire.PAYLOAD_MAX} bytes")
+        limit = wire.PART_MAX if self._is_call else wire.PAYLOAD_MAX
+        if len(data) > limit:
+            raise ValueError(f"a part is more than {limit} bytes")
+        if self._is_call and not self._take_credit(len(data) + wire.PART_COST):
+            return
         self._channel.send(["chunk", self._number, content_type, data])
 
     def usage(self, meter: str, quantity: int, subject: str | None = None) -> None:
@@ -179,6 +198,22 @@ class Job:
         """All tasks that this job depends on, in the order it names them; see parent()."""
         return [self.parent(task) for task in self.depends_on]
 
+    def _take_credit(self, cost: int) -> bool:
+        """Wait until the caller takes so much more; False if it takes no parts at all."""
+        end_s = time.monotonic() + _STALL_S
+        while True:
+            if self._told_to_stop():
+                raise Cancelled
+            with self._lock:
+                if self._limit is None:
+                    return False
+                if self._emitted + cost <= self._limit:
+                    self._emitted += cost
+                    return True
+            if time.monotonic() >= end_s or _over(self._hard_s):
+                raise Fail("timeout", "the answer was read too slowly")
+            self._channel.wait(_POLL_S)
+
     def cancelled(self) -> bool:
         """Should the handler stop? True when the job was cancelled, its soft limit is over
         or the worker is leaving. A handler that runs longer than a second asks often, and
@@ -211,6 +246,8 @@ class Job:
                     self._told = True
                 elif message[:2] == ["parent", self._number]:
                     self._parents[message[2]] = message[3:]
+                elif message[:2] == ["credit", self._number]:
+                    self._limit = message[2]
         return self._told
 
 

@@ -20,6 +20,8 @@ TOKEN_BYTES = 32
 TEXT_MAX = 1024
 CODE_MAX = 64
 DETAIL_MAX = 1024
+PART_MAX = 64 * 1024  # bytes of a part of a call's answer
+PART_COST = 256  # what a part counts of the caller's limit, beside its bytes
 USAGE_MAX = 32
 
 
@@ -43,6 +45,7 @@ class Type(enum.IntEnum):
     REPLY = 20
     CALL_CANCEL = 21
     CHUNK = 36
+    CALL_CREDIT = 44
     CREDIT = 48
     CREDIT_OK = 49
     JOB = 50
@@ -114,6 +117,7 @@ _REQUIRED: Mapping[int, tuple[str, ...]] = {
     Type.CALL: ("queue", "kind", "call"),
     Type.JOB: ("token", "queue", "kind", "attempt", "lease_ms"),
     Type.CALL_CANCEL: ("call",),
+    Type.CALL_CREDIT: ("call", "limit"),
     Type.CANCEL_JOB: ("token",),
     Type.STALE: ("token",),
     Type.ERROR: ("code",),

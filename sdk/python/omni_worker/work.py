@@ -69,8 +69,10 @@ class Work:
         return now_s >= self.hard_end_s
 
     def add_chunk(self, content_type: str | None, data: bytes) -> None:
-        """A partial result of the handler; dropped when too much waits to be sent."""
-        if self.chunks_refused or self.chunk_bytes + len(data) > _CHUNK_BYTES_MAX:
+        """A partial result of the handler; of a job it is dropped when too much waits to
+        be sent, of a call the handler has waited for the caller."""
+        if self.chunks_refused or (not self.is_call and
+                                   self.chunk_bytes + len(data) > _CHUNK_BYTES_MAX):
             return
         self.chunk_seq += 1
         self.chunk_bytes += len(data)
@@ -110,7 +112,8 @@ class Work:
         outcome = self.outcome
         common: dict[str, Any] = {"usage": outcome.get("usage") or None}
         if self.is_call:
-            common.update(call=self.fields["call"], id=self.fields.get("id"))
+            common.update(call=self.fields["call"], id=self.fields.get("id"),
+                          seq=self.chunk_seq or None)
         else:
             common["token"] = self.token
         if outcome["how"] == "done":
@@ -122,5 +125,6 @@ class Work:
                       text=outcome.get("text", "it was cancelled"),
                       retry_ms=outcome.get("retry_ms"))
         if self.is_call:
+            del common["seq"]
             return link.send(Type.ERROR, **common)
         return link.send(Type.FAIL, retryable=outcome.get("retryable", False), **common)

@@ -65,5 +65,13 @@ def stream(job, payload):
     return b"end"
 
 
+@worker.task("wide", queue=QUEUE)
+def wide(job, payload):
+    try:
+        job.emit(bytes(wire.PART_MAX + 1))
+    except ValueError as error:
+        raise Fail("too_large", str(error)) from None
+
+
 if __name__ == "__main__":
     worker.run()
