@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "id.h"
 #include "link.h"
+#include "zmtp.h"
 
 enum {
     HELLO_AGAIN_MS = 1000,
@@ -20,7 +21,8 @@ enum {
 
 struct om_link {
     struct om_link_conf conf;
-    void *context, *socket, *monitor;
+    struct zmtp *local;               // over ipc://
+    void *context, *socket, *monitor; // over tcp://, ZeroMQ's
     bool secure;
     char server_key[Z85_KEY], public_key[Z85_KEY], secret_key[Z85_KEY];
 
@@ -81,6 +83,7 @@ set_int(void *socket, int option, int value)
 static void
 close_socket(struct om_link *self)
 {
+    zmtp_destroy(&self->local);
     if (self->socket) {
         zmq_socket_monitor(self->socket, NULL, 0);
         zmq_close(self->socket);
@@ -96,6 +99,13 @@ close_socket(struct om_link *self)
 static void
 open_socket(struct om_link *self)
 {
+    if (!self->secure) {
+        self->local = zmtp_create(self->conf.endpoint + strlen("ipc://"),
+                                  WIRE_PAYLOAD_MAX + WIRE_HEADER_MAX);
+        return;
+    }
+    if (!self->context)
+        self->context = zmq_ctx_new();
     self->socket = zmq_socket(self->context, ZMQ_DEALER);
     self->monitor = zmq_socket(self->context, ZMQ_PAIR);
     if (!self->socket || !self->monitor) {
@@ -139,7 +149,6 @@ om_link_create(const struct om_link_conf *conf, struct om_link **out, const char
     self->incarnation = om_clock_wall_ms();
     zmq_msg_init(&self->header);
     zmq_msg_init(&self->payload);
-    self->context = zmq_ctx_new();
     if (!bundle_init(&self->outgoing)) {
         om_link_destroy(&self);
         return OM_EINTERNAL;
@@ -190,8 +199,11 @@ om_link_destroy(struct om_link **self_p)
     }
     zmq_msg_close(&self->header);
     zmq_msg_close(&self->payload);
+    if (self->local)
+        zmtp_linger(self->local, LINGER_MS);
     close_socket(self);
-    zmq_ctx_term(self->context);
+    if (self->context)
+        zmq_ctx_term(self->context);
     bundle_finish(&self->outgoing);
     om_buf_finish(&self->encoded);
     free(self);
@@ -201,6 +213,11 @@ void
 om_link_fds(const struct om_link *self, int fds[2])
 {
     void *const sockets[2] = { self->socket, self->monitor };
+    if (!self->secure) {
+        fds[0] = self->local ? zmtp_fd(self->local) : -1;
+        fds[1] = -1;
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         size_t size = sizeof(fds[i]);
         fds[i] = -1;
@@ -242,10 +259,8 @@ recv_part(void *socket, zmq_msg_t *part)
 }
 
 static enum om_rc
-send_frames(struct om_link *self, struct om_str header, struct om_str payload)
+send_parts(struct om_link *self, struct om_str header, struct om_str payload)
 {
-    if (!self->socket)
-        return OM_EUNAVAILABLE;
     int more = payload.data ? ZMQ_SNDMORE : 0;
     if (!send_part(self->socket, header, more))
         return OM_EUNAVAILABLE;
@@ -253,6 +268,17 @@ send_frames(struct om_link *self, struct om_str header, struct om_str payload)
     if (more && !send_part(self->socket, payload, 0))
         return OM_EUNAVAILABLE;
     self->settled = false;
+    return OM_OK;
+}
+
+static enum om_rc
+send_frames(struct om_link *self, struct om_str header, struct om_str payload)
+{
+    enum om_rc rc = self->local    ? zmtp_send(self->local, header, payload)
+                    : self->socket ? send_parts(self, header, payload)
+                                   : OM_EUNAVAILABLE;
+    if (rc != OM_OK)
+        return rc;
     self->sent_ms = om_clock_mono_ms();
     if (!self->unanswered_ms)
         self->unanswered_ms = self->sent_ms;
@@ -362,6 +388,16 @@ on_welcome(struct om_link *self)
         self->conf.opened(self->conf.context, &self->msg);
 }
 
+static void
+note_connection(struct om_link *self, bool connected)
+{
+    self->connected = connected;
+    if (connected)
+        say_hello(self);
+    else
+        close_session(self);
+}
+
 // Connection events: frame one is the event number, frame two the address.
 static void
 drain_monitor(struct om_link *self)
@@ -380,18 +416,37 @@ drain_monitor(struct om_link *self)
         zmq_msg_close(&address);
         if (!come)
             return;
-        self->connected = number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-        if (self->connected)
-            say_hello(self);
-        else
-            close_session(self);
+        note_connection(self, number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     }
+}
+
+static void
+note_local(struct om_link *self)
+{
+    bool connected = zmtp_is_open(self->local);
+    if (connected != self->connected)
+        note_connection(self, connected);
+}
+
+// What was sent has not used up anything: the descriptor says what there is to read.
+static bool
+recv_local(struct om_link *self, struct om_str *header, struct om_str *payload)
+{
+    bool come = self->local && zmtp_recv(self->local, header, payload);
+    self->settled = !come;
+    if (come)
+        self->unanswered_ms = 0;
+    if (self->local)
+        note_local(self);
+    return come;
 }
 
 // Read one message of one or two frames into self->header and self->payload.
 static bool
-recv_frames(struct om_link *self)
+recv_frames(struct om_link *self, struct om_str *header, struct om_str *payload)
 {
+    if (!self->secure)
+        return recv_local(self, header, payload);
     zmq_msg_close(&self->header);
     zmq_msg_close(&self->payload);
     zmq_msg_init(&self->header);
@@ -409,6 +464,9 @@ recv_frames(struct om_link *self)
         zmq_msg_close(&rest);
     }
     self->unanswered_ms = 0;
+    *header = (struct om_str){ zmq_msg_data(&self->header), zmq_msg_size(&self->header) };
+    *payload =
+        (struct om_str){ zmq_msg_data(&self->payload), zmq_msg_size(&self->payload) };
     return true;
 }
 
@@ -453,12 +511,8 @@ next_message(struct om_link *self, struct om_str *header, struct om_str *payload
             return true;
         self->bundled = false;
         om_link_flush(self);
-        if (!recv_frames(self))
+        if (!recv_frames(self, header, payload))
             return false;
-        *header =
-            (struct om_str){ zmq_msg_data(&self->header), zmq_msg_size(&self->header) };
-        *payload =
-            (struct om_str){ zmq_msg_data(&self->payload), zmq_msg_size(&self->payload) };
         self->bundled = bundle_is(*header);
         if (!self->bundled)
             return true;
@@ -508,7 +562,7 @@ om_link_tick(struct om_link *self, int64_t now_ms)
     self->monitor_ms = now_ms;
     bool silent = self->connected && self->unanswered_ms &&
                   now_ms >= self->unanswered_ms + SILENT_HEARTBEATS * self->heartbeat_ms;
-    if ((silent || !self->socket) && now_ms >= self->remake_ms)
+    if ((silent || !(self->socket || self->local)) && now_ms >= self->remake_ms)
         remake_socket(self, now_ms);
     if (self->connected && !self->open && now_ms >= self->hello_ms + HELLO_AGAIN_MS)
         say_hello(self);
@@ -519,8 +573,13 @@ om_link_tick(struct om_link *self, int64_t now_ms)
             self->sent_ms = now_ms; // full pipe: try again a heartbeat later
     }
     om_link_flush(self);
-    if (!self->connected)
-        return now_ms + HELLO_AGAIN_MS;
-    return self->open ? self->sent_ms + self->heartbeat_ms
-                      : self->hello_ms + HELLO_AGAIN_MS;
+    int64_t local_ms = INT64_MAX;
+    if (self->local) {
+        local_ms = zmtp_tick(self->local, now_ms);
+        note_local(self);
+    }
+    int64_t due_ms = !self->connected ? now_ms + HELLO_AGAIN_MS
+                     : self->open     ? self->sent_ms + self->heartbeat_ms
+                                      : self->hello_ms + HELLO_AGAIN_MS;
+    return due_ms < local_ms ? due_ms : local_ms;
 }
