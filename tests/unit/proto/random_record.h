@@ -8,7 +8,7 @@ struct random_record {
 };
 
 // Bytes of all strings and lists of one record.
-enum { RANDOM_RECORD_BYTES = 256 * 1024 };
+enum { RANDOM_RECORD_BYTES = 1024 * 1024 };
 
 void random_record_init(struct random_record *self, uint64_t seed);
 void random_record_finish(struct random_record *self);
