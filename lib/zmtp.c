@@ -40,8 +40,12 @@ struct zmtp {
     size_t in_at, in_end, in_size;
     bool drained; // the last read has left nothing
     struct om_buf out;
-    size_t out_at;
+    size_t out_at, out_max;
+    size_t frames; // of the message received last
+    bool accepted;
 };
+
+static void begin(struct zmtp *self);
 
 struct zmtp *
 zmtp_create(const char *path, size_t message_max)
@@ -51,10 +55,27 @@ zmtp_create(const char *path, size_t message_max)
         return NULL;
     self->fd = -1;
     self->message_max = message_max;
+    self->out_max = OUT_MAX;
     self->retry_ms = RETRY_MS;
     self->address.sun_family = AF_UNIX;
     snprintf(self->address.sun_path, sizeof(self->address.sun_path), "%s", path);
     zmtp_tick(self, om_clock_mono_ms());
+    return self;
+}
+
+struct zmtp *
+zmtp_accept(int fd, size_t message_max, size_t out_max)
+{
+    struct zmtp *self = calloc(1, sizeof(*self));
+    if (!self) {
+        close(fd);
+        return NULL;
+    }
+    self->fd = fd;
+    self->accepted = true;
+    self->message_max = message_max;
+    self->out_max = out_max;
+    begin(self);
     return self;
 }
 
@@ -82,6 +103,24 @@ bool
 zmtp_is_open(const struct zmtp *self)
 {
     return self->state == OPEN;
+}
+
+bool
+zmtp_is_closed(const struct zmtp *self)
+{
+    return self->state == CLOSED;
+}
+
+bool
+zmtp_waits(const struct zmtp *self)
+{
+    return self->out_at < self->out.size;
+}
+
+size_t
+zmtp_frames(const struct zmtp *self)
+{
+    return self->frames;
 }
 
 // ---- sending
@@ -133,7 +172,7 @@ put_greeting(struct om_buf *out)
 enum om_rc
 zmtp_send(struct zmtp *self, struct om_str header, struct om_str payload)
 {
-    if (self->state != OPEN || self->out.size - self->out_at > OUT_MAX)
+    if (self->state != OPEN || self->out.size - self->out_at > self->out_max)
         return OM_EUNAVAILABLE;
     put_frame(&self->out, payload.data ? FLAG_MORE : 0, header);
     if (payload.data)
@@ -210,7 +249,9 @@ on_command(struct zmtp *self, struct om_str body)
 static enum look
 take_greeting(struct zmtp *self)
 {
-    static const char ready[] = "\5READY\13Socket-Type\0\0\0\6DEALER\10Identity\0\0\0";
+    // The last of its zeros is the one C adds.
+    static const char dealer[] = "\5READY\13Socket-Type\0\0\0\6DEALER\10Identity\0\0\0",
+                      router[] = "\5READY\13Socket-Type\0\0\0\6ROUTER\10Identity\0\0\0";
     static const char null[MECHANISM] = "NULL";
     const uint8_t *bytes = (const uint8_t *)self->in + self->in_at;
     if (self->in_end - self->in_at < GREETING)
@@ -220,8 +261,8 @@ take_greeting(struct zmtp *self)
         return WRONG;
     self->in_at += GREETING;
     self->state = SAID_READY;
-    // The last of its zeros is the one C adds.
-    put_frame(&self->out, FLAG_COMMAND, (struct om_str){ ready, sizeof(ready) });
+    const char *ready = self->accepted ? router : dealer;
+    put_frame(&self->out, FLAG_COMMAND, (struct om_str){ ready, sizeof(dealer) });
     flush(self);
     return WHOLE;
 }
@@ -254,6 +295,7 @@ take_message(struct zmtp *self, struct om_str *header, struct om_str *payload)
         if (frame.flags & FLAG_MORE)
             continue;
         self->in_at = at;
+        self->frames = count;
         return WHOLE;
     }
 }
@@ -330,6 +372,16 @@ zmtp_recv(struct zmtp *self, struct om_str *header, struct om_str *payload)
 // ---- life
 
 static void
+begin(struct zmtp *self)
+{
+    self->state = GREETED;
+    self->drained = false;
+    self->due_ms = om_clock_mono_ms() + HANDSHAKE_MS;
+    put_greeting(&self->out);
+    flush(self);
+}
+
+static void
 connect_now(struct zmtp *self)
 {
     self->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -338,11 +390,7 @@ connect_now(struct zmtp *self)
         zmtp_break(self);
         return;
     }
-    self->state = GREETED;
-    self->drained = false;
-    self->due_ms = om_clock_mono_ms() + HANDSHAKE_MS;
-    put_greeting(&self->out);
-    flush(self);
+    begin(self);
 }
 
 int64_t
@@ -350,6 +398,8 @@ zmtp_tick(struct zmtp *self, int64_t now_ms)
 {
     if (self->state != CLOSED)
         flush(self);
+    if (self->accepted && self->state == CLOSED)
+        return INT64_MAX;
     if (self->state != OPEN && now_ms >= self->due_ms) {
         if (self->state == CLOSED)
             connect_now(self);

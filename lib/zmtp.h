@@ -1,9 +1,10 @@
-// zmtp.h - the DEALER's end of a ZMTP 3.0 connection over a Unix socket, for a ROUTER.
+// zmtp.h - one end of a ZMTP 3.0 connection over a Unix socket: a DEALER's, or a ROUTER's
+// end of one that was accepted.
 //
 // ZeroMQ moves each message through a thread of its own at either end, which costs this
 // process two wake-ups and a dozen system calls a message. Between processes of one
-// machine a link speaks the protocol itself, in the thread that owns it: a message is a
-// write, or a read. The peer is ZeroMQ's and sees no difference
+// machine links and broker speak the protocol themselves, in the thread that owns the
+// connection: a message is a write, or a read. A peer of ZeroMQ's sees no difference
 // (https://rfc.zeromq.org/spec/23, mechanism NULL).
 //
 // Nothing blocks. A connection that breaks takes with it what was not sent, and
@@ -18,6 +19,10 @@ struct zmtp;
 // `message_max` breaks the connection. NULL without memory.
 struct zmtp *zmtp_create(const char *path, size_t message_max);
 
+// Of a connection that was accepted; takes the descriptor. Once it is broken, it stays
+// so. No more than `out_max` bytes and a message wait to be sent.
+struct zmtp *zmtp_accept(int fd, size_t message_max, size_t out_max);
+
 // What has not left is lost.
 void zmtp_destroy(struct zmtp **self_p);
 
@@ -27,6 +32,12 @@ int zmtp_fd(const struct zmtp *self);
 // Have both ends greeted each other?
 bool zmtp_is_open(const struct zmtp *self);
 
+// Is there no connection, nor one in the making?
+bool zmtp_is_closed(const struct zmtp *self);
+
+// Does something wait for room? Then zmtp_tick() sends it when there is some.
+bool zmtp_waits(const struct zmtp *self);
+
 // Break the connection; zmtp_tick() makes another.
 void zmtp_break(struct zmtp *self);
 
@@ -35,9 +46,12 @@ void zmtp_break(struct zmtp *self);
 OM_MUST_CHECK enum om_rc zmtp_send(struct zmtp *self, struct om_str header,
                                    struct om_str payload);
 
-// The next message, borrowed until the next call; an absent payload has no data. False:
-// there is none until the descriptor can be read.
+// The next message, borrowed until the next call; an absent payload has no data, and
+// further frames are left out. False: there is none until the descriptor can be read.
 bool zmtp_recv(struct zmtp *self, struct om_str *header, struct om_str *payload);
+
+// Of how many frames was the last message?
+size_t zmtp_frames(const struct zmtp *self);
 
 // Wait until what was sent has left, for so long at most.
 void zmtp_linger(struct zmtp *self, int64_t ms);

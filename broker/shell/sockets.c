@@ -8,6 +8,7 @@
 
 #include "bundle.h"
 #include "frame.h"
+#include "local.h"
 #include "sockets.h"
 #include "zap.h"
 
@@ -26,7 +27,8 @@ struct sockets {
     void *context;
     size_t count;
     struct socket {
-        void *router;
+        struct local *local; // over ipc://, or
+        void *router;        // over tcp://
         int fd;
         bool curve;
         bool dry; // no message is there, and the descriptor will say when one is
@@ -112,15 +114,28 @@ set_curve(struct sockets *self, void *router)
 }
 
 static enum om_rc
-bind_endpoint(struct sockets *self, const char *endpoint, bool curve, char *why,
-              size_t why_size)
+bind_local(struct sockets *self, const char *endpoint, char *why, size_t why_size)
+{
+    struct local *local = local_open(endpoint + strlen("ipc://"));
+    if (!local)
+        return refuse(why, why_size, OM_EUNAVAILABLE, "cannot bind %s: %s", endpoint,
+                      strerror(errno));
+    struct socket *socket = &self->sockets[self->count++];
+    *socket = (struct socket){ .local = local, .fd = local_fd(local) };
+    zmq_msg_init(&socket->received.header);
+    zmq_msg_init(&socket->received.payload);
+    return OM_OK;
+}
+
+static enum om_rc
+bind_tcp(struct sockets *self, const char *endpoint, char *why, size_t why_size)
 {
     void *router = zmq_socket(self->context, ZMQ_ROUTER);
     if (!router)
         return refuse(why, why_size, OM_EUNAVAILABLE, "%s: %s", endpoint,
                       zmq_strerror(errno));
     struct socket *socket = &self->sockets[self->count++];
-    *socket = (struct socket){ .router = router, .curve = curve };
+    *socket = (struct socket){ .router = router, .curve = true };
     zmq_msg_init(&socket->received.header);
     zmq_msg_init(&socket->received.payload);
     size_t fd_size = sizeof(socket->fd);
@@ -134,8 +149,7 @@ bind_endpoint(struct sockets *self, const char *endpoint, bool curve, char *why,
     set_int(router, ZMQ_IPV6, 1);
     int64_t max = WIRE_PAYLOAD_MAX + WIRE_HEADER_MAX; // a little too large gets an answer
     zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &max, sizeof(max));
-    if (curve)
-        set_curve(self, router);
+    set_curve(self, router);
     if (zmq_bind(router, endpoint) != 0)
         return refuse(why, why_size, OM_EUNAVAILABLE, "cannot bind %s: %s", endpoint,
                       zmq_strerror(errno));
@@ -173,7 +187,10 @@ open_endpoint(struct sockets *self, const char *endpoint, const char *keys, char
             "set OMNI_KEYS=DIR",
             endpoint);
     rc = tcp ? need_keys(self, keys, why, why_size) : check_ipc(endpoint, why, why_size);
-    return rc == OM_OK ? bind_endpoint(self, endpoint, tcp, why, why_size) : rc;
+    if (rc != OM_OK)
+        return rc;
+    return tcp ? bind_tcp(self, endpoint, why, why_size)
+               : bind_local(self, endpoint, why, why_size);
 }
 
 static enum om_rc
@@ -228,7 +245,9 @@ sockets_close(struct sockets **self_p)
     for (size_t i = 0; i < self->count; i++) {
         zmq_msg_close(&self->sockets[i].received.header);
         zmq_msg_close(&self->sockets[i].received.payload);
-        zmq_close(self->sockets[i].router);
+        local_close(&self->sockets[i].local, LINGER_MS);
+        if (self->sockets[i].router)
+            zmq_close(self->sockets[i].router);
     }
     zmq_ctx_shutdown(self->context);
     zap_join(&self->zap);
@@ -278,6 +297,9 @@ void
 sockets_collect(struct sockets *self)
 {
     frame_collect(&self->loans);
+    for (size_t i = 0; i < self->count; i++)
+        if (self->sockets[i].local)
+            local_turn(self->sockets[i].local);
 }
 
 // ---- connection numbers
@@ -362,6 +384,31 @@ take_whole(struct sockets *self, size_t index, struct sockets_message *out)
     return lost ? DROPPED : TAKEN;
 }
 
+// The same over ipc://.
+static enum outcome
+take_local(struct sockets *self, size_t index, struct sockets_message *out)
+{
+    struct socket *socket = &self->sockets[index];
+    struct received *received = &socket->received;
+    struct om_str payload;
+    uint32_t number;
+    size_t frames;
+    out->payload = NULL;
+    socket->dry = !local_recv(socket->local, &number, &out->header, &payload, &frames);
+    if (socket->dry)
+        return NONE;
+    if (frames > 2)
+        return DROPPED;
+    received->conn = (core_conn)(index + 1) << 32 | number;
+    received->peer = (struct core_peer){ TRUST_LOCAL, ROLE_NONE };
+    received->bundled = frames == 2 && bundle_is(out->header);
+    if (received->bundled)
+        received->left = bundle_iter(payload);
+    else if (payload.size)
+        out->payload = payload_pooled(self->payloads, payload);
+    return payload.size && !received->bundled && !out->payload ? DROPPED : TAKEN;
+}
+
 // The next message of the bundle that was received.
 static enum outcome
 take_bundled(struct sockets *self, struct received *received, struct sockets_message *out)
@@ -385,8 +432,9 @@ sockets_receive(struct sockets *self, size_t index, struct sockets_message *out)
     struct received *received = &socket->received;
     for (int drops = 0; drops < DROPS_MAX && !socket->dry;) {
         bool bundled = received->bundled;
-        enum outcome outcome =
-            bundled ? take_bundled(self, received, out) : take_whole(self, index, out);
+        enum outcome outcome = bundled         ? take_bundled(self, received, out)
+                               : socket->local ? take_local(self, index, out)
+                                               : take_whole(self, index, out);
         drops += outcome == DROPPED;
         self->dropped += outcome == DROPPED;
         if (outcome != TAKEN || received->bundled != bundled)
@@ -408,6 +456,13 @@ send_frames(struct sockets *self, core_conn conn, struct om_str header,
     size_t index = (size_t)(conn >> 32) - 1;
     if (index >= self->count)
         return OM_EUNAVAILABLE;
+    struct local *local = self->sockets[index].local;
+    if (local) {
+        struct om_str whole = body ? payload_bytes(body) : bytes;
+        if (whole.size == 0)
+            whole.data = NULL;
+        return local_send(local, (uint32_t)conn, header, whole);
+    }
     void *router = self->sockets[index].router;
     zmq_msg_t payload;
     if (body && !frame_lend(&self->loans, body, &payload))

@@ -1,8 +1,9 @@
 // sockets.h - the broker's ROUTER sockets, one for each endpoint.
 //
 // An endpoint is ipc:// in a folder only this user may enter, which is what makes its
-// peers trusted, or tcp:// with CURVE. A connection's number is its socket and the
-// routing id ROUTER gave it. No send waits: a peer that cannot take a message is
+// peers trusted, or tcp:// with CURVE. Over ipc:// the broker is the ROUTER itself
+// (local.h), over tcp:// ZeroMQ is. A connection's number is its socket and that of the
+// peer: over tcp:// the routing id. No send waits: a peer that cannot take a message is
 // reported. One thread.
 //
 // Each look for a message is a system call, so a socket in which there was none is left
