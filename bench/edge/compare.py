@@ -61,6 +61,7 @@ end
 """
 
 Result = dict[str, Any]
+Cpu = dict[str, float]
 _runs = itertools.count(1)
 
 
@@ -99,13 +100,13 @@ def _await(port: int, path: str, process: subprocess.Popen[bytes], name: str) ->
 
 @contextlib.contextmanager
 def _running(name: str, command: list[str], port: int, path: str, folder: pathlib.Path,
-             **options: Any) -> Iterator[int]:
+             **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     with open(folder / f"{name}.log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log,
                                    start_new_session=True, **options)
     try:
         _await(port, path, process, name)
-        yield port
+        yield process
     finally:
         process.terminate()
         try:
@@ -141,13 +142,14 @@ http {{
 
 
 @contextlib.contextmanager
-def _omni(folder: pathlib.Path, binaries: pathlib.Path, threads: int) -> Iterator[int]:
+def _omni(folder: pathlib.Path, binaries: pathlib.Path,
+          threads: int) -> Iterator[tuple[int, int]]:
     port = _free_port()
     environment = {**os.environ, "OMNI_INGEST_THREADS": str(threads)}
     command = [str(binaries / "omni"), "up", "--data", str(folder / "data"), "--listen",
                f"127.0.0.1:{port}", "--workers", "1"]
-    with _running("omni", command, port, "/readyz", folder, env=environment):
-        yield port
+    with _running("omni", command, port, "/readyz", folder, env=environment) as process:
+        yield port, process.pid
 
 
 @contextlib.contextmanager
@@ -178,6 +180,35 @@ def _wrk(folder: pathlib.Path, port: int, path: str, connections: int, seconds: 
     if result["answers"] == 0 or result["errors"]:
         raise Failed(f"{path}: {result['errors']} of {result['answers']} requests failed")
     return result
+
+
+def _cpu_us(root: int) -> Cpu:
+    """Processor time of a process and its children so far, by program."""
+    spent: Cpu = {}
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            head, tail = (folder / "stat").read_text().rsplit(")", 1)
+            parents[int(folder.name)] = int(tail.split()[1])
+            names[int(folder.name)] = head.split("(", 1)[1]
+    for pid, name in names.items():
+        if root not in (pid, parents[pid]):
+            continue
+        with contextlib.suppress(OSError):
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                ns = int((task / "schedstat").read_text().split()[0])
+                spent[name] = spent.get(name, 0) + ns / 1000
+    return spent
+
+
+def _costs(omni: Callable[[], Result], root: int) -> Cpu:
+    """What each program spends on a request."""
+    omni()  # warm up
+    before = _cpu_us(root)
+    answers = omni()["answers"]
+    after = _cpu_us(root)
+    return {name: (us - before.get(name, 0)) / answers for name, us in after.items()}
 
 
 def _beside(omni: Callable[[], Result], peer: Callable[[], Result], rounds: int) -> Result:
@@ -216,7 +247,8 @@ def _measure(options: argparse.Namespace, folder: pathlib.Path) -> list[tuple[st
     rows: list[tuple[str, Result]] = []
     many, seconds = options.connections, options.seconds
     threads = options.threads
-    with _nginx(folder, threads) as nginx, _omni(folder, options.bin, threads) as port:
+    with _nginx(folder, threads) as nginx, \
+            _omni(folder, options.bin, threads) as (port, root):
         key = (folder / "data/admin.key").read_text().strip()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
@@ -234,6 +266,9 @@ def _measure(options: argparse.Namespace, folder: pathlib.Path) -> list[tuple[st
         rows.append((f"predict at {many} connections, beside nginx's static answer", _beside(
             lambda: predict(many, True), static, options.rounds)))
         alone = statistics.median(predict(1, True)["p50_us"] for _ in range(options.rounds))
+        for connections in (many, 1):
+            rows.append((f"CPU µs of a predict at {connections} connection(s)",
+                         {"cpu_us": _costs(lambda: predict(connections, True), root)}))
         direct = _direct_us(options.bin)
         rows.append((f"added to a direct call of {direct:.1f} µs, at 1 connection",
                      {"p50_us": alone - direct}))
@@ -278,6 +313,12 @@ def main() -> None:
     print("| what | requests/s | ratio (rounds) | p50 µs | p50 ratio | p99 µs |")
     print("|---|---|---|---|---|---|")
     for name, one in rows:
+        if "cpu_us" in one:
+            each = ", ".join(f"{program} {us:.0f}" for program, us in
+                             sorted(one["cpu_us"].items(), key=lambda item: -item[1])
+                             if us >= 0.5)
+            print(f"| {name} | {sum(one['cpu_us'].values()):.0f}: {each} | | | | |")
+            continue
         if "rate" not in one:
             print(f"| {name} | | | {one['p50_us']:.0f} | | |")
             continue
