@@ -90,9 +90,13 @@ REC_DECLARE(purge_item, PURGE_ITEM);
     F(M, I64, unused, INTERNAL, 0, 0, NULL, "nothing is said")
 #define ID_REQUEST(F, M)                                                                  \
     F(M, STR, id, REQUIRED, 1, 48, NULL, "id of the object")
-#define LIST_REQUEST(F, M)                                                                \
+#define FORWARD_REQUEST(F, M)                                                             \
     F(M, I64, limit, OPTIONAL, 1, 100, NULL, "how many at most; 20 if absent")            \
     F(M, STR, after, OPTIONAL, 1, 64, NULL, "id of the last object of the page before")
+#define LIST_REQUEST(F, M)                                                                \
+    FORWARD_REQUEST(F, M)                                                                 \
+    F(M, STR, before, OPTIONAL, 1, 64, NULL, "id of the first object of the page behind")  \
+    F(M, STR, order, OPTIONAL, 3, 4, NULL, "desc, the newest first, or asc; desc if absent")
 #define DELETED_REPLY(F, M)                                                               \
     F(M, STR,  id,      REQUIRED, 1, 48, NULL, "id of what was deleted")                  \
     F(M, BOOL, deleted, REQUIRED, 0, 1, NULL, "always true")
@@ -436,7 +440,7 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
       ROLE_BIT(INGEST), "what was used, by meter")                                        \
     X(plan_changes,    BILLING,    CALL, PLAN_CHANGES_REQUEST,    PLAN_CHANGES_REPLY,     \
       ROLE_BIT(INGEST), "the plans, if they changed")                                     \
-    X(plan_list,       BILLING,    CALL, LIST_REQUEST,            PLAN_PAGE,              \
+    X(plan_list,       BILLING,    CALL, FORWARD_REQUEST,         PLAN_PAGE,              \
       ROLE_BIT(INGEST), "the plans")                                                      \
     X(plan_set,        BILLING,    CALL, PLAN_SET_REQUEST,        PLAN_ITEM,              \
       ROLE_BIT(INGEST), "make or change a plan")                                          \

@@ -209,8 +209,7 @@ REC_DECLARE(binding_item, BINDING_ITEM);
 
 #define BINDING_LIST_REQUEST(F, M)                                                        \
     F(M, STR,  user,       OPTIONAL, 1, 48, NULL, "only this user's")                     \
-    F(M, I64,  limit,      OPTIONAL, 1, 100, NULL, "how many at most; 20 if absent")      \
-    F(M, STR,  after,      OPTIONAL, 1, 64, NULL, "id of the last object of the page before")
+    LIST_REQUEST(F, M)
 
 #define BINDING_DELETE_REQUEST(F, M)                                                      \
     F(M, STR,  id,         REQUIRED, 1, 48, NULL, "binding id")                           \

@@ -9,8 +9,10 @@
 
 enum { VERIFY_CHECK = 4096 }; // rows between looks at the clock
 
-OM_SQL(audit_list, "SELECT " AUDIT_COLUMNS " FROM audit_log "
-                   "WHERE tenant = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3");
+OM_PAGE_SQL(audit_list,
+            "SELECT " AUDIT_COLUMNS " FROM audit_log "
+            "WHERE tenant = $1 AND seq > $2 AND seq < $3",
+            "seq", "$4");
 OM_SQL(audit_walk,
        "SELECT " AUDIT_COLUMNS " FROM audit_log WHERE tenant = $1 ORDER BY seq");
 
@@ -53,23 +55,39 @@ read_seq(struct om_str text, int64_t *seq)
 }
 
 static enum om_rc
+read_end(struct om_call *call, const char *name, struct om_str text, int64_t *seq)
+{
+    if (!text.data || read_seq(text, seq))
+        return OM_OK;
+    return om_job_fail(call->job, OM_EINVAL, name, "%s: not the id of an audit entry",
+                       name);
+}
+
+static enum om_rc
 on_audit_list(void *context, struct om_call *call, const void *message, void *answer)
 {
     struct compliance *self = context;
     const struct audit_list_request *request = message;
     struct audit_list_reply *reply = answer;
-    int64_t before = INT64_MAX;
-    if (REC_HAS(request, audit_list_request, after) && !read_seq(request->after, &before))
-        return om_job_fail(call->job, OM_EINVAL, "after",
-                           "after: not the id of an audit entry");
+    int64_t low = 0, high = INT64_MAX;
+    bool oldest_first, up;
     OM_AUTO(om_page_finish)
     struct om_page page = om_page(&audit_item_rec, request->limit);
+    enum om_rc rc =
+        om_page_order(&page, call->job, OM_PAGE_ASK(request), &oldest_first, &up);
+    if (!rc)
+        rc = read_end(call, "after", request->after, oldest_first ? &low : &high);
+    if (!rc)
+        rc = read_end(call, "before", request->before, oldest_first ? &high : &low);
+    if (rc)
+        return rc;
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_audit_list, DB_UUID(&call->tenant_id),
-                                       DB_I64(before), DB_I64(page.limit + 1));
+    struct om_rows *rows =
+        om_db_query(txn, OM_PAGE_QUERY(audit_list, up), DB_UUID(&call->tenant_id),
+                    DB_I64(low), DB_I64(high), DB_I64(page.limit + 1));
     while (om_rows_next(rows))
         add_row(&page, rows);
     OM_PAGE_REPLY(&page, call->job->arena, audit_list_reply, reply);

@@ -8,8 +8,10 @@
 #define BINDING_COLUMNS "id, person, role, expires_ms, created_ms FROM role_binding "
 
 OM_SQL(binding_find, "SELECT " BINDING_COLUMNS "WHERE tenant = $1 AND id = $2");
-OM_SQL(binding_list, "SELECT " BINDING_COLUMNS "WHERE tenant = $1 AND id < $2 "
-                     "AND ($4 IS NULL OR person = $4) ORDER BY id DESC LIMIT $3");
+OM_PAGE_SQL(binding_list,
+            "SELECT " BINDING_COLUMNS "WHERE tenant = $1 AND id > $2 AND id < $3 "
+            "AND ($5 IS NULL OR person = $5)",
+            "id", "$4");
 OM_SQL(binding_of, "SELECT " BINDING_COLUMNS "WHERE tenant = $1 AND person = $2");
 OM_SQL(binding_add,
        "INSERT INTO role_binding (id, tenant, person, role, expires_ms, created_ms) "
@@ -180,23 +182,23 @@ on_binding_list(void *context, struct om_call *call, const void *message, void *
 {
     struct identity *self = context;
     const struct binding_list_request *request = message;
-    struct om_uuid after, user = { 0 };
+    struct om_span span;
+    struct om_uuid user = { 0 };
+    OM_AUTO(om_page_finish)
+    struct om_page page = om_page(&binding_item_rec, request->limit);
     enum om_rc rc =
-        read_after(call, OM_ID_BINDING, REC_HAS(request, binding_list_request, after),
-                   request->after, &after);
+        om_page_span(&page, call->job, OM_ID_BINDING, OM_PAGE_ASK(request), &span);
     if (!rc && request->user.data)
         rc = read_id(call, OM_ID_USER, request->user, "user", &user);
     if (rc)
         return rc;
-    OM_AUTO(om_page_finish)
-    struct om_page page = om_page(&binding_item_rec, request->limit);
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows =
-        om_db_query(txn, &sql_binding_list, DB_UUID(&call->tenant_id), DB_UUID(&after),
-                    DB_I64(page.limit + 1), value_id(&user));
+    struct om_rows *rows = om_db_query(
+        txn, OM_PAGE_QUERY(binding_list, span.up), DB_UUID(&call->tenant_id),
+        DB_UUID(&span.low), DB_UUID(&span.high), DB_I64(page.limit + 1), value_id(&user));
     while (om_rows_next(rows)) {
         struct binding_item item = { 0 };
         read_binding(call, rows, &item);

@@ -72,19 +72,6 @@ read_id(struct om_call *call, const char *prefix, struct om_str text, const char
     return om_job_fail(call->job, OM_ENOTFOUND, "id", "no such %s", what);
 }
 
-enum om_rc
-read_after(struct om_call *call, const char *prefix, bool given, struct om_str after,
-           struct om_uuid *out)
-{
-    memset(out, 0xff, sizeof(*out));
-    if (!given || om_typeid_decode(prefix, after, out) == OM_OK)
-        return OM_OK;
-    return om_job_fail(call->job, OM_EINVAL, "after",
-                       "after: an id begins with %s_; give the last_id of the page "
-                       "before",
-                       prefix);
-}
-
 bool
 slug_valid(struct om_str text, size_t max)
 {

@@ -70,10 +70,6 @@ OM_MUST_CHECK enum om_rc read_id(struct om_call *call, const char *prefix,
                                  struct om_str text, const char *what,
                                  struct om_uuid *out);
 
-// Where a page begins, from the request's `after`: the last id if it is absent.
-OM_MUST_CHECK enum om_rc read_after(struct om_call *call, const char *prefix, bool given,
-                                    struct om_str after, struct om_uuid *out);
-
 // A name as in a path: a letter, then letters, digits and dashes, all lower case.
 bool slug_valid(struct om_str text, size_t max);
 

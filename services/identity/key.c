@@ -16,8 +16,10 @@ OM_SQL(key_insert,
        "$15, $16, $17, $18) ON CONFLICT (tenant, call_id) DO NOTHING");
 OM_SQL(key_of_call, "SELECT id FROM api_key WHERE tenant = $1 AND call_id = $2");
 OM_SQL(key_find, "SELECT " KEY_COLUMNS " FROM api_key WHERE tenant = $1 AND id = $2");
-OM_SQL(key_list, "SELECT " KEY_COLUMNS " FROM api_key WHERE tenant = $1 AND id < $2 "
-                 "ORDER BY id DESC LIMIT $3");
+OM_PAGE_SQL(key_list,
+            "SELECT " KEY_COLUMNS
+            " FROM api_key WHERE tenant = $1 AND id > $2 AND id < $3",
+            "id", "$4");
 OM_SQL(key_revoke, "UPDATE api_key SET revoked_ms = $1 "
                    "WHERE tenant = $2 AND id = $3 AND revoked_ms IS NULL");
 OM_SQL(key_used, "UPDATE api_key SET used_ms = $1 WHERE id = $2");
@@ -167,18 +169,19 @@ on_key_list(void *context, struct om_call *call, const void *message, void *answ
 {
     struct identity *self = context;
     const struct key_list_request *request = message;
-    struct om_uuid after;
-    enum om_rc rc = read_after(call, OM_ID_KEY, REC_HAS(request, key_list_request, after),
-                               request->after, &after);
+    struct om_span span;
+    OM_AUTO(om_page_finish) struct om_page page = om_page(&key_item_rec, request->limit);
+    enum om_rc rc =
+        om_page_span(&page, call->job, OM_ID_KEY, OM_PAGE_ASK(request), &span);
     if (rc)
         return rc;
-    OM_AUTO(om_page_finish) struct om_page page = om_page(&key_item_rec, request->limit);
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_key_list, DB_UUID(&call->tenant_id),
-                                       DB_UUID(&after), DB_I64(page.limit + 1));
+    struct om_rows *rows =
+        om_db_query(txn, OM_PAGE_QUERY(key_list, span.up), DB_UUID(&call->tenant_id),
+                    DB_UUID(&span.low), DB_UUID(&span.high), DB_I64(page.limit + 1));
     while (om_rows_next(rows)) {
         struct key_item item = { 0 };
         struct key_row row;

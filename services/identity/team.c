@@ -7,8 +7,8 @@
 #define TEAM_COLUMNS "id, name, requests, tokens, concurrent, created_ms FROM team "
 
 OM_SQL(team_find, "SELECT " TEAM_COLUMNS "WHERE tenant = $1 AND id = $2");
-OM_SQL(team_list, "SELECT " TEAM_COLUMNS "WHERE tenant = $1 AND id < $2 "
-                  "ORDER BY id DESC LIMIT $3");
+OM_PAGE_SQL(team_list, "SELECT " TEAM_COLUMNS "WHERE tenant = $1 AND id > $2 AND id < $3",
+            "id", "$4");
 OM_SQL(team_named, "SELECT 1 FROM team WHERE tenant = $1 AND name = $2 AND id <> $3");
 OM_SQL(team_add, "INSERT INTO team (id, tenant, name, requests, tokens, concurrent, "
                  "created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)");
@@ -95,19 +95,19 @@ on_team_list(void *context, struct om_call *call, const void *message, void *ans
 {
     struct identity *self = context;
     const struct team_list_request *request = message;
-    struct om_uuid after;
+    struct om_span span;
+    OM_AUTO(om_page_finish) struct om_page page = om_page(&team_item_rec, request->limit);
     enum om_rc rc =
-        read_after(call, OM_ID_TEAM, REC_HAS(request, team_list_request, after),
-                   request->after, &after);
+        om_page_span(&page, call->job, OM_ID_TEAM, OM_PAGE_ASK(request), &span);
     if (rc)
         return rc;
-    OM_AUTO(om_page_finish) struct om_page page = om_page(&team_item_rec, request->limit);
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_team_list, DB_UUID(&call->tenant_id),
-                                       DB_UUID(&after), DB_I64(page.limit + 1));
+    struct om_rows *rows =
+        om_db_query(txn, OM_PAGE_QUERY(team_list, span.up), DB_UUID(&call->tenant_id),
+                    DB_UUID(&span.low), DB_UUID(&span.high), DB_I64(page.limit + 1));
     while (om_rows_next(rows)) {
         struct team_item item = { 0 };
         read_team(call, rows, &item);

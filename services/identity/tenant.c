@@ -22,8 +22,9 @@ OM_SQL(tenant_add,
        "created_ms, updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) "
        "ON CONFLICT (slug) DO NOTHING");
 OM_SQL(tenant_find, "SELECT " TENANT_COLUMNS "WHERE t.id = $1");
-OM_SQL(tenant_list, "SELECT " TENANT_COLUMNS "WHERE t.parent IS NULL AND t.id < $1 "
-                    "ORDER BY t.id DESC LIMIT $2");
+OM_PAGE_SQL(tenant_list,
+            "SELECT " TENANT_COLUMNS "WHERE t.parent IS NULL AND t.id > $1 AND t.id < $2",
+            "t.id", "$3");
 OM_SQL(tenant_head, "SELECT version, state, parent FROM tenant WHERE id = $1");
 OM_SQL(tenant_raise,
        "UPDATE tenant SET version = version + 1, updated_ms = $2 WHERE id = $1");
@@ -324,20 +325,20 @@ on_tenant_list(void *context, struct om_call *call, const void *message, void *a
 {
     struct identity *self = context;
     const struct tenant_list_request *request = message;
-    struct om_uuid after;
-    enum om_rc rc =
-        read_after(call, OM_ID_TENANT, REC_HAS(request, tenant_list_request, after),
-                   request->after, &after);
-    if (rc)
-        return rc;
+    struct om_span span;
     OM_AUTO(om_page_finish)
     struct om_page page = om_page(&tenant_item_rec, request->limit);
+    enum om_rc rc =
+        om_page_span(&page, call->job, OM_ID_TENANT, OM_PAGE_ASK(request), &span);
+    if (rc)
+        return rc;
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
     struct om_rows *rows =
-        om_db_query(txn, &sql_tenant_list, DB_UUID(&after), DB_I64(page.limit + 1));
+        om_db_query(txn, OM_PAGE_QUERY(tenant_list, span.up), DB_UUID(&span.low),
+                    DB_UUID(&span.high), DB_I64(page.limit + 1));
     while (om_rows_next(rows)) {
         struct tenant_item item = { 0 };
         read_tenant(call, rows, &item);

@@ -14,8 +14,10 @@ OM_SQL(person_add, "INSERT INTO person (id, email, created_ms) VALUES ($1, $2, $
 OM_SQL(person_drop, "DELETE FROM person WHERE id = $1 AND NOT EXISTS "
                     "(SELECT 1 FROM membership WHERE person = $1)");
 OM_SQL(member_find, "SELECT " USER_COLUMNS "WHERE m.tenant = $1 AND m.person = $2");
-OM_SQL(member_list, "SELECT " USER_COLUMNS "WHERE m.tenant = $1 AND m.person < $2 "
-                    "ORDER BY m.person DESC LIMIT $3");
+OM_PAGE_SQL(member_list,
+            "SELECT " USER_COLUMNS
+            "WHERE m.tenant = $1 AND m.person > $2 AND m.person < $3",
+            "m.person", "$4");
 OM_SQL(member_add,
        "INSERT INTO membership (tenant, person, name, state, team, requests, tokens, "
        "concurrent, created_ms) VALUES ($1, $2, $3, 'active', $4, $5, $6, $7, $8) "
@@ -219,19 +221,19 @@ on_user_list(void *context, struct om_call *call, const void *message, void *ans
 {
     struct identity *self = context;
     const struct user_list_request *request = message;
-    struct om_uuid after;
+    struct om_span span;
+    OM_AUTO(om_page_finish) struct om_page page = om_page(&user_item_rec, request->limit);
     enum om_rc rc =
-        read_after(call, OM_ID_USER, REC_HAS(request, user_list_request, after),
-                   request->after, &after);
+        om_page_span(&page, call->job, OM_ID_USER, OM_PAGE_ASK(request), &span);
     if (rc)
         return rc;
-    OM_AUTO(om_page_finish) struct om_page page = om_page(&user_item_rec, request->limit);
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_member_list, DB_UUID(&call->tenant_id),
-                                       DB_UUID(&after), DB_I64(page.limit + 1));
+    struct om_rows *rows =
+        om_db_query(txn, OM_PAGE_QUERY(member_list, span.up), DB_UUID(&call->tenant_id),
+                    DB_UUID(&span.low), DB_UUID(&span.high), DB_I64(page.limit + 1));
     while (om_rows_next(rows)) {
         struct user_item item = { 0 };
         read_user(call, txn, rows, &item);

@@ -21,8 +21,10 @@ OM_SQL(schedule_by_id,
        "SELECT " SCHEDULE_COLUMNS " FROM schedule WHERE tenant = $1 AND id = $2");
 OM_SQL(schedule_by_call,
        "SELECT " SCHEDULE_COLUMNS " FROM schedule WHERE tenant = $1 AND call_id = $2");
-OM_SQL(schedule_list, "SELECT " SCHEDULE_COLUMNS " FROM schedule WHERE tenant = $1 "
-                      "AND id < $2 AND deleted_ms IS NULL ORDER BY id DESC LIMIT $3");
+OM_PAGE_SQL(schedule_list,
+            "SELECT " SCHEDULE_COLUMNS " FROM schedule WHERE tenant = $1 "
+            "AND id > $2 AND id < $3 AND deleted_ms IS NULL",
+            "id", "$4");
 OM_SQL(schedule_remove, "UPDATE schedule SET deleted_ms = $1, next_ms = NULL "
                         "WHERE tenant = $2 AND id = $3 AND deleted_ms IS NULL");
 
@@ -167,20 +169,20 @@ on_schedule_list(void *context, struct om_call *call, const void *message, void 
     struct scheduler *self = context;
     const struct schedule_list_request *request = message;
     struct schedule_list_reply *reply = answer;
-    struct om_uuid after;
-    memset(&after, 0xff, sizeof(after));
-    if (REC_HAS(request, schedule_list_request, after) &&
-        om_typeid_decode(OM_ID_SCHEDULE, request->after, &after))
-        return om_job_fail(call->job, OM_EINVAL, "after",
-                           "after: not the id of a schedule");
+    struct om_span span;
     OM_AUTO(om_page_finish)
     struct om_page page = om_page(&schedule_item_rec, request->limit);
+    enum om_rc rc =
+        om_page_span(&page, call->job, OM_ID_SCHEDULE, OM_PAGE_ASK(request), &span);
+    if (rc)
+        return rc;
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_schedule_list, DB_UUID(&call->tenant_id),
-                                       DB_UUID(&after), DB_I64(page.limit + 1));
+    struct om_rows *rows =
+        om_db_query(txn, OM_PAGE_QUERY(schedule_list, span.up), DB_UUID(&call->tenant_id),
+                    DB_UUID(&span.low), DB_UUID(&span.high), DB_I64(page.limit + 1));
     while (om_rows_next(rows)) {
         struct schedule_item item = { 0 };
         read_schedule(call, rows, &item);

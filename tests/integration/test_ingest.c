@@ -358,6 +358,93 @@ Test(ingest, speaks_the_version_the_request_or_its_key_names_and_no_other)
     cr_expect(strcasestr(here.fields, "omni-version: 2026-11-01"), "%s", here.fields);
 }
 
+// ---- pages
+
+// The names of a page of teams, in their order.
+static void
+expect_teams(const char *query, const char *names, bool has_more)
+{
+    char path[256], got[64] = "";
+    size_t i;
+    json_t *team;
+    snprintf(path, sizeof(path), "/api/v1/admin/teams%s", query);
+    cr_assert_eq(get(path), 200, "%.*s", (int)here.text.size, here.text.data);
+    json_array_foreach (json_object_get(here.body, "data"), i, team)
+        strncat(got, json_string_value(json_object_get(team, "name")), 8);
+    cr_expect_str_eq(got, names, "%s", query);
+    cr_expect_eq(json_is_true(json_object_get(here.body, "has_more")), has_more, "%s",
+                 query);
+}
+
+Test(ingest, pages_go_forth_and_back_in_either_order)
+{
+    static const char *const names[] = { "a", "b", "c", "d", "e" };
+    char ids[OM_COUNT(names)][64], query[160];
+    for (size_t i = 0; i < OM_COUNT(names); i++) {
+        char body[64];
+        snprintf(body, sizeof(body), "{\"name\":\"%s\"}", names[i]);
+        cr_assert_eq(post("/api/v1/admin/teams", body), 201);
+        snprintf(ids[i], sizeof(ids[i]), "%s",
+                 json_string_value(json_object_get(here.body, "id")));
+    }
+    expect_teams("", "edcba", false);
+    expect_teams("?limit=2", "ed", true);
+    expect_teams("?limit=2&order=asc", "ab", true);
+    expect_teams("?order=desc&limit=5", "edcba", false);
+    const struct {
+        const char *query, *names; // the id follows
+        int id;
+        bool has_more;
+    } cases[] = {
+        { "?limit=2&after=", "cb", 3, true },
+        { "?limit=2&after=", "a", 1, false },
+        { "?limit=2&before=", "cb", 0, true },
+        { "?limit=2&before=", "ed", 2, false },
+        { "?limit=2&before=", "", 4, false },
+        { "?limit=2&order=asc&after=", "cd", 1, true },
+        { "?limit=2&order=asc&before=", "cd", 4, true },
+        { "?limit=9&order=asc&before=", "ab", 2, false },
+    };
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        snprintf(query, sizeof(query), "%s%s", cases[i].query, ids[cases[i].id]);
+        expect_teams(query, cases[i].names, cases[i].has_more);
+    }
+    snprintf(query, sizeof(query), "?after=%s&before=%s", ids[4], ids[1]);
+    expect_teams(query, "dc", false);
+}
+
+Test(ingest, refuses_what_no_listing_knows)
+{
+    static const struct {
+        const char *query, *param;
+    } cases[] = { { "limit=0", "limit" },          { "limit=101", "limit" },
+                  { "limit=x", "limit" },          { "limit=1&limit=2", "limit" },
+                  { "order=up", "order" },         { "after=nonsense", "after" },
+                  { "before=nonsense", "before" }, { "sort=name", "sort" },
+                  { "bananas=1", "bananas" } };
+    size_t listings = 0;
+    for (size_t i = 0; i < route_count; i++) {
+        const struct route *route = &routes[i];
+        const struct rec *type = route_request(route);
+        bool pages = false;
+        for (size_t j = 0; type && j < type->count; j++)
+            pages |= strcmp(type->fields[j].name, "before") == 0;
+        // There are no others here.
+        bool here_too = route->op < OP_COUNT && (ops[route->op].queue == QUEUE_IDENTITY ||
+                                                 ops[route->op].queue == QUEUE_REGISTRY);
+        if (!pages || !here_too)
+            continue;
+        listings++;
+        for (size_t j = 0; j < OM_COUNT(cases); j++) {
+            char path[256];
+            snprintf(path, sizeof(path), "%s?%s", route->pattern, cases[j].query);
+            cr_expect_eq(get(path), 400, "%s: %ld", path, here.status);
+            cr_expect_str_eq(error_of("param"), cases[j].param, "%s", path);
+        }
+    }
+    cr_expect_geq(listings, 7);
+}
+
 // Make a test key, with more members of the request if `more` is not empty.
 static void
 make_test_key(const char *more, char *out, size_t size)

@@ -10,8 +10,9 @@ static const char *const purposes[] = { "dataset" };
 OM_SQL(file_insert, "INSERT INTO file (tenant, " FILE_COLUMNS ") "
                     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING");
 OM_SQL(file_find, "SELECT " FILE_COLUMNS " FROM file WHERE tenant = $1 AND id = $2");
-OM_SQL(file_list, "SELECT " FILE_COLUMNS " FROM file WHERE tenant = $1 AND id < $2 "
-                  "ORDER BY id DESC LIMIT $3");
+OM_PAGE_SQL(file_list,
+            "SELECT " FILE_COLUMNS " FROM file WHERE tenant = $1 AND id > $2 AND id < $3",
+            "id", "$4");
 OM_SQL(file_delete, "DELETE FROM file WHERE tenant = $1 AND id = $2");
 
 static enum om_rc
@@ -144,19 +145,19 @@ registry_file_list(void *context, struct om_call *call, const void *message, voi
     struct registry *self = context;
     const struct file_list_request *request = message;
     struct file_list_reply *reply = answer;
-    struct om_uuid after;
+    struct om_span span;
+    OM_AUTO(om_page_finish) struct om_page page = om_page(&file_item_rec, request->limit);
     enum om_rc rc =
-        registry_read_after(call, OM_ID_FILE, REC_HAS(request, file_list_request, after),
-                            request->after, &after);
+        om_page_span(&page, call->job, OM_ID_FILE, OM_PAGE_ASK(request), &span);
     if (rc)
         return rc;
-    OM_AUTO(om_page_finish) struct om_page page = om_page(&file_item_rec, request->limit);
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_file_list, DB_UUID(&call->tenant_id),
-                                       DB_UUID(&after), DB_I64(page.limit + 1));
+    struct om_rows *rows =
+        om_db_query(txn, OM_PAGE_QUERY(file_list, span.up), DB_UUID(&call->tenant_id),
+                    DB_UUID(&span.low), DB_UUID(&span.high), DB_I64(page.limit + 1));
     while (om_rows_next(rows)) {
         struct file_item item = { 0 };
         read_file(call, rows, &item);

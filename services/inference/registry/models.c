@@ -16,8 +16,10 @@ OM_SQL(model_insert,
 OM_SQL(model_of_task,
        "SELECT " MODEL_COLUMNS " FROM model WHERE tenant = $1 AND task = $2");
 OM_SQL(model_find, "SELECT " MODEL_COLUMNS " FROM model WHERE tenant = $1 AND id = $2");
-OM_SQL(model_list, "SELECT " MODEL_COLUMNS " FROM model WHERE tenant = $1 AND id < $2 "
-                   "ORDER BY id DESC LIMIT $3");
+OM_PAGE_SQL(model_list,
+            "SELECT " MODEL_COLUMNS
+            " FROM model WHERE tenant = $1 AND id > $2 AND id < $3",
+            "id", "$4");
 
 // A row of MODEL_COLUMNS. model_create and model_get reply with a model_item too.
 static void
@@ -143,20 +145,20 @@ registry_model_list(void *context, struct om_call *call, const void *message,
     struct registry *self = context;
     const struct model_list_request *request = message;
     struct model_list_reply *reply = answer;
-    struct om_uuid after;
-    enum om_rc rc = registry_read_after(call, OM_ID_MODEL,
-                                        REC_HAS(request, model_list_request, after),
-                                        request->after, &after);
-    if (rc)
-        return rc;
+    struct om_span span;
     OM_AUTO(om_page_finish)
     struct om_page page = om_page(&model_item_rec, request->limit);
+    enum om_rc rc =
+        om_page_span(&page, call->job, OM_ID_MODEL, OM_PAGE_ASK(request), &span);
+    if (rc)
+        return rc;
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin_read(self->db);
     if (!txn)
         return OM_EDB;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_query(txn, &sql_model_list, DB_UUID(&call->tenant_id),
-                                       DB_UUID(&after), DB_I64(page.limit + 1));
+    struct om_rows *rows =
+        om_db_query(txn, OM_PAGE_QUERY(model_list, span.up), DB_UUID(&call->tenant_id),
+                    DB_UUID(&span.low), DB_UUID(&span.high), DB_I64(page.limit + 1));
     while (om_rows_next(rows)) {
         struct model_item item = { 0 };
         read_model(call, rows, &item);

@@ -43,17 +43,6 @@ registry_check_sha256(struct om_call *call, struct om_str text)
                        "sha256: must be 64 lower-case hexadecimal digits");
 }
 
-enum om_rc
-registry_read_after(struct om_call *call, const char *prefix, bool given,
-                    struct om_str text, struct om_uuid *out)
-{
-    memset(out, 0xff, sizeof(*out));
-    if (given && om_typeid_decode(prefix, text, out) != OM_OK)
-        return om_job_fail(call->job, OM_EINVAL, "after", "after: not the id of a %s",
-                           prefix);
-    return OM_OK;
-}
-
 const struct om_route registry_routes[] = {
     { OP_file_create, registry_file_create },   { OP_file_get, registry_file_get },
     { OP_file_list, registry_file_list },       { OP_file_delete, registry_file_delete },

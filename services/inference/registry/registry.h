@@ -47,7 +47,3 @@ enum om_rc registry_read_blob(struct registry *self, struct om_call *call,
 
 // Is it a checksum, 64 lower-case hexadecimal digits? Fails the call if not.
 enum om_rc registry_check_sha256(struct om_call *call, struct om_str text);
-
-// The uuid of LIST_REQUEST's `after`, or the greatest there is.
-enum om_rc registry_read_after(struct om_call *call, const char *prefix, bool given,
-                               struct om_str text, struct om_uuid *out);

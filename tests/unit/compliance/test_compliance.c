@@ -245,6 +245,46 @@ Test(compliance, lists_a_tenants_own_entries_in_pages_newest_first)
     cr_expect(expected == 0);
 }
 
+Test(compliance, lists_the_audit_log_from_either_end)
+{
+    static const struct {
+        const char *after, *before, *order, *ids;
+    } cases[] = {
+        { NULL, NULL, "asc", "12" }, { "2", NULL, "asc", "34" },
+        { NULL, "4", "asc", "23" },  { NULL, NULL, "desc", "54" },
+        { NULL, "2", NULL, "43" },   { "4", NULL, NULL, "32" },
+    };
+    fill(5);
+    struct om_uuid first = tenant;
+    set_tenant(om_id_new(9));
+    add(6, "other");
+    cr_assert(apply() == OM_OK);
+    cr_expect(verify().entries == 1);
+    set_tenant(first);
+
+    for (size_t i = 0; i < OM_COUNT(cases); i++) {
+        char got[8] = "";
+        struct audit_list_request request = { 0 };
+        struct audit_list_reply reply;
+        struct audit_item item;
+        struct om_str raw;
+        REC_SET(&request, audit_list_request, limit, 2);
+        if (cases[i].after)
+            REC_SET(&request, audit_list_request, after, om_str(cases[i].after));
+        if (cases[i].before)
+            REC_SET(&request, audit_list_request, before, om_str(cases[i].before));
+        if (cases[i].order)
+            REC_SET(&request, audit_list_request, order, om_str(cases[i].order));
+        cr_assert(call_op(&call, compliance_routes, &compliance, OP_audit_list, tenant,
+                          "", &request, &reply) == OM_OK);
+        struct rec_iter iter = rec_iter(reply.data);
+        while (rec_next_rec(&iter, &audit_item_rec, &item, &raw))
+            strncat(got, item.id.data, item.id.size);
+        cr_expect_str_eq(got, cases[i].ids, "case %zu", i);
+        cr_expect(reply.has_more, "case %zu", i);
+    }
+}
+
 Test(compliance, refuses_what_is_no_place_in_the_chain)
 {
     const char *bad[] = { "x", "-1", "1 ", "evt_1", "99999999999999999999" };

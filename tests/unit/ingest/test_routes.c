@@ -311,6 +311,27 @@ Test(routes, each_post_and_nothing_else_has_somebody_who_remembers_its_key)
     each_route(remembers_its_key);
 }
 
+static char *page;
+
+static void
+is_told_of(const struct route *route, const char *name)
+{
+    if (keyed_by(route) == KEYED_CLAIM)
+        cr_expect(strstr(page, name), "docs/http.md does not say what a crash does to %s",
+                  name);
+}
+
+Test(routes, those_whose_effect_and_key_are_not_one_commit_are_documented)
+{
+    FILE *file = fopen(OMNI_SOURCE_DIR "/docs/http.md", "r");
+    cr_assert(file);
+    page = calloc(1, 1 << 20);
+    cr_assert_gt(fread(page, 1, (1 << 20) - 1, file), 0);
+    fclose(file);
+    each_route(is_told_of);
+    free(page);
+}
+
 Test(routes, a_key_is_of_a_bounded_size_and_some_may_not_be_without)
 {
     static char long_key[256];
