@@ -179,6 +179,7 @@ static void
 on_call(struct personas *self)
 {
     static const struct key_changes_reply no_keys = { 0 };
+    static const struct purge_changes_reply no_purges = { 0 };
     static const struct plan_changes_reply no_plans = { 0 };
     static const struct quota_settle_reply settled = { 0 };
     static const struct key_used_reply noted = { 0 };
@@ -191,6 +192,11 @@ on_call(struct personas *self)
         struct key_changes_reply reply = no_keys;
         REC_SET(&reply, key_changes_reply, data, OM_LIT("\x90"));
         REC_SET(&reply, key_changes_reply, last, 0);
+        answer_record(self, op->reply, &reply);
+    } else if (op == &ops[OP_purge_changes]) {
+        struct purge_changes_reply reply = no_purges;
+        REC_SET(&reply, purge_changes_reply, data, OM_LIT("\x90"));
+        REC_SET(&reply, purge_changes_reply, last, 0);
         answer_record(self, op->reply, &reply);
     } else if (op == &ops[OP_plan_changes]) {
         struct plan_changes_reply reply = no_plans;
