@@ -219,7 +219,6 @@ begin(void)
     stage_set(&here.stage, "OMNI_KEYS", "%s", "");
     stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
     stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
-    stage_set(&here.stage, "OMNI_QUOTA_HOLD_MS", "86400000"); // there is no billing
     stage_set(&here.stage, "OMNI_TRUSTED_PROXIES", "127.0.0.0/8");
     stage_set(&here.stage, "OMNI_CORS_ORIGINS", "https://app.example");
     stage_set(&here.stage, "OMNI_FAILED_KEYS", "0"); // all routes see wrong keys
