@@ -315,6 +315,15 @@ has_waited(const struct model *self, const struct model_job *job)
             (may_expire && job->expires_ms <= self->now_ms));
 }
 
+// What is away is read first; what was ready before may be started meanwhile.
+static void
+come_due(struct model *self, struct model_job *job)
+{
+    place(self, job);
+    if (self->away)
+        job->ready_step = self->step + 1;
+}
+
 void
 model_advance(struct model *self, int64_t now_ms)
 {
@@ -332,7 +341,7 @@ model_advance(struct model *self, int64_t now_ms)
         else if (is_timed_out(self, job))
             fail(self, job, &timeout, "timeout");
         else if (has_waited(self, job))
-            place(self, job);
+            come_due(self, job);
     }
 }
 

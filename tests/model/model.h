@@ -74,6 +74,7 @@ struct model {
     int64_t now_ms, last_number;
     int64_t step;    // rises by 2: what comes of it once that is on disk is in between
     size_t max_open; // of a tenant
+    bool away;       // what waits for its time may have to be read when that has come
     struct model_job jobs[MODEL_JOBS];
     struct model_limit limits[MODEL_TENANTS][MODEL_LIMITS];
     // How often in a row a more urgent job may yet be passed over: once in 32 starts.

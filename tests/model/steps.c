@@ -327,6 +327,7 @@ steps_run(const struct steps *self, char *why, size_t why_size, size_t *done)
     run->steps = self;
     run->model.now_ms = 1000;
     run->model.max_open = self->max_open;
+    run->model.away = self->conf.window_total < MODEL_JOBS;
     run->real.context = run;
     run->real.on_job = on_job;
     run->real.on_beat = on_beat;
