@@ -171,6 +171,7 @@ const struct args_command commands[] = {
         { "after", "ID,ID,…", "wait until these tasks have ended" },
         { "run-anyway", NULL, "even if one of them did not succeed" },
         { "delay", "SECONDS", "do not start before" },
+        { "due", "MS", "do not start before, in ms since 1970" },
         { "expires", "MS", "do not start after, in ms since 1970" },
         { "priority", "0-9", "0 is served first (default: 5)" },
         { "attempts", "N", "how often it is tried (default: 3)" },

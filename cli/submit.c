@@ -30,6 +30,7 @@ add_numbers(const struct args *args, json_t *job)
         int64_t min, max, unit;
     } rows[] = {
         { "delay", "delay_ms", 0, SECONDS_MAX, 1000 },
+        { "due", "due_ms", 0, INT64_MAX, 1 },
         { "expires", "expires_ms", 0, INT64_MAX, 1 },
         { "priority", "priority", 0, 9, 1 },
         { "attempts", "max_attempts", 1, 100, 1 },

@@ -125,6 +125,8 @@ Test(cli, batches_workflows_and_keys_have_their_commands)
             " --attempts 5 --soft 60 --hard 90 --retain 3600"),
         EXIT_DONE, "%s", out);
     cr_assert(strstr(out, "scheduled"), "%s", out);
+    cr_assert_eq(run("submit reports build --due 3999999999500"), EXIT_DONE, "%s", out);
+    cr_assert(strstr(out, "scheduled"), "%s", out);
     cr_assert_eq(run("submit reports build --priority 10"), EXIT_USAGE);
     snprintf(parent, sizeof(parent), "%s", run_json("submit reports build", "task_id"));
     snprintf(command, sizeof(command), "submit reports build --after %s,%s", parent,
