@@ -100,6 +100,7 @@ start(struct child *child, int64_t now_ms)
     // By its name the broker knows that it takes the place of one that is dead, and gives
     // what that one held to a worker at once, not when its leases end.
     setenv("OMNI_NODE", child->member->name, 1);
+    setenv("OMNI_ADMIN", child->member->admin, 1);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)

@@ -3,7 +3,7 @@
 //
 // A child dies with the process that started it, however that ends, and gets no signal
 // from the terminal: it stops when the crew is stopped. It has the same OMNI_NODE, its
-// member's name, each time it is started. One thread; the caller blocks SIGCHLD and calls
+// member's name, and the same OMNI_ADMIN each time it is started. One thread; the caller blocks SIGCHLD and calls
 // crew_tick() when it comes.
 #pragma once
 #include "base.h"
@@ -16,6 +16,7 @@ struct crew_member {
     const char *program; // beside the binary that runs
     const char *args[8]; // ends with NULL
     enum crew_phase phase;
+    const char *admin; // OMNI_ADMIN
 };
 
 struct crew;

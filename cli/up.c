@@ -14,6 +14,7 @@
 #include "log.h"
 #include "port.h"
 #include "probe.h"
+#include "targets.h"
 
 enum { WORKERS_MAX = 256, PATIENCE_MS = 10 * 1000 };
 
@@ -161,23 +162,30 @@ run_crew(struct up *up, int64_t workers)
     snprintf(training, sizeof(training), "%lld", (long long)(workers + 1) / 2);
     snprintf(url, sizeof(url), "%s/readyz", up->port.url);
     // clang-format off
-    const struct crew_member members[] = {
-        { "broker",     "omni-broker",     { NULL }, CREW_BROKER },
-        { "ingest",     "omni-ingest",     { NULL }, CREW_EDGE },
-        { "identity",   "omni-identity",   { NULL }, CREW_SERVICE },
-        { "registry",   "omni-registry",   { NULL }, CREW_SERVICE },
-        { "billing",    "omni-billing",    { NULL }, CREW_SERVICE },
-        { "compliance", "omni-compliance", { NULL }, CREW_SERVICE },
-        { "scheduler",  "omni-scheduler",  { NULL }, CREW_SERVICE },
+    struct crew_member members[] = {
+        { "broker",     "omni-broker",     { NULL }, CREW_BROKER, "off" },
+        { "ingest",     "omni-ingest",     { NULL }, CREW_EDGE, "off" },
+        { "identity",   "omni-identity",   { NULL }, CREW_SERVICE, "off" },
+        { "registry",   "omni-registry",   { NULL }, CREW_SERVICE, "off" },
+        { "billing",    "omni-billing",    { NULL }, CREW_SERVICE, "off" },
+        { "compliance", "omni-compliance", { NULL }, CREW_SERVICE, "off" },
+        { "scheduler",  "omni-scheduler",  { NULL }, CREW_SERVICE, "off" },
         { "inference",  "omni-inference",
-          { "--pool", "inference", "--slots", inference, NULL }, CREW_SERVICE },
+          { "--pool", "inference", "--slots", inference, NULL }, CREW_SERVICE, "off" },
         { "training",   "omni-inference",
-          { "--pool", "training", "--slots", training, NULL }, CREW_SERVICE },
+          { "--pool", "training", "--slots", training, NULL }, CREW_SERVICE, "off" },
     };
     // clang-format on
+    struct targets targets;
+    if (!targets_take(&targets, members, OM_COUNT(members), why, sizeof(why)))
+        return args_fail(EX_UNAVAILABLE, "%s", why);
     up->crew = crew_create(members, OM_COUNT(members), why, sizeof(why));
-    if (!up->crew)
+    if (!up->crew ||
+        !targets_publish(&targets, members, up->home.dir, why, sizeof(why))) {
+        crew_destroy(&up->crew);
+        targets_release(&targets);
         return args_fail(EX_OSFILE, "%s", why);
+    }
     up->probe = probe_create(url);
     up->signal_fd = open_signals();
     up->status = EX_OSERR;
@@ -188,6 +196,7 @@ run_crew(struct up *up, int64_t workers)
     }
     probe_destroy(&up->probe);
     crew_destroy(&up->crew);
+    targets_release(&targets);
     return up->status;
 }
 

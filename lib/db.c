@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "db_driver.h"
+#include "db_stats.h"
 
 struct om_db {
     const struct db_driver *driver;
@@ -12,6 +13,7 @@ struct om_db {
     bool spanned;       // transactions are parts of a longer one
     enum om_rc span_rc; // a part failed in a way that may have ended the whole
     char error[256];
+    struct db_stats stats;
 };
 
 static const struct db_driver *const drivers[] = { &db_sqlite };
@@ -34,8 +36,11 @@ begin(struct om_db *self, bool write)
     if (self->spanned ? self->driver->script(self->conn, "SAVEPOINT part")
                       : self->driver->begin(self->conn, write)) {
         note_error(self, "begin");
+        db_stats_refuse();
         return NULL;
     }
+    if (!self->spanned)
+        db_stats_begin(&self->stats);
     self->txn = (struct om_txn){ .db = self, .open = true };
     return &self->txn;
 }
@@ -83,6 +88,16 @@ end_part(struct om_txn *txn, bool undo)
     db->span_rc = rc;
 }
 
+static enum om_rc
+commit(struct om_db *self)
+{
+    static const struct om_sql sql_commit = { "commit", "" };
+    int64_t began_us = om_clock_mono_us();
+    enum om_rc rc = self->driver->commit(self->conn);
+    db_stats_statement(&self->stats, &sql_commit, began_us);
+    return rc;
+}
+
 enum om_rc
 om_db_commit(struct om_txn **txn_p)
 {
@@ -92,13 +107,15 @@ om_db_commit(struct om_txn **txn_p)
     if (db->spanned) {
         end_part(txn, false);
     } else if (!txn->rc) {
-        enum om_rc rc = db->driver->commit(db->conn);
+        enum om_rc rc = commit(db);
         if (rc)
             spoil(txn, rc, "commit");
     }
     enum om_rc rc = txn->rc ? txn->rc : db->span_rc;
-    if (!db->spanned)
+    if (!db->spanned) {
         db->driver->rollback(db->conn);
+        db_stats_end(&db->stats, rc ? DB_FAILED : DB_COMMITTED);
+    }
     txn->open = false;
     *txn_p = NULL;
     return rc;
@@ -111,10 +128,12 @@ om_db_rollback(struct om_txn **txn_p)
     if (!txn)
         return;
     close_rows(txn);
-    if (txn->db->spanned)
+    if (txn->db->spanned) {
         end_part(txn, true);
-    else
+    } else {
         txn->db->driver->rollback(txn->db->conn);
+        db_stats_end(&txn->db->stats, DB_ROLLED_BACK);
+    }
     txn->open = false;
     *txn_p = NULL;
 }
@@ -126,8 +145,10 @@ om_db_open_span(struct om_db *self)
     enum om_rc rc = self->driver->begin(self->conn, true);
     if (rc) {
         note_error(self, "begin");
+        db_stats_refuse();
         return OM_EDB;
     }
+    db_stats_begin(&self->stats);
     self->spanned = true;
     return OM_OK;
 }
@@ -137,9 +158,10 @@ om_db_close_span(struct om_db *self, bool keep)
 {
     assert(self->spanned && !self->txn.open);
     enum om_rc rc = self->span_rc;
-    if (keep && !rc && (rc = self->driver->commit(self->conn)))
+    if (keep && !rc && (rc = commit(self)))
         note_error(self, "commit");
     self->driver->rollback(self->conn);
+    db_stats_end(&self->stats, rc ? DB_FAILED : keep ? DB_COMMITTED : DB_ROLLED_BACK);
     self->spanned = false;
     self->span_rc = OM_OK;
     return keep ? rc : OM_OK;
@@ -161,6 +183,7 @@ start(struct om_txn *txn, const struct om_sql *sql, const struct om_value *value
         return NULL;
     struct om_db *db = txn->db;
     struct om_rows *rows = NULL;
+    int64_t began_us = om_clock_mono_us();
     enum om_rc rc = db->driver->start(db->conn, sql, values, copy, &rows);
     if (rc) {
         spoil(txn, rc, sql->name);
@@ -168,6 +191,7 @@ start(struct om_txn *txn, const struct om_sql *sql, const struct om_value *value
     }
     rows->txn = txn;
     rows->ended = false;
+    rows->began_us = began_us;
     rows->next = txn->rows;
     txn->rows = rows;
     return rows;
@@ -219,6 +243,7 @@ om_rows_close(struct om_rows **rows_p)
     while (*link != rows)
         link = &(*link)->next;
     *link = rows->next;
+    db_stats_statement(&rows->txn->db->stats, rows->sql, rows->began_us);
     rows->txn->db->driver->reset(rows);
     rows->txn = NULL;
 }
@@ -379,6 +404,7 @@ om_db_open(const char *url, const char *service, const struct om_migration *migr
         return OM_EINTERNAL;
     }
     self->driver = driver;
+    db_stats_open();
 
     char reason[512] = "";
     enum om_rc rc = driver->open(url + strlen(driver->scheme), service, &self->conn,
@@ -406,6 +432,7 @@ om_db_close(struct om_db **self_p)
     }
     if (self->conn)
         self->driver->close(self->conn);
+    db_stats_close();
     free(self);
     *self_p = NULL;
 }

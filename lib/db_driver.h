@@ -18,6 +18,7 @@ struct om_rows {
     bool ended;
     struct om_rows *next;
     const struct om_sql *sql;
+    int64_t began_us;
 };
 
 struct db_driver {

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "log.h"
 #include "log_mask.h"
+#include "metrics.h"
 #include "utf8.h"
 
 #define HIDDEN "[hidden]"
@@ -25,6 +26,8 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
 // The end of a line is kept free for what closes it: a quote, the mark of a cut, a brace.
 enum { END_BYTES = 16 };
+
+static uint32_t line_cells[OM_COUNT(level_names)], suppressed_cell, lost_cell;
 
 struct line {
     size_t size;
@@ -51,6 +54,11 @@ om_log_init(const char *service)
     for (unsigned i = 0; level && i < OM_COUNT(level_names); i++)
         if (strcmp(level, level_names[i]) == 0)
             config.level = (enum om_log_level)i;
+    for (unsigned i = 0; i < OM_COUNT(level_names); i++)
+        line_cells[i] = om_metric_cell(M_omni_log_lines_total, om_str(level_names[i]));
+    suppressed_cell =
+        om_metric_cell(M_omni_log_lines_dropped_total, OM_LIT("suppressed"));
+    lost_cell = om_metric_cell(M_omni_log_lines_dropped_total, OM_LIT("lost"));
 }
 
 void
@@ -160,9 +168,12 @@ om_log_write(struct om_log_site *site, enum om_log_level level, const char *mess
              const struct om_log_field *fields)
 {
     int suppressed = 0;
-    if (level < config.level ||
-        (level > OM_DEBUG && !om_log_may(site, om_clock_mono_ms(), &suppressed)))
+    if (level < config.level)
         return;
+    if (level > OM_DEBUG && !om_log_may(site, om_clock_mono_ms(), &suppressed)) {
+        om_metric_add(suppressed_cell, 1);
+        return;
+    }
     struct line line;
     line.size = 0;
     line.cut = false;
@@ -185,7 +196,8 @@ om_log_write(struct om_log_site *site, enum om_log_level level, const char *mess
         put(&line, config.json ? ",\"cut\":true" : " cut=true", config.json ? 11 : 9);
     put(&line, config.json ? "}\n" : "\n", config.json ? 2 : 1);
     // One write a line, so that lines of several processes do not mix. A log that cannot
-    // be written has nobody to tell.
-    ssize_t ignored = write(STDERR_FILENO, line.text, line.size);
-    (void)ignored;
+    // be written has nobody to tell but the metrics.
+    om_metric_add(line_cells[level], 1);
+    if (write(STDERR_FILENO, line.text, line.size) != (ssize_t)line.size)
+        om_metric_add(lost_cell, 1);
 }

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "once.h"
 #include "service.h"
+#include "service_stats.h"
 #include "trace.h"
 #include "tracing.h"
 
@@ -122,8 +123,10 @@ run_events(struct host *host, struct om_job *job)
             return om_job_fail(job, OM_EPROTO, NULL, "event %zu of the run is malformed",
                                i);
     }
-    return job->rc = host->service->on_events(host->self, (uint8_t)job->msg->shard,
-                                              events, count);
+    job->rc =
+        host->service->on_events(host->self, (uint8_t)job->msg->shard, events, count);
+    service_stats_run(job->rc, count, om_clock_wall_ms() - events[0].at);
+    return job->rc;
 }
 
 // Set the ids of this thread's log lines from the trace context of the work.
@@ -186,6 +189,7 @@ handle(void *context, struct om_job *job)
 {
     struct host *host = context;
     int64_t started_us = om_clock_mono_us();
+    service_stats_busy(1);
     set_log_context(job->msg);
     if (!job->slot)
         job->slot = host->client;
@@ -194,9 +198,12 @@ handle(void *context, struct om_job *job)
         job->retryable = true;
     } else {
         struct om_call call = { 0 };
-        run_call(host, job, find_route(host->routes, job->msg->kind), &call);
+        const struct om_route *route = find_route(host->routes, job->msg->kind);
+        run_call(host, job, route, &call);
+        service_stats_op(route, job, om_clock_mono_us() - started_us);
     }
     log_outcome(host, job, started_us);
+    service_stats_busy(-1);
     om_log_context(NULL, NULL);
 }
 
@@ -221,8 +228,10 @@ handle_now(void *context, struct om_job *job)
     struct om_call call = { .now = true };
     set_log_context(job->msg);
     run_call(host, job, route, &call);
-    if (call.now)
+    if (call.now) {
+        service_stats_op(route, job, om_clock_mono_us() - started_us);
         log_outcome(host, job, started_us);
+    }
     om_log_context(NULL, NULL);
     return call.now;
 }
@@ -331,6 +340,7 @@ on_tick(void *context, int64_t now_ms)
         if (host->service->tick)
             own = host->service->tick(host->self, now_ms);
     } while (!om_link_is_settled(om_client_link(host->client)));
+    om_admin_set_ready(om_link_is_open(om_client_link(host->client)));
     if (host->service->database && host->purge_ms < due)
         due = host->purge_ms;
     return own < due ? own : due;
@@ -399,6 +409,8 @@ start_and_serve(struct host *host)
     const struct om_service *service = host->service;
     host->routes =
         service->choose_routes ? service->choose_routes(host->conf) : service->routes;
+    service_stats_open(host->routes, service->slots ? service->slots(host->conf) : 0,
+                       service->on_events != NULL);
     int status = EX_UNAVAILABLE;
     host->self = host->service->start(host->conf, host->client, why, sizeof(why));
     if (host->self) {
@@ -469,9 +481,18 @@ om_service_main(const struct om_service *service, int argc, char **argv)
             .role = service->role,
         };
         host.signal_fd = open_signals();
-        om_tracing_start(service->name, host.link.node);
-        status = start_and_serve(&host);
-        om_tracing_stop();
+        om_metrics_init(service->name,
+                        METRICS_BIT(SERVICE) | service->metrics |
+                            (service->database ? METRICS_BIT(DATABASE) : 0));
+        struct om_admin *admin = NULL;
+        if (om_admin_start(host.conf->admin, &admin, why, sizeof(why)) == OM_OK) {
+            om_tracing_start(service->name, host.link.node);
+            status = start_and_serve(&host);
+            om_tracing_stop();
+        } else {
+            om_log(OM_ERROR, "cannot start", LOG_S("why", why));
+        }
+        om_admin_stop(&admin);
         close(host.signal_fd);
     }
     om_conf_free(service->settings, host.conf);

@@ -4,8 +4,10 @@
 // every queue its routes name, checks the caller's role, decodes the request, calls the
 // handler, encodes the reply, logs once, and drains on SIGTERM.
 #pragma once
+#include "admin.h"
 #include "client.h"
 #include "conf.h"
+#include "metrics.h"
 #include "worker.h"
 
 // A request being handled.
@@ -50,6 +52,7 @@ struct om_service_conf {
     const char *database;    // OMNI_DATABASE: "sqlite:DIR"
     const char *keys;        // OMNI_KEYS
     const char *node;        // OMNI_NODE
+    const char *admin;       // OMNI_ADMIN
 };
 
 // The rows of the common settings, for a service's table:
@@ -66,7 +69,8 @@ struct om_service_conf {
     { "OMNI_KEYS", CONF_STR, OM_SERVICE_AT(keys), "", 0, 0,                               \
       "folder of CURVE keys, needed on tcp" },                                            \
     { "OMNI_NODE", CONF_STR, OM_SERVICE_AT(node), "", 0, 0,                               \
-      "name of this process in logs and listings" }
+      "name of this process in logs and listings" },                                      \
+    OM_ADMIN_SETTING(OM_SERVICE_AT(admin))
 // clang-format on
 
 struct om_service {
@@ -77,6 +81,7 @@ struct om_service {
     const struct om_route *routes;
     // May be NULL. The routes of this process by its settings, instead of `routes`.
     const struct om_route *(*choose_routes)(const void *conf);
+    unsigned metrics;             // METRICS_BITs of its own
     om_events_handler *on_events; // NULL: no subscription
     enum queue events_queue;
 

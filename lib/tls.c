@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tls.h"
@@ -192,6 +193,19 @@ om_tls_reload(struct om_tls *self, char *why, size_t why_size)
     pthread_mutex_unlock(&self->lock);
     SSL_CTX_free(old);
     return OM_OK;
+}
+
+bool
+om_tls_expiry(struct om_tls *self, int64_t *wall_ms)
+{
+    struct tm end;
+    pthread_mutex_lock(&self->lock);
+    const X509 *certificate = SSL_CTX_get0_certificate(self->context);
+    bool known = certificate && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end);
+    pthread_mutex_unlock(&self->lock);
+    if (known)
+        *wall_ms = (int64_t)timegm(&end) * 1000;
+    return known;
 }
 
 void

@@ -20,6 +20,9 @@ OM_MUST_CHECK enum om_rc om_tls_create(const char *certificate, const char *key,
 // Read both again, for connections that come from now on. On failure those in use stay.
 OM_MUST_CHECK enum om_rc om_tls_reload(struct om_tls *self, char *why, size_t why_size);
 
+// When the certificate in use ends, in milliseconds since 1970. False: it does not say.
+OM_MUST_CHECK bool om_tls_expiry(struct om_tls *self, int64_t *wall_ms);
+
 void om_tls_destroy(struct om_tls **self_p);
 
 // Have the transport's socket, as a server, speak TLS: its first reads are the handshake.

@@ -100,6 +100,7 @@ task_hand_out(struct core *self, struct queue_state *queue, struct credit *credi
     task_unplace(self, task);
     spill_refill(self, task->flow);
     task->attempts++;
+    self->stats.delivered++;
     task->started_ms = self->now.wall_ms;
     task->state = STATE_LEASED;
     task->progress = 0;

@@ -156,9 +156,23 @@ struct core_stats {
     uint64_t recalled;    // tasks read back into memory
     size_t away;          // open tasks that are not in memory
     uint64_t dead_events; // set aside after failing three times; kept under topic "dead"
+    uint64_t delivered;   // attempts that began
+    uint64_t retried;     // attempts that failed or were lost and are followed by another
 };
 
 struct core_stats core_stats(const struct core *self);
+
+// Append an array of wire_queue records, as an answer to QUEUE has it: the platform's
+// queues, then tenants' own, those with most jobs first.
+void core_queues(struct core *self, struct core_now now, struct om_buf *out);
+
+// Sessions that take work, and how long that one was silent that is silent longest.
+struct core_workers {
+    size_t busy, idle, draining, silent;
+    int64_t silence_ms;
+};
+
+struct core_workers core_workers(const struct core *self, struct core_now now);
 
 // How far a subscriber of events is behind.
 struct core_lag {

@@ -121,6 +121,7 @@ static void
 retry_later(struct core *self, struct task *task, enum mark_kind kind,
             const struct failure *failure, int64_t delay_ms)
 {
+    self->stats.retried++;
     struct group *group =
         commit_group(self, EFFECT_RETRY, 1 + events_count(failure->usage));
     group->task = task;

@@ -237,6 +237,17 @@ rows_add_all(struct core *self, struct rows *rows, struct om_str queue)
     free(parts);
 }
 
+void
+core_queues(struct core *self, struct core_now now, struct om_buf *out)
+{
+    struct rows rows = { 0 };
+    self->now = now;
+    rows_add_all(self, &rows, (struct om_str){ 0 });
+    om_pack_array(out, rows.count);
+    om_buf_put(out, rows.records.data, rows.records.size);
+    om_buf_finish(&rows.records);
+}
+
 // ---- limits
 
 void

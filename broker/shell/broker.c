@@ -9,12 +9,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "broker.h"
 #include "clock.h"
 #include "committer.h"
 #include "id.h"
 #include "loader.h"
 #include "log.h"
+#include "metrics.h"
+#include "observer.h"
 #include "reader.h"
 #include "sockets.h"
 
@@ -36,9 +39,12 @@ struct broker {
     struct pool payloads; // memory of those received
     struct committer *committer;
     struct reader *reader;
+    struct observer *observer;
+    struct om_admin *admin;
     int wake_fd, signal_fd;
     int64_t second_ms; // when the next second's work is due
     uint64_t dropped;  // as logged last
+    double disk_free;
     uint64_t dead[SUBSCRIPTION_COUNT];
     bool lags[SUBSCRIPTION_COUNT];
     bool stop;
@@ -149,6 +155,19 @@ prepare_process(struct broker *self)
     }
 }
 
+static int
+start_admin(struct broker *self)
+{
+    char why[256];
+    self->observer = observer_create(self->wake_fd);
+    if (!self->observer)
+        return refuse(EX_OSERR, "no memory");
+    enum om_rc rc = om_admin_start(self->conf->admin, &self->admin, why, sizeof(why));
+    if (rc == OM_OK)
+        return EX_OK;
+    return refuse(rc == OM_EINVAL ? EX_CONFIG : EX_UNAVAILABLE, why);
+}
+
 // ---- a turn
 
 // True when a socket may have more.
@@ -257,7 +276,8 @@ static void
 every_second(struct broker *self)
 {
     watch_subscribers(self);
-    core_set_disk_free(self->core, store_disk_free(self->store));
+    self->disk_free = store_disk_free(self->store);
+    core_set_disk_free(self->core, self->disk_free);
     uint64_t dropped = sockets_dropped(self->sockets);
     if (dropped != self->dropped)
         om_log(OM_WARN, "messages of a wrong shape were dropped",
@@ -304,6 +324,9 @@ static void
 serve(struct broker *self)
 {
     while (!self->stop) {
+        if (observer_is_asked(self->observer))
+            observer_answer(self->observer, self->core, now(), self->sockets,
+                            self->disk_free);
         take_results(self);
         tick(self);
         bool more = hand_over(self);
@@ -339,6 +362,8 @@ finish_commit(struct broker *self)
 static void
 close_all(struct broker *self)
 {
+    observer_destroy(&self->observer);
+    om_admin_stop(&self->admin);
     committer_stop(&self->committer);
     if (self->reader) {
         reader_stop(self->reader);
@@ -359,12 +384,15 @@ broker_run(const struct broker_conf *conf)
 {
     struct broker self = { .conf = conf, .wake_fd = -1 };
     prepare_process(&self);
+    om_metrics_init("broker", METRICS_BIT(BROKER));
     int (*const steps[])(struct broker *) = { open_store, load_core, start_threads,
-                                              open_sockets };
+                                              open_sockets, start_admin };
     for (size_t i = 0; i < OM_COUNT(steps) && self.status == EX_OK; i++)
         self.status = steps[i](&self);
     if (self.status == EX_OK) {
         core_serve(self.core, now());
+        every_second(&self); // so that what it looks at is known
+        om_admin_set_ready(true);
         struct core_stats stats = core_stats(self.core);
         om_log(OM_INFO, "serving", LOG_S("client", conf->client),
                LOG_S("work", conf->work), LOG_I("epoch", store_epoch(self.store)),

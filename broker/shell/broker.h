@@ -13,6 +13,7 @@ struct broker_conf {
     const char *database;      // a folder, or sqlite:FOLDER
     const char *keys;          // folder of CURVE keys, or ""
     const char *node;          // the broker's name
+    const char *admin;         // OMNI_ADMIN
     int64_t retention_hours;
     int64_t jobs_max, tenant_jobs_max, pending_bytes_max;
 };

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "committer.h"
+#include "metrics.h"
 
 enum {
     SWEEP_MS = 60 * 1000,  // between two sweeps of the purge
@@ -16,6 +17,7 @@ enum {
 struct committer {
     struct committer_conf conf;
     pthread_t thread;
+    uint32_t outcomes[2], changes, times; // of metrics
 
     // The I/O thread's.
     bool out;        // a batch was given and not taken
@@ -35,6 +37,10 @@ commit(struct committer *self, struct batch *batch, int64_t *took_us)
     int64_t began_us = om_clock_mono_us();
     enum om_rc rc = store_commit(self->conf.store, batch);
     *took_us = om_clock_mono_us() - began_us;
+    om_metric_add(self->outcomes[rc != OM_OK], 1);
+    om_metric_observe(self->times, *took_us, NULL);
+    if (rc == OM_OK)
+        om_metric_add(self->changes, batch->count);
     return rc;
 }
 
@@ -110,6 +116,10 @@ committer_start(const struct committer_conf *conf)
     if (!self)
         return NULL;
     self->conf = *conf;
+    self->outcomes[0] = om_metric_cell(M_omni_commits_total, OM_LIT("committed"));
+    self->outcomes[1] = om_metric_cell(M_omni_commits_total, OM_LIT("failed"));
+    self->changes = om_metric_cell(M_omni_commit_changes_total);
+    self->times = om_metric_cell(M_omni_commit_duration_seconds);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "admin.h"
 #include "broker.h"
 #include "conf.h"
 #include "keys.h"
@@ -18,6 +19,7 @@ static const struct om_setting settings[] = {
     { "OMNI_KEYS", CONF_STR, AT(keys), "", 0, 0, "folder of CURVE keys, needed on tcp" },
     { "OMNI_NODE", CONF_STR, AT(node), "broker", 0, 0,
       "name of this process in logs and listings" },
+    OM_ADMIN_SETTING(AT(admin)),
     { "OMNI_RETENTION_HOURS", CONF_INT, AT(retention_hours), "24", 1, 8760,
       "how long ended jobs are kept; applied events at most so long" },
     { "OMNI_JOBS_MAX", CONF_INT, AT(jobs_max), "20000000", 1, 1000000000,

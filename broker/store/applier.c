@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "applier.h"
+#include "metrics.h"
 #include "window.h"
 
 enum {
@@ -309,6 +310,18 @@ run(void *context)
     return NULL;
 }
 
+static void
+on_scrape(void *context, struct om_scrape *scrape)
+{
+    struct applier *self = context;
+    pthread_mutex_lock(&self->mutex);
+    int64_t records = self->given - self->applied;
+    int64_t lag_ms = self->waiting ? mono_ms() - self->waiting->given_ms : 0;
+    pthread_mutex_unlock(&self->mutex);
+    om_scrape_put(scrape, M_omni_applier_lag_records, (double)records);
+    om_scrape_put(scrape, M_omni_applier_lag_seconds, (double)lag_ms / 1000);
+}
+
 struct applier *
 applier_start(struct sqlite_store *tables, struct journal *journal,
               const struct journal_store_conf *conf)
@@ -334,6 +347,7 @@ applier_start(struct sqlite_store *tables, struct journal *journal,
         free(self);
         return NULL;
     }
+    om_metrics_on_scrape(on_scrape, self);
     return self;
 }
 
@@ -344,6 +358,7 @@ applier_stop(struct applier **self_p)
     *self_p = NULL;
     if (!self)
         return;
+    om_metrics_forget(self);
     pthread_mutex_lock(&self->mutex);
     self->stop = true;
     pthread_cond_signal(&self->work);

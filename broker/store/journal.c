@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "clock.h"
 #include "driver.h"
 #include "journal_list.h"
+#include "metrics.h"
+#include "store_stats.h"
 
 enum {
     SPARE_MIN = 4,  // ready in advance: making one takes as long as many commits
@@ -183,6 +186,7 @@ journal_append(struct journal *self, int64_t number, char *record, size_t body_b
            bytes - JOURNAL_HEAD_BYTES - body_bytes);
     record_seal(record, body_bytes, number, self->conf.id);
     bool written;
+    int64_t began_us = om_clock_mono_us();
     if (segment_append(&self->conf, self->active, record, bytes, self->tail, &written) !=
         0) {
         // The disk was full before the last byte: a part of a record is none.
@@ -192,6 +196,8 @@ journal_append(struct journal *self, int64_t number, char *record, size_t body_b
         self->broken = true;
         return OM_EINTERNAL;
     }
+    om_metric_observe(store_stats.synced, om_clock_mono_us() - began_us, NULL);
+    om_metric_add(store_stats.written, bytes);
     pthread_mutex_lock(&self->mutex);
     self->active->last = number;
     self->tail += bytes;

@@ -6,6 +6,7 @@
 #include "duplicates.h"
 #include "journal_codec.h"
 #include "journal_store.h"
+#include "store_stats.h"
 
 enum { EVENTS_PATIENCE_MS = 20 }; // nobody waits for them, but for reads behind them
 
@@ -79,6 +80,7 @@ journal_store_open(const char *path, const struct journal_store_conf *conf,
     struct journal_store *self = calloc(1, sizeof(*self));
     if (!self)
         return store_refuse(OM_EDB, "no memory");
+    store_stats_open();
     self->base.driver = &store_journal;
     self->end = &self->oldest;
     enum om_rc rc = sqlite_open(path, conf->vfs, conf->io, &self->tables);

@@ -1,6 +1,9 @@
 #include <fcntl.h>
 
+#include "clock.h"
+#include "metrics.h"
 #include "sqlite.h"
+#include "store_stats.h"
 
 enum { MUCH = 10 }; // times the usual log: then a checkpoint no reader is in the way of
 
@@ -238,12 +241,14 @@ sqlite_checkpoint(struct sqlite_store *self, bool now)
     // reader.
     bool much = now || self->wal_frames >= MUCH * self->log_pages;
     int frames = 0, done = 0;
+    int64_t began_us = om_clock_mono_us();
     if (much)
         pthread_mutex_lock(&self->reading);
     int code = sqlite3_wal_checkpoint_v2(self->writer, NULL, SQLITE_CHECKPOINT_PASSIVE,
                                          &frames, &done);
     if (much)
         pthread_mutex_unlock(&self->reading);
+    om_metric_observe(store_stats.checkpoints, om_clock_mono_us() - began_us, NULL);
 
     // A part may have been moved without a sync; all of it not.
     if (code == SQLITE_OK && done == frames)

@@ -48,6 +48,7 @@ main(int argc, char **argv)
         .settings = settings,
         .conf_size = sizeof(struct om_service_conf),
         .routes = billing_routes,
+        .metrics = METRICS_BIT(BILLING),
         .on_events = usage_apply,
         .events_queue = QUEUE_BILLING_EVENTS,
         .start = start,

@@ -2,6 +2,7 @@
 #include "period.h"
 #include "subscriber.h"
 #include "tally.h"
+#include "usage_stats.h"
 
 OM_SQL(event_insert,
        "INSERT INTO usage_event (tenant, id, meter, at_ms, quantity, subject) "
@@ -25,8 +26,11 @@ apply_one(struct om_txn *txn, const struct wire_logged *event)
     enum om_rc rc = om_db_exec(txn, &sql_event_insert, DB_UUID(&tenant),
                                DB_STR(event->id), DB_STR(usage.meter), DB_I64(event->at),
                                DB_I64(usage.quantity), DB_STR(usage.subject));
-    if (rc || om_db_changes(txn) == 0)
+    if (rc || om_db_changes(txn) == 0) {
+        usage_stats_repeat();
         return rc; // delivered again: normal, not a failure
+    }
+    usage_stats_note(&tenant, usage.meter, usage.quantity);
     rc = om_db_exec(txn, &sql_hour_add, DB_UUID(&tenant), DB_STR(usage.meter),
                     DB_I64(period_hour(event->at)), DB_I64(usage.quantity));
     if (!rc && om_db_changes(txn) == 0)
@@ -39,5 +43,7 @@ enum om_rc
 usage_apply(void *context, uint8_t shard, const struct wire_logged *events, size_t count)
 {
     struct billing *self = context;
-    return om_subscriber_apply(self->db, shard, events, count, apply_one);
+    enum om_rc rc = om_subscriber_apply(self->db, shard, events, count, apply_one);
+    usage_stats_end(rc == OM_OK);
+    return rc;
 }

@@ -1,4 +1,5 @@
 #include "audit.h"
+#include "metrics.h"
 #include "subscriber.h"
 
 OM_SQL(head_get, "SELECT entries, hash FROM audit_head WHERE tenant = $1");
@@ -36,6 +37,8 @@ audit_read(struct om_rows *rows, struct chain_row *row, uint8_t hash[CHAIN_HASH]
 #undef AUDIT_READ
 }
 
+static uint64_t appended; // in the run that is applied
+
 static enum om_rc
 append(struct om_txn *txn, const struct wire_logged *event)
 {
@@ -56,6 +59,7 @@ append(struct om_txn *txn, const struct wire_logged *event)
 #undef AUDIT_VALUE
     if (rc || om_db_changes(txn) == 0)
         return rc; // delivered again: normal, not a failure
+    appended++;
     return om_db_exec(txn, &sql_head_set, DB_UUID(&row.tenant), DB_I64(row.seq),
                       DB_HASH(hash));
 }
@@ -64,5 +68,12 @@ enum om_rc
 audit_apply(void *context, uint8_t shard, const struct wire_logged *events, size_t count)
 {
     struct compliance *self = context;
-    return om_subscriber_apply(self->db, shard, events, count, append);
+    static uint32_t records;
+    if (!records)
+        records = om_metric_cell(M_omni_audit_records_total);
+    appended = 0;
+    enum om_rc rc = om_subscriber_apply(self->db, shard, events, count, append);
+    if (rc == OM_OK)
+        om_metric_add(records, appended);
+    return rc;
 }

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "audit.h"
+#include "patrol.h"
 #include "request.h"
 
 #define AT(member) offsetof(struct compliance_conf, member)
@@ -22,20 +22,37 @@ stop(void *context)
     free(self);
 }
 
+struct service {
+    struct compliance compliance; // first: what the handlers get
+    struct patrol patrol;
+    int64_t request_due_ms; // when request_tick() is to be called
+};
+
 static void *
 start(const void *context, struct om_client *client, char *why, size_t why_size)
 {
     const struct compliance_conf *conf = context;
     (void)client;
-    struct compliance *self = calloc(1, sizeof(*self));
+    struct service *self = calloc(1, sizeof(*self));
     if (self && !om_db_open(conf->service.database, "compliance", compliance_schema,
-                            &self->db, why, why_size)) {
-        self->request_ms = conf->request_ms;
-        self->request_max = conf->request_max;
+                            &self->compliance.db, why, why_size)) {
+        self->compliance.request_ms = conf->request_ms;
+        self->compliance.request_max = conf->request_max;
+        patrol_init(&self->patrol);
         return self;
     }
     free(self);
     return NULL;
+}
+
+static int64_t
+tick(void *context, int64_t now_ms)
+{
+    struct service *self = context;
+    if (now_ms >= self->request_due_ms)
+        self->request_due_ms = request_tick(&self->compliance, now_ms);
+    int64_t due_ms = patrol_tick(&self->patrol, self->compliance.db, now_ms);
+    return due_ms < self->request_due_ms ? due_ms : self->request_due_ms;
 }
 
 static const char *
@@ -59,11 +76,12 @@ main(int argc, char **argv)
         .settings = settings,
         .conf_size = sizeof(struct compliance_conf),
         .routes = compliance_routes,
+        .metrics = METRICS_BIT(COMPLIANCE),
         .on_events = audit_apply,
         .events_queue = QUEUE_COMPLIANCE_EVENTS,
         .start = start,
         .stop = stop,
-        .tick = request_tick,
+        .tick = tick,
         .database = database,
         .storage_error = storage_error,
     };

@@ -13,6 +13,7 @@
 #include "keyed.h"
 #include "log.h"
 #include "request_note.h"
+#include "stats.h"
 
 enum {
     TICK_MS = 250, // reports leave each tick, the feeds are asked every second one
@@ -114,9 +115,7 @@ on_refuse(void *context, const struct om_http_request *request, const char *reas
     } else {
         om_http_response_field(response, "x-request-id", om_str(self->refused_id));
     }
-    atomic_fetch_add_explicit(
-        &self->ingest->answered[INGEST_ROUTES_MAX - 1][response->status / 100], 1,
-        memory_order_relaxed);
+    stats_refuse(response->status);
 }
 
 // ---- the thread
@@ -157,6 +156,7 @@ on_wake(void *context)
     quota_desk_wake(self);
     om_offload_box_run(self->commits);
     share_process(self);
+    stats_turn(self);
     set_timer(self, &self->client_timer, due_ms);
 }
 

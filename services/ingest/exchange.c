@@ -16,6 +16,7 @@
 #include "parts.h"
 #include "replay.h"
 #include "request_note.h"
+#include "stats.h"
 
 enum { CALL_MS = 10000, TEXT_MAX = 512, NUMBER_DIGITS = 18, CLIENT_ID_MAX = 128 };
 
@@ -70,6 +71,7 @@ exchange_begin(struct edge *edge, struct om_http_request *request)
     set_id(x, 0);
     x->started_us = om_clock_mono_us();
     DL_APPEND(edge->busy, x);
+    stats_begin();
     const struct proxies *proxies = &edge->ingest->proxies;
     x->remote = proxy_client(proxies, request, &x->arena);
     x->client_id = read_client_id(x, request);
@@ -102,6 +104,7 @@ exchange_abandon(struct exchange *x)
     om_arena_reset(&x->arena);
     DL_DELETE(edge->busy, x);
     LL_PREPEND(edge->idle, x);
+    stats_end();
 }
 
 void
@@ -419,9 +422,7 @@ note_reply(struct exchange *x, struct om_http_response *response)
         om_http_response_field(response, "omni-version", om_str(x->version));
     if (response->status == 401)
         om_http_response_field(response, "www-authenticate", OM_LIT("Bearer"));
-    size_t row = x->route ? (size_t)(x->route - routes) : INGEST_ROUTES_MAX - 1;
-    atomic_fetch_add_explicit(&edge->ingest->answered[row][response->status / 100], 1,
-                              memory_order_relaxed);
+    stats_reply(x, response->status);
     x->status = response->status;
     if (x->limited)
         atomic_fetch_add_explicit(&edge->ingest->limited, 1, memory_order_relaxed);
@@ -482,6 +483,7 @@ exchange_fail_as(struct exchange *x, int status, const struct error_text *error,
                  const char *retry_after)
 {
     struct om_http_response response = { .status = status };
+    stats_error(error->code);
     cached_fail(x, status, error, retry_after);
     x->code = om_arena_strdup(&x->arena, om_str(error->code));
     om_buf_reset(&x->edge->out);

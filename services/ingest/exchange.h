@@ -166,3 +166,6 @@ void error_write(struct om_buf *out, const struct error_text *error,
 
 // Type and code of a status of HTTP's own.
 struct error_text error_of_status(int status);
+
+// The codes that may say; NULL at the end.
+const char *error_code(size_t index);

@@ -4,9 +4,11 @@
 
 #include "guess.h"
 #include "id.h"
+#include "admin.h"
 #include "ingest.h"
 #include "openapi.h"
 #include "route.h"
+#include "stats.h"
 
 enum { DISK_THREADS = 4, DISK_WAITING_MAX = 256 };
 
@@ -20,6 +22,7 @@ const struct om_setting ingest_settings[] = {
     { "OMNI_KEYS", CONF_STR, AT(keys), "", 0, 0, "folder of CURVE keys, needed on tcp" },
     { "OMNI_NODE", CONF_STR, AT(node), "", 0, 0,
       "name of this process in logs and listings" },
+    OM_ADMIN_SETTING(AT(admin)),
     { "OMNI_BLOBS", CONF_STR, AT(blobs), "dir:data/blobs", 0, 0,
       "where files are kept: dir:PATH" },
     { "OMNI_SECRET_FILE", CONF_STR, AT(secret_file), "data/secret", 0, 0,
@@ -160,12 +163,16 @@ ingest_open(struct ingest *self, char *why, size_t why_size)
     }
     self->quotas = quotas_create(conf->quota_hold_ms);
     snprintf(why, why_size, "no memory");
-    return self->quotas != NULL;
+    if (!self->quotas)
+        return false;
+    stats_open(self);
+    return true;
 }
 
 void
 ingest_close(struct ingest *self)
 {
+    stats_close(self);
     om_offload_destroy(&self->offload);
     om_blob_store_destroy(&self->blobs);
     om_tls_destroy(&self->tls);

@@ -29,6 +29,7 @@ struct ingest_conf {
     const char *broker;      // OMNI_BROKER
     const char *keys;        // OMNI_KEYS
     const char *node;        // OMNI_NODE
+    const char *admin;       // OMNI_ADMIN
     const char *blobs;       // OMNI_BLOBS
     const char *secret_file; // OMNI_SECRET_FILE
     int64_t threads;         // OMNI_INGEST_THREADS
@@ -87,8 +88,9 @@ struct ingest {
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
     atomic_int_fast64_t answered_ms[INGEST_THREADS_MAX];
-    // Requests answered, by route and by the first digit of the status.
-    atomic_uint_fast64_t answered[INGEST_ROUTES_MAX][STATUS_CLASSES];
+    // Each thread's connections of clients, and whether it has a session with the broker.
+    atomic_size_t connections[INGEST_THREADS_MAX];
+    atomic_bool linked[INGEST_THREADS_MAX];
 };
 
 // Read the secret and the certificate, and open the blob store. False with the reason in

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "admin.h"
 #include "ingest.h"
 #include "log.h"
+#include "metrics.h"
 #include "tracing.h"
 
 struct threads {
@@ -83,6 +85,7 @@ serve(struct ingest *ingest, struct threads *threads, const sigset_t *signals)
 static int
 run(struct ingest *ingest, char *why, size_t why_size)
 {
+    struct om_admin *admin = NULL;
     struct threads threads = { 0 };
     sigset_t signals;
     sigemptyset(&signals);
@@ -93,7 +96,9 @@ run(struct ingest *ingest, char *why, size_t why_size)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     int status = EX_CONFIG;
-    bool opened = ingest_open(ingest, why, why_size);
+    om_metrics_init("ingest", METRICS_BIT(EDGE));
+    bool opened = om_admin_start(ingest->conf.admin, &admin, why, why_size) == OM_OK &&
+                  ingest_open(ingest, why, why_size);
     if (opened)
         om_tracing_start("ingest", ingest->node);
     if (opened && make_edges(ingest, &threads, why, why_size)) {
@@ -104,6 +109,7 @@ run(struct ingest *ingest, char *why, size_t why_size)
         edge_destroy(&threads.edges[i]);
     om_tracing_stop();
     ingest_close(ingest);
+    om_admin_stop(&admin);
     return status;
 }
 

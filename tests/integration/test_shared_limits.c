@@ -25,7 +25,7 @@ static struct setup {
     pid_t redis;
     CURL *curl;
     // The last answer.
-    char text[32 * 1024], fields[32 * 1024];
+    char text[256 * 1024], fields[32 * 1024];
 } here;
 
 static size_t

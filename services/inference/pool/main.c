@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "pool.h"
+#include "stats.h"
 
 #define AT(member) offsetof(struct pool_conf, member)
 
@@ -55,6 +56,7 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     struct pool *self = calloc(1, sizeof(*self));
     if (!self)
         return NULL;
+    stats_open();
     self->cache = model_cache_create((size_t)conf->cache_bytes);
     if (self->cache &&
         om_blob_store_create(conf->blobs, &self->blobs, why, why_size) == OM_OK)
@@ -73,6 +75,7 @@ main(int argc, char **argv)
         .settings = settings,
         .conf_size = sizeof(struct pool_conf),
         .choose_routes = choose_routes,
+        .metrics = METRICS_BIT(INFERENCE),
         .slots = count_slots,
         .now = now,
         .start = start,

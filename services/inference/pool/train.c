@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "dataset.h"
 #include "id.h"
+#include "stats.h"
 
 enum {
     HORIZON_STANDARD = 12,
@@ -227,7 +228,7 @@ pool_train(void *context, struct om_call *call, const void *message, void *answe
 {
     struct pool *self = context;
     const struct train_request *request = message;
-    int64_t cpu_start_ms = pool_cpu_ms();
+    int64_t cpu_start_ms = pool_cpu_ms(), began_us = om_clock_mono_us();
     const struct model_plugin *plugin = NULL;
     struct model_job job = { 0 };
     struct artifact *artifact = NULL;
@@ -237,6 +238,7 @@ pool_train(void *context, struct om_call *call, const void *message, void *answe
         rc = train(call, plugin, &job, &artifact);
     if (rc == OM_OK)
         rc = enrol(self, call, request, artifact, answer);
+    stats_trained(call, rc, plugin, om_clock_mono_us() - began_us);
     meter(call, rc, plugin ? plugin->name : NULL, cpu_start_ms);
     artifact_destroy(&artifact);
     free(values);
