@@ -56,6 +56,27 @@ Test(metrics, are_named_by_the_rules)
     }
 }
 
+static char *
+read_all(FILE *file)
+{
+    static char text[2][1 << 18];
+    static int which;
+    char *out = text[which++ % 2];
+    cr_assert(file);
+    out[fread(out, 1, sizeof(text[0]) - 1, file)] = '\0';
+    return out;
+}
+
+Test(metrics, are_documented_as_they_are)
+{
+    FILE *made = popen(OMNI_BIN_DIR "/omni-metricdoc", "re");
+    FILE *kept = fopen(OMNI_SOURCE_DIR "/docs/metrics.md", "re");
+    cr_expect_str_eq(read_all(made), read_all(kept),
+                     "docs/metrics.md is out of date: ninja metric-reference");
+    pclose(made);
+    fclose(kept);
+}
+
 Test(metrics, have_few_labels)
 {
     for (size_t i = 0; i < METRIC_COUNT_; i++) {
