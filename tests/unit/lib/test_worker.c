@@ -558,7 +558,7 @@ quantity_said(const struct fake_broker *self)
 
 Test(worker, sends_the_parts_of_an_answer_as_far_as_they_are_taken)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     const int64_t one = WIRE_CHUNK_COST + 4;
     open_worker(&f, 1);
     ask_in_parts(&f.broker, one, "part");
@@ -581,7 +581,7 @@ Test(worker, sends_the_parts_of_an_answer_as_far_as_they_are_taken)
 
 Test(worker, makes_no_more_parts_when_the_call_is_cancelled)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 1);
     ask_in_parts(&f.broker, WIRE_CHUNK_COST + 4, "part");
     expect_part(&f.broker, 1);
@@ -598,7 +598,7 @@ Test(worker, sends_no_parts_to_a_caller_that_wants_none_nor_any_too_large)
     static char large[WIRE_CHUNK_MAX + 2];
     memset(large, 'a', sizeof(large) - 1);
     for (int64_t limit = -1; limit <= 1 << 20; limit += (1 << 20) + 1) {
-        struct fixture f;
+        struct fixture f = { 0 };
         open_worker(&f, 1);
         ask_in_parts(&f.broker, limit, limit < 0 ? "part" : large);
         broker_expect(&f.broker, WIRE_ERROR);
@@ -610,7 +610,7 @@ Test(worker, sends_no_parts_to_a_caller_that_wants_none_nor_any_too_large)
 // It would wait for a word that it takes itself.
 Test(worker, without_slots_waits_for_nobody_to_take_parts)
 {
-    struct fixture f;
+    struct fixture f = { 0 };
     open_worker(&f, 0);
     ask_in_parts(&f.broker, WIRE_CHUNK_COST + 4, "part");
     expect_part(&f.broker, 1);
