@@ -4,7 +4,7 @@
 #pragma once
 #include "sim.h"
 
-enum { QUEUES_MAX = 2, JOBS_MAX = 32, ANSWERS_MAX = 6 };
+enum { QUEUES_MAX = 2, JOBS_MAX = 32, ANSWERS_MAX = 6, ASKED_MAX = 64 };
 
 enum job_phase { NO_JOB, HELD, RUNNING, FINISHED };
 
@@ -39,6 +39,7 @@ struct worker {
     struct job jobs[JOBS_MAX];
     struct answer answers[ANSWERS_MAX];
     int64_t answered;
+    int64_t asked[ASKED_MAX]; // the last of those, each of which is one call
 };
 
 // The place of a queue it takes from; -1: it does not.

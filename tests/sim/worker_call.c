@@ -54,10 +54,24 @@ say_end(struct actor *self, enum wire_type type, int64_t call, int64_t quantity,
 
 // ---- answers in parts
 
+// A connection says nothing twice; the network of the simulation does.
+static bool
+was_asked(struct worker *worker, int64_t call)
+{
+    for (int i = 0; i < ASKED_MAX; i++)
+        if (worker->asked[i] == call)
+            return true;
+    memmove(&worker->asked[1], worker->asked, sizeof(*worker->asked) * (ASKED_MAX - 1));
+    worker->asked[0] = call;
+    return false;
+}
+
 static bool
 begin_parts(struct actor *self, const struct wire_msg *msg)
 {
     struct worker *worker = self->state;
+    if (WIRE_HAS(msg, limit) && was_asked(worker, msg->call))
+        return true;
     for (int i = 0; WIRE_HAS(msg, limit) && i < ANSWERS_MAX; i++) {
         struct answer *answer = &worker->answers[i];
         if (answer->call)
