@@ -258,8 +258,8 @@ om_metric_observe(uint32_t cell, int64_t took_us, const uint8_t *trace_id)
     if (cell == 0)
         return;
     took_us = took_us < 0 ? 0 : took_us;
-    for (uint32_t i = 0; i < METRIC_EDGES; i++)
-        bucket += took_us > om_metric_edges_us[i];
+    while (bucket < METRIC_EDGES && took_us > om_metric_edges_us[bucket])
+        bucket++;
     om_metric_add(cell + bucket, 1);
     om_metric_add(cell + METRIC_EDGES + 1, (uint64_t)took_us);
     if (trace_id)
