@@ -211,6 +211,8 @@ const struct args_command commands[] = {
     { "schedules", "list", "", 0, 0, true, "List schedules.", cmd_list, { LIST_OPTIONS } },
     { "schedules", "delete", "ID", 1, 1, true, "Delete a schedule.", cmd_delete, { { 0 } } },
 
+    { "status", NULL, "", 0, 0, true, "Show how the platform does; exit status 1 unless all is operational.", cmd_status,
+      { { "file", "PATH", "read what the scheduler wrote there (status.json of the data folder)" } } },
     { "plans", "set", "CODE", 1, 1, true, "Make a plan, or say anew all it allows (operators).", cmd_plan_set,
       { { "name", "NAME", "for people (default: the code)" },
         { "requests", "N", "in any minute (default: any number)" },

@@ -55,6 +55,9 @@ int cmd_task_retry(const struct args *args);
 int cmd_workers(const struct args *args);
 int cmd_worker_drain(const struct args *args);
 
+// status.c
+int cmd_status(const struct args *args);
+
 // queues.c
 int cmd_queues(const struct args *args);
 int cmd_queue_set(const struct args *args);

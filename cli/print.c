@@ -55,6 +55,8 @@ format_value(json_t *value, enum print_as as, char out[CELL_MAX])
         format_date((int64_t)json_number_value(value) / 1000, out, CELL_MAX);
     else if (json_is_number(value) && as == PRINT_PERCENT)
         snprintf(out, CELL_MAX, "%.0f %%", 100 * json_number_value(value));
+    else if (json_is_number(value) && as == PRINT_SHARE)
+        snprintf(out, CELL_MAX, "%.3f %%", 100 * json_number_value(value));
     else if (json_is_integer(value))
         snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
     else if (json_is_real(value))

@@ -11,6 +11,7 @@ enum print_as {
     PRINT_SECONDS, // seconds since 1970 as a date
     PRINT_MILLIS,  // milliseconds since 1970 as a date
     PRINT_PERCENT, // a share from 0 to 1
+    PRINT_SHARE,   // one that differs from 1 by little
 };
 
 struct print_column {

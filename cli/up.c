@@ -43,6 +43,8 @@ set_environment(const struct up *up)
         { "OMNI_BLOBS", "dir:", dir, "/blobs" },
         { "OMNI_SECRET_FILE", "", dir, "/secret" },
         { "OMNI_ADMIN_KEY_FILE", "", dir, "/admin.key" },
+        { "OMNI_TARGETS", "", dir, "/prometheus.json" },
+        { "OMNI_STATUS_FILE", "", dir, "/status.json" },
         { "OMNI_LISTEN", "", up->port.listen, "" },
     };
     char value[PATH_MAX + 32];

@@ -24,6 +24,11 @@ REC_DEFINE(header_item, HEADER_ITEM);
 REC_DEFINE(request_summary, REQUEST_SUMMARY);
 REC_DEFINE(request_kept, REQUEST_KEPT);
 REC_DEFINE(schedule_item, SCHEDULE_ITEM);
+REC_DEFINE(status_day, STATUS_DAY);
+REC_DEFINE(status_component, STATUS_COMPONENT);
+REC_DEFINE(status_window, STATUS_WINDOW);
+REC_DEFINE(status_objective, STATUS_OBJECTIVE);
+REC_DEFINE(status_incident, STATUS_INCIDENT);
 
 #define OP_DEFINE(name, queue, lane, request, reply, callers, doc)                       \
     REC_DEFINE(name##_request, request);                                                 \

@@ -6,6 +6,7 @@
 // operation.
 #pragma once
 #include "request_log.h"
+#include "status_record.h"
 #include "tenant.h"
 #include "wire.h"
 
@@ -467,7 +468,9 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
     X(schedule_list,   SCHEDULER,  CALL, LIST_REQUEST,            SCHEDULE_PAGE,          \
       ROLE_BIT(INGEST), "the tenant's schedules")                                         \
     X(schedule_delete, SCHEDULER,  CALL, ID_REQUEST,              DELETED_REPLY,          \
-      ROLE_BIT(INGEST), "delete a schedule")
+      ROLE_BIT(INGEST), "delete a schedule")                                              \
+    X(status_get,      SCHEDULER,  CALL, EMPTY_REQUEST,           STATUS_REPLY,           \
+      ROLE_BIT(INGEST), "how the platform does, and has done")
 // clang-format on
 
 // struct NAME_request and struct NAME_reply for every operation.

@@ -272,6 +272,8 @@ put_content(struct om_buf *out, const struct route *route)
     else
         om_json_put(out, schema);
     om_json_put(out, "}");
+    if (route->on_request == show_status)
+        om_json_put(out, ",\"text/html\":{\"schema\":{\"type\":\"string\"}}");
     if (route->flags & ROUTE_EVENTS)
         om_json_put(out,
                     ",\"text/event-stream\":{\"schema\":{\"type\":\"string\","

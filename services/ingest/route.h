@@ -147,3 +147,4 @@ void show_health(struct exchange *x);
 void show_ready(struct exchange *x);
 void show_openapi(struct exchange *x);
 void show_metrics(struct exchange *x);
+void show_status(struct exchange *x);

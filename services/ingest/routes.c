@@ -306,6 +306,9 @@ const struct route routes[] = {
       .doc = "Can requests be served? 503 until then"),
     R(GET, "/openapi.json", ALL, OP_NONE, 200, .auth = AUTH_NONE,
       .on_request = show_openapi, .doc = "This document"),
+    R(GET, "/status", ALL, OP_status_get, 200, .auth = AUTH_NONE,
+      .on_request = show_status,
+      .doc = "How the platform does and has done: JSON, or a page for browsers"),
     R(GET, "/metrics", OPERATOR, OP_NONE, 200, .on_request = show_metrics,
       .doc = "Counters, as Prometheus text"),
 };

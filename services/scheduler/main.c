@@ -2,12 +2,28 @@
 
 #include "tick.h"
 
-static const struct om_setting settings[] = { OM_SERVICE_SETTINGS, { 0 } };
+struct scheduler_conf {
+    struct om_service_conf service;
+    struct status_conf status;
+};
+
+#define AT(member) offsetof(struct scheduler_conf, status.member)
+static const struct om_setting settings[] = {
+    OM_SERVICE_SETTINGS,
+    { "OMNI_TARGETS", CONF_STR, AT(targets), "", 0, 0,
+      "file that says where the programs' /metrics are, for GET /status; none: unknown" },
+    { "OMNI_STATUS_FILE", CONF_STR, AT(file), "", 0, 0,
+      "file to which the status is written as JSON; none: it is not" },
+    { "OMNI_LOOK_MS", CONF_INT, AT(look_ms), "15000", 100, 60000,
+      "how often the programs are looked at, ms" },
+    { 0 },
+};
 
 static void
 stop(void *context)
 {
     struct scheduler *self = context;
+    status_close(&self->status);
     om_db_close(&self->db);
     free(self);
 }
@@ -15,14 +31,17 @@ stop(void *context)
 static void *
 start(const void *context, struct om_client *client, char *why, size_t why_size)
 {
-    const struct om_service_conf *conf = context;
+    const struct scheduler_conf *conf = context;
     struct scheduler *self = calloc(1, sizeof(*self));
-    if (self && !om_db_open(conf->database, "scheduler", scheduler_schema, &self->db, why,
-                            why_size)) {
-        self->sender.client = client;
-        return self;
+    if (!self || om_db_open(conf->service.database, "scheduler", scheduler_schema,
+                            &self->db, why, why_size)) {
+        free(self);
+        return NULL;
     }
-    free(self);
+    self->sender.client = client;
+    if (status_open(&self->status, &conf->status, why, why_size))
+        return self;
+    stop(self);
     return NULL;
 }
 
@@ -45,7 +64,7 @@ main(int argc, char **argv)
         .name = "scheduler",
         .role = ROLE_SCHEDULER,
         .settings = settings,
-        .conf_size = sizeof(struct om_service_conf),
+        .conf_size = sizeof(struct scheduler_conf),
         .routes = scheduler_routes,
         .start = start,
         .stop = stop,

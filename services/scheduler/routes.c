@@ -213,9 +213,19 @@ on_schedule_delete(void *context, struct om_call *call, const void *message, voi
     return om_db_commit(&txn);
 }
 
+static enum om_rc
+on_status_get(void *context, struct om_call *call, const void *message, void *answer)
+{
+    const struct scheduler *self = context;
+    (void)call, (void)message;
+    *(struct status_get_reply *)answer = status_show(&self->status, om_clock_wall_ms());
+    return OM_OK;
+}
+
 const struct om_route scheduler_routes[] = {
     { OP_schedule_create, on_schedule_create },
     { OP_schedule_list, on_schedule_list },
     { OP_schedule_delete, on_schedule_delete },
+    { OP_status_get, on_status_get },
     { 0 },
 };

@@ -33,5 +33,26 @@ const struct om_migration scheduler_schema[] = {
       ");"
       "CREATE INDEX fire_pending ON fire (retry_ms) WHERE state = 0;" },
     { 2, "answers by Idempotency-Key", OM_IDEM_TABLE },
+    { 3, "what the platform promises, and how it did",
+      "CREATE TABLE slo_count ("
+      "  objective INTEGER NOT NULL," // enum slo
+      "  start_ms BIGINT NOT NULL,"   // of five minutes
+      "  good BIGINT NOT NULL,"
+      "  total BIGINT NOT NULL,"
+      "  PRIMARY KEY (objective, start_ms)"
+      ");"
+      "CREATE TABLE program_day ("
+      "  name TEXT NOT NULL,"
+      "  day BIGINT NOT NULL," // since 1970, UTC
+      "  ready BIGINT NOT NULL,"
+      "  looks BIGINT NOT NULL,"
+      "  PRIMARY KEY (name, day)"
+      ");"
+      "CREATE TABLE incident ("
+      "  component TEXT NOT NULL,"
+      "  began_ms BIGINT NOT NULL,"
+      "  ended_ms BIGINT," // NULL: it goes on
+      "  PRIMARY KEY (component, began_ms)"
+      ");" },
     { 0 },
 };

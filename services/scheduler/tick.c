@@ -33,6 +33,7 @@ scheduler_tick(void *context, int64_t now_ms)
 {
     struct scheduler *self = context;
     bool answered = self->sender.answered > 0;
+    report(self, status_tick(&self->status, self->db));
     if (answered)
         report(self, sender_flush(&self->sender, self->db));
     if (now_ms >= self->due_ms)
@@ -42,6 +43,7 @@ scheduler_tick(void *context, int64_t now_ms)
     report(self, sender_submit(&self->sender, self->db));
     if (now_ms >= self->clean_ms) {
         report(self, fire_clean(self->db, om_clock_wall_ms()));
+        report(self, history_clean(self->db, om_clock_wall_ms()));
         self->clean_ms = now_ms + CLEAN_MS;
     }
     return self->due_ms;

@@ -162,6 +162,18 @@ forecast(struct personas *self)
     answer_record(self, ops[OP_predict].reply, &reply);
 }
 
+static void
+show_status(struct personas *self)
+{
+    struct status_get_reply reply = { 0 };
+    REC_SET(&reply, status_get_reply, state, OM_LIT("unknown"));
+    REC_SET(&reply, status_get_reply, updated_at, 0);
+    REC_SET(&reply, status_get_reply, components, OM_LIT("\x90"));
+    REC_SET(&reply, status_get_reply, objectives, OM_LIT("\x90"));
+    REC_SET(&reply, status_get_reply, incidents, OM_LIT("\x90"));
+    answer_record(self, ops[OP_status_get].reply, &reply);
+}
+
 // What a request wants of the services must be in the name of who asks.
 static void
 notice(struct personas *self)
@@ -212,6 +224,8 @@ on_call(struct personas *self)
         struct request_keep_reply reply = no_requests;
         REC_SET(&reply, request_keep_reply, kept, 0);
         answer_record(self, op->reply, &reply);
+    } else if (op == &ops[OP_status_get]) { // the platform's, for anybody
+        show_status(self);
     } else if (op == &ops[OP_predict] && self->forecasts) {
         notice(self);
         forecast(self);
