@@ -9,6 +9,7 @@
 #include "client.h"
 #include "clock.h"
 #include "id.h"
+#include "span.h"
 
 enum { PENDING_MAX = 65536, NODE_MAX = 64, EXPIRE_MAX = 256 };
 
@@ -187,6 +188,20 @@ pending_add(struct om_client *self, struct pending *one)
         self->next_deadline_ms = one->deadline_ms;
 }
 
+// What is asked while something is handled is a part of its trace.
+static void
+set_context(struct wire_msg *msg, char traceparent[OM_TRACEPARENT_SIZE + 1])
+{
+    struct om_str state;
+    const struct om_trace *trace = om_span_current(&state);
+    if (WIRE_HAS(msg, traceparent) || om_trace_is_none(trace))
+        return;
+    om_trace_format(trace, traceparent);
+    WIRE_SET(msg, traceparent, om_str(traceparent));
+    if (state.size)
+        WIRE_SET(msg, tracestate, state);
+}
+
 uint64_t
 om_client_send(struct om_client *self, enum wire_type type,
                const struct wire_msg *request, struct om_str payload, int64_t timeout_ms,
@@ -195,7 +210,8 @@ om_client_send(struct om_client *self, enum wire_type type,
     if (om_client_pending(self) >= PENDING_MAX)
         return 0;
     struct wire_msg msg = *request;
-    char id[OM_TYPEID_MAX];
+    char id[OM_TYPEID_MAX], traceparent[OM_TRACEPARENT_SIZE + 1];
+    set_context(&msg, traceparent);
     // Usage and effects are applied once per message id, so ids are unique for ever.
     if (!WIRE_HAS(&msg, id)) {
         om_id_text(OM_ID_REQUEST, 0, id);

@@ -23,6 +23,7 @@ struct om_otlp_sender {
     int stop_fd;
     const _Atomic int64_t *end_ms;
     CURL *curl;
+    CURLM *multi; // drives `curl`, so that the end can come meanwhile
     struct curl_slist *headers;
     struct om_buf request, packed, answer;
     int64_t pause_ms;
@@ -33,14 +34,6 @@ static bool
 is_stopping(const struct om_otlp_sender *self)
 {
     return *self->end_ms != 0;
-}
-
-static int
-on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    const struct om_otlp_sender *self = context;
-    (void)a, (void)b, (void)c, (void)d;
-    return is_stopping(self) && om_clock_mono_ms() >= *self->end_ms;
 }
 
 // What is more than ANSWER_MAX of an answer ends the request.
@@ -80,9 +73,6 @@ set_options(struct om_otlp_sender *self)
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, self->headers);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, self->error);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, self);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, self);
     if (*conf->certificate)
@@ -103,10 +93,11 @@ om_otlp_sender_create(const struct om_otlp_conf *conf, int stop_fd,
     self->conf = conf;
     self->stop_fd = stop_fd;
     self->end_ms = end_ms;
-    self->curl =
-        curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_easy_init() : NULL;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+        self->curl = curl_easy_init();
+    self->multi = self->curl ? curl_multi_init() : NULL;
     bool made =
-        self->curl &&
+        self->multi &&
         add_header(self, OM_LIT("Content-Type"),
                    conf->form == OM_OTLP_JSON ? OM_LIT("application/json")
                                               : OM_LIT("application/x-protobuf")) &&
@@ -132,6 +123,7 @@ om_otlp_sender_destroy(struct om_otlp_sender **self_p)
         return;
     curl_slist_free_all(self->headers);
     curl_easy_cleanup(self->curl);
+    curl_multi_cleanup(self->multi);
     curl_global_cleanup();
     om_buf_finish(&self->request);
     om_buf_finish(&self->packed);
@@ -161,6 +153,30 @@ pack(struct om_otlp_sender *self)
     return done ? (struct om_str){ out, size } : (struct om_str){ 0 };
 }
 
+// Perform the request; once it is time to end, no longer than then.
+static CURLcode
+perform(struct om_otlp_sender *self)
+{
+    CURLcode code = CURLE_FAILED_INIT;
+    int running = 1;
+    curl_multi_add_handle(self->multi, self->curl);
+    while (running && curl_multi_perform(self->multi, &running) == CURLM_OK && running) {
+        struct curl_waitfd stop = { self->stop_fd, CURL_WAIT_POLLIN, 0 };
+        int64_t left_ms = is_stopping(self) ? *self->end_ms - om_clock_mono_ms() : 60000;
+        if (left_ms <= 0)
+            break;
+        curl_multi_poll(self->multi, is_stopping(self) ? NULL : &stop, !is_stopping(self),
+                        (int)left_ms, NULL);
+    }
+    const CURLMsg *done = curl_multi_info_read(self->multi, &running);
+    if (done && done->msg == CURLMSG_DONE)
+        code = done->data.result;
+    else if (is_stopping(self))
+        code = CURLE_OPERATION_TIMEDOUT;
+    curl_multi_remove_handle(self->multi, self->curl);
+    return code;
+}
+
 // One POST. Returns NULL when it was taken; *retry: it may be tried again.
 static const char *
 post(struct om_otlp_sender *self, struct om_str body, int64_t left_ms, size_t count,
@@ -175,7 +191,7 @@ post(struct om_otlp_sender *self, struct om_str body, int64_t left_ms, size_t co
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.data);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
-    CURLcode code = curl_easy_perform(curl);
+    CURLcode code = perform(self);
     *retry = code != CURLE_OK && code != CURLE_WRITE_ERROR;
     if (code != CURLE_OK) {
         snprintf(self->why, sizeof(self->why), "%s",

@@ -108,6 +108,36 @@ answer(struct host *host, struct om_job *job, const struct om_route *route,
                    run_handler, &run);
 }
 
+// One span of each event's own trace says that it has arrived.
+static void
+trace_events(const struct om_job *job, const struct wire_logged *events, size_t count,
+             int64_t start_us)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct om_trace parent, trace;
+        if (!events[i].traceparent.size ||
+            om_trace_parse(events[i].traceparent, &parent) != OM_OK ||
+            !om_span_wanted(&parent, false))
+            continue;
+        trace = om_trace_child(&parent);
+        struct om_span *span =
+            om_span_begin(&trace, parent.span_id, OM_SPAN_CONSUMER, start_us, false);
+        if (!span)
+            continue;
+        span->remote = true;
+        om_span_name(span, "process %.*s", (int)job->msg->queue.size,
+                     job->msg->queue.data);
+        om_span_str(span, OM_ATTR_SYSTEM, OM_LIT("omni"));
+        om_span_str(span, OM_ATTR_OPERATION, OM_LIT("process"));
+        om_span_str(span, OM_ATTR_OPERATION_TYPE, OM_LIT("process"));
+        om_span_str(span, OM_ATTR_DESTINATION, job->msg->queue);
+        om_span_str(span, OM_ATTR_MESSAGE, events[i].id);
+        om_span_str(span, OM_ATTR_TENANT, events[i].tenant);
+        om_span_int(span, OM_ATTR_BATCH, (int64_t)count);
+        om_span_end(span);
+    }
+}
+
 static enum om_rc
 run_events(struct host *host, struct om_job *job)
 {
@@ -123,9 +153,13 @@ run_events(struct host *host, struct om_job *job)
             return om_job_fail(job, OM_EPROTO, NULL, "event %zu of the run is malformed",
                                i);
     }
+    bool traced = atomic_load_explicit(&om_span_enabled, memory_order_relaxed);
+    int64_t start_us = traced ? om_span_now_us() : 0;
     job->rc =
         host->service->on_events(host->self, (uint8_t)job->msg->shard, events, count);
     service_stats_run(job->rc, count, om_clock_wall_ms() - events[0].at);
+    if (traced && job->rc == OM_OK)
+        trace_events(job, events, count, start_us);
     return job->rc;
 }
 

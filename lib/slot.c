@@ -38,7 +38,7 @@ slot_main(void *argument)
     struct work *work;
     while (zmq_recv(pull, &work, sizeof(work), 0) == sizeof(work) && work) {
         work->job.slot = own;
-        conf->handle(conf->context, &work->job);
+        work_handle(work, conf);
         zmq_send(done, &work, sizeof(work), 0);
     }
 

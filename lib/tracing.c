@@ -14,7 +14,7 @@
 #include "tracing.h"
 
 enum {
-    FLUSH_MS = 3000,
+    FLUSH_MS = 1000,
     GATHER_MS = 100, // spans wait this long for others, before they are taken
     SWEEP_MS = 60000,
     COMPLAIN_MS = 60000,

@@ -13,6 +13,6 @@
 // write spans; signals are blocked in its thread.
 void om_tracing_start(const char *service, const char *node);
 
-// Send what waits, for 3 s at most, and end. No thread may write spans any more. Returns
-// what became of all.
+// Send what waits, for a second at most, and end. No thread may write spans any more.
+// Returns what became of all.
 struct om_span_counts om_tracing_stop(void);

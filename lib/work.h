@@ -78,6 +78,11 @@ void work_destroy(struct work **self_p);
 OM_MUST_CHECK bool work_begin(struct work *self, const struct om_frame *frame,
                               size_t queue, int64_t now_ms);
 
+// Have it handled, as a part of its trace: the handler's messages and spans belong to it.
+// The second asks handle_now, and says what that does.
+void work_handle(struct work *self, const struct om_worker_conf *conf);
+bool work_handle_now(struct work *self, const struct om_worker_conf *conf);
+
 bool work_is_call(const struct work *self);
 struct om_str work_token(const struct work *self); // of a JOB
 

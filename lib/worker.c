@@ -287,7 +287,7 @@ handle_here(struct om_worker *self, struct work *work)
         om_link_flush(self->link);
         self->flushed_us = start_us;
     }
-    self->conf.handle(self->conf.context, &work->job);
+    work_handle(work, &self->conf);
     self->quick = om_clock_mono_us() - start_us < QUICK_US ? self->quick + 1 : 0;
     finish(self, work);
 }
@@ -307,7 +307,7 @@ answer_ahead(struct om_worker *self, int64_t now_ms)
     bool answered = false;
     if (now_ms < work->job.deadline_ms && self->conf.handle_now) {
         worker_unwait(self, work, WORK_RUNNING);
-        answered = self->conf.handle_now(self->conf.context, &work->job);
+        answered = work_handle_now(work, &self->conf);
     }
     if (answered) {
         finish(self, work);

@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include "tracing.h"
 #include "worker.h"
 
 static struct om_worker *running;
@@ -25,8 +26,10 @@ om_worker_main(const struct om_worker_conf *conf, const char **why)
     if (rc != OM_OK)
         return rc;
     on_end(on_signal);
+    om_tracing_start("worker", conf->link.node);
     om_worker_run(running);
     on_end(SIG_DFL);
     om_worker_destroy(&running);
+    om_tracing_stop();
     return OM_OK;
 }

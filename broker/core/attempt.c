@@ -1,5 +1,6 @@
 #include "limit.h"
 #include "task_inner.h"
+#include "told.h"
 
 // So many releases in a row are free; then the job waits, longer each time.
 enum { RELEASES_FREE = 5, RELEASES_MAX = 12, RELEASE_DELAY_MS = 50 };
@@ -97,6 +98,7 @@ task_hand_out(struct core *self, struct queue_state *queue, struct credit *credi
         task_place(self, task); // which ends it
         return true;
     }
+    told_wait(self, task);
     task_unplace(self, task);
     spill_refill(self, task->flow);
     task->attempts++;
@@ -240,6 +242,7 @@ static void
 attempt_release(struct core *self, struct lease *lease)
 {
     struct task *task = task_of(lease);
+    told_attempt(self, task, (struct om_str){ 0 }, (struct om_str){ 0 });
     lease_end(self, lease, 0);
     task->attempts--;
     if (!commit_withdraw(self, task->lease_mark)) {

@@ -10,6 +10,7 @@
 #include "out.h"
 #include "queue.h"
 #include "session.h"
+#include "told.h"
 
 enum { LEFT_MS = 10 * 1000 }; // for the worker to say what was used
 
@@ -277,6 +278,7 @@ on_call(struct core *self, const struct input *in)
     struct call *call = call_create(self, queue, &in->tenant, in->session, msg->id,
                                     om_buf_str(&self->scratch), in->payload);
     call->from = in->session->role;
+    call->since_us = told_now_us(self);
     call->streams = WIRE_HAS(msg, limit) && msg->id.size > 0;
     call->limit = msg->limit;
     if (call->streams) { // its worker may have to wait for the caller
@@ -336,6 +338,7 @@ call_send(struct core *self, struct call *call, struct credit *credit)
     struct wire_msg msg;
     if (wire_decode(call->header, &msg) != OM_OK)
         abort(); // this core encoded it
+    told_call(self, call->since_us, &call->share->tenant, &msg);
     int64_t ttl_ms = call->deadline_ms - self->now.mono_ms;
     char tenant[OM_TYPEID_MAX];
     WIRE_SET(&msg, call, call->number);

@@ -32,6 +32,20 @@ struct core_peer {
 struct core_now {
     int64_t mono_ms; // leases, heartbeats, backoff, timeouts
     int64_t wall_ms; // due and expiry times, timestamps
+    int64_t wall_us; // of traces, which decide nothing; 0: not known
+};
+
+// A part of what a job or a call went through, as it ends: its SUBMIT's commit, its wait
+// for a worker, an attempt. Borrowed.
+struct core_told {
+    enum { TOLD_COMMIT, TOLD_WAIT, TOLD_ATTEMPT } what;
+    struct om_str traceparent;   // of its creation
+    struct om_uuid task, tenant; // a call has no task
+    struct om_str queue, kind;
+    int64_t from_us, to_us; // since 1970
+    uint32_t attempt;       // number; of TOLD_WAIT that which follows
+    struct om_str node;     // the worker's, of an attempt
+    struct om_str code, text; // why it failed; empty: it did not
 };
 
 struct core_conf {
@@ -61,6 +75,10 @@ struct core_conf {
     // SHA-256, brought by the caller so that the core has no cryptography. Without it no
     // tenant's worker can open a session.
     void (*sha256)(struct om_str bytes, uint8_t out[32]);
+
+    // May be NULL. Told of what is traced; must not call the core.
+    void (*tell)(void *context, const struct core_told *told);
+    void *tell_context;
 };
 
 // The defaults of the table above, with epoch 1, seed 1 and no sha256.

@@ -1,5 +1,6 @@
 #include "depend.h"
 #include "task_inner.h"
+#include "told.h"
 
 static void
 add_result(struct core *self, struct task *task, const struct ending *ending)
@@ -71,6 +72,7 @@ task_end(struct core *self, struct task *task, struct ending *ending)
     struct group *group = commit_group(self, EFFECT_END, count);
     group->task = task;
     group->send = ending->send;
+    told_attempt(self, task, ending->code, ending->text);
     add_result(self, task, ending);
     add_events(self, task, ending->usage, ending->events);
     task->ending = ending->state;
@@ -130,6 +132,7 @@ retry_later(struct core *self, struct task *task, enum mark_kind kind,
     mark->code = commit_copy(self, failure->code);
     mark->text = commit_copy(self, failure->text);
     add_events(self, task, failure->usage, (struct om_str){ 0 });
+    told_attempt(self, task, failure->code, failure->text);
     acknowledge(self, task, group, failure->conn);
     task_set_text(&task->code, failure->code);
     task_set_text(&task->text, failure->text);

@@ -6,6 +6,7 @@
 #include "limit.h"
 #include "name.h"
 #include "task_inner.h"
+#include "told.h"
 
 enum { OLD_ID_AHEAD_MS = 24 * 3600 * 1000 }; // how far a client's clock may be ahead
 
@@ -275,6 +276,7 @@ make(struct core *self, const struct input *in, const struct om_uuid *id,
 {
     struct task *task =
         task_create(self, id, &in->tenant, queue, in->msg, ++self->last_task_seq);
+    task->since_us = told_now_us(self);
     task->created_ms = self->now.wall_ms;
     task->stream_seq = 1;
     task->empty_payload = payload_bytes(in->payload).size == 0;
@@ -529,6 +531,7 @@ submit_durable(struct core *self, struct group *group, struct change *change)
     self->stats.submitted++;
     stats_in(self, task->share);
     task->committed = true;
+    told_commit(self, task);
     tell_all(self, task,
              &(struct outcome){ .id = &task->id, .state = first_state(self, task) });
     submission_destroy(self, task);

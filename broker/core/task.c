@@ -3,6 +3,7 @@
 #include "purge.h"
 #include "submit.h"
 #include "task_inner.h"
+#include "told.h"
 
 // ---- making and freeing
 
@@ -309,6 +310,7 @@ task_place(struct core *self, struct task *task)
         wake_ms = task->due_ms < wake_ms ? task->due_ms : wake_ms;
     } else {
         task->state = STATE_READY;
+        told_ready(self, task);
         if (spill_is_behind(self, task->flow)) {
             spill_park(self, task);
         } else {

@@ -35,6 +35,7 @@ struct task {
     uint8_t priority;
     int64_t created_ms, due_ms, expires_ms, started_ms; // wall clock
     int64_t finished_ms;
+    int64_t since_us; // of what it goes through now (told.h); 0: not known
     int64_t attempts, lost, max_attempts;
     uint32_t last_attempt; // of its tokens: rises for ever, released or reopened
     double progress;

@@ -20,6 +20,9 @@
 #include "observer.h"
 #include "reader.h"
 #include "sockets.h"
+#include "span.h"
+#include "spans.h"
+#include "tracing.h"
 
 enum {
     TURN_MESSAGES = 256, // taken from a socket in a turn
@@ -54,7 +57,9 @@ struct broker {
 static struct core_now
 now(void)
 {
-    return (struct core_now){ om_clock_mono_ms(), om_clock_wall_ms() };
+    bool traced = atomic_load_explicit(&om_span_enabled, memory_order_relaxed);
+    return (struct core_now){ om_clock_mono_ms(), om_clock_wall_ms(),
+                              traced ? om_span_now_us() : 0 };
 }
 
 // ---- starting
@@ -100,6 +105,7 @@ load_core(struct broker *self)
     conf.max_open_tasks = (size_t)self->conf->jobs_max;
     conf.max_open_per_tenant = (size_t)self->conf->tenant_jobs_max;
     conf.max_pending_bytes = (size_t)self->conf->pending_bytes_max;
+    spans_configure(&conf);
     self->core = core_create(&conf);
     if (!self->core)
         return refuse(EX_OSERR, "no memory");
@@ -385,6 +391,7 @@ broker_run(const struct broker_conf *conf)
     struct broker self = { .conf = conf, .wake_fd = -1 };
     prepare_process(&self);
     om_metrics_init("broker", METRICS_BIT(BROKER));
+    om_tracing_start("broker", conf->node);
     int (*const steps[])(struct broker *) = { open_store, load_core, start_threads,
                                               open_sockets, start_admin };
     for (size_t i = 0; i < OM_COUNT(steps) && self.status == EX_OK; i++)
@@ -404,5 +411,7 @@ broker_run(const struct broker_conf *conf)
         om_log(OM_INFO, "stopped");
     }
     close_all(&self);
+    alarm(0);
+    om_tracing_stop();
     return self.status;
 }

@@ -15,7 +15,8 @@ OM_SQL(schedule_count,
        "SELECT count(*) FROM schedule WHERE tenant = $1 AND deleted_ms IS NULL");
 OM_SQL(schedule_insert,
        "INSERT INTO schedule (id, tenant, call_id, cron, queue, kind, payload, misfire, "
-       "next_ms, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+       "next_ms, created_ms, traceparent) "
+       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
        "ON CONFLICT (tenant, call_id) DO NOTHING");
 OM_SQL(schedule_by_id,
        "SELECT " SCHEDULE_COLUMNS " FROM schedule WHERE tenant = $1 AND id = $2");
@@ -109,7 +110,8 @@ insert(struct om_call *call, struct om_txn *txn,
                       DB_STR(call->id), DB_STR(request->cron), DB_STR(request->queue),
                       DB_STR(request->kind), DB_STR(payload),
                       DB_STR(om_str(misfire_name(policy))),
-                      DB_I64(cron_next(cron, now_ms)), DB_I64(now_ms));
+                      DB_I64(cron_next(cron, now_ms)), DB_I64(now_ms),
+                      DB_STR(call->traceparent));
 }
 
 // A call that comes again gets the schedule it made.

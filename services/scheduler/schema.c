@@ -54,5 +54,7 @@ const struct om_migration scheduler_schema[] = {
       "  ended_ms BIGINT," // NULL: it goes on
       "  PRIMARY KEY (component, began_ms)"
       ");" },
+    // The context it was made in, to which its fires are linked.
+    { 4, "traces of schedules", "ALTER TABLE schedule ADD COLUMN traceparent TEXT;" },
     { 0 },
 };

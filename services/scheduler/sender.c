@@ -4,13 +4,51 @@
 #include "id.h"
 #include "log.h"
 #include "sender.h"
-#include "trace.h"
+#include "span.h"
 
 OM_SQL(
     fire_pending,
-    "SELECT fire.task, schedule.tenant, schedule.queue, schedule.kind, schedule.payload "
+    "SELECT fire.task, schedule.tenant, schedule.queue, schedule.kind, schedule.payload, "
+    "schedule.traceparent "
     "FROM fire JOIN schedule ON schedule.id = fire.schedule "
     "WHERE fire.state = 0 AND fire.retry_ms <= $1 ORDER BY fire.retry_ms LIMIT $2");
+
+// ---- traces
+
+// Each fire is a trace of its own. It has the id of its task, so that a submit that is
+// repeated says the same.
+static struct om_trace
+begin_trace(const struct om_uuid *task)
+{
+    struct om_trace trace = { .flags = 2 };
+    memcpy(trace.trace_id, task->bytes, sizeof(trace.trace_id));
+    om_trace_attempt(task->bytes, 0, trace.span_id);
+    trace.flags = (uint8_t)(trace.flags | om_span_dice(&trace));
+    return trace;
+}
+
+// Who made the schedule is found by the link.
+static void
+write_span(const struct sending *one)
+{
+    const char *code = one->outcome.code;
+    char task[OM_TYPEID_MAX];
+    bool failed = one->outcome.state == FIRE_FAILED;
+    if (one->outcome.state == FIRE_PENDING)
+        return;
+    struct om_span *span =
+        om_span_begin(&one->trace, NULL, OM_SPAN_PRODUCER, one->since_us, failed);
+    om_span_name(span, "fire schedule");
+    om_typeid_encode(OM_ID_TASK, &one->outcome.task, task);
+    om_span_str(span, OM_ATTR_SYSTEM, OM_LIT("omni"));
+    om_span_str(span, OM_ATTR_OPERATION, OM_LIT("send"));
+    om_span_str(span, OM_ATTR_OPERATION_TYPE, OM_LIT("send"));
+    om_span_str(span, OM_ATTR_TASK, om_str(task));
+    om_span_link(span, &one->made);
+    if (failed)
+        om_span_fail(span, om_str(code), (struct om_str){ 0 });
+    om_span_end(span);
+}
 
 // ---- answers
 
@@ -24,6 +62,7 @@ on_answer(void *context, const struct om_answer *answer)
     *outcome = (struct fire_outcome){ .task = outcome->task };
     if (answer->rc == OM_OK || answer->rc == OM_EDUP) {
         outcome->state = FIRE_SUBMITTED;
+        write_span(one);
         return;
     }
     struct om_str code =
@@ -31,6 +70,7 @@ on_answer(void *context, const struct om_answer *answer)
     snprintf(outcome->code, sizeof(outcome->code), "%.*s", (int)code.size, code.data);
     outcome->state = om_rc_info(answer->rc)->retryable ? FIRE_PENDING : FIRE_FAILED;
     outcome->retry_ms = om_clock_wall_ms() + SENDER_BACKOFF_MS;
+    write_span(one);
 
     char task[OM_TYPEID_MAX];
     om_typeid_encode(OM_ID_TASK, &outcome->task, task);
@@ -104,10 +144,10 @@ submit(struct sender *self, struct om_rows *rows)
     char task_text[OM_TYPEID_MAX], tenant_text[OM_TYPEID_MAX];
     char traceparent[OM_TRACEPARENT_SIZE + 1];
     uint8_t hash[32];
-    struct om_trace trace = om_trace_start();
     om_typeid_encode(OM_ID_TASK, &task, task_text);
     om_typeid_encode(OM_ID_TENANT, &tenant, tenant_text);
-    om_trace_format(&trace, traceparent);
+    one->trace = begin_trace(&task);
+    om_trace_format(&one->trace, traceparent);
 
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, task, om_str(task_text));
@@ -121,6 +161,10 @@ submit(struct sender *self, struct om_rows *rows)
     WIRE_SET(&msg, hash, ((struct om_str){ (const char *)hash, sizeof(hash) }));
 
     one->owner = self;
+    one->since_us = om_span_now_us();
+    one->made = (struct om_trace){ 0 };
+    if (!om_row_is_null(rows, 5))
+        (void)!om_trace_parse(om_row_str(rows, 5), &one->made);
     one->outcome.task = task;
     if (om_client_send(self->client, WIRE_SUBMIT, &msg, payload, SENDER_TIMEOUT_MS,
                        on_answer, one))

@@ -5,6 +5,7 @@
 #pragma once
 #include "client.h"
 #include "fire.h"
+#include "trace.h"
 
 enum {
     SENDER_MAX = 64,           // submits under way
@@ -18,6 +19,8 @@ struct sender {
         struct sender *owner;
         enum { SENDING_FREE = 0, SENDING_WAITS, SENDING_ANSWERED } state;
         struct fire_outcome outcome;
+        struct om_trace trace, made; // its own; that of the schedule
+        int64_t since_us;
     } slots[SENDER_MAX];
     size_t answered;
 };

@@ -33,8 +33,8 @@ sim_chance(struct sim *self, double probability)
 struct core_now
 sim_now(const struct sim *self)
 {
-    return (struct core_now){ self->mono_ms, INT64_C(1800000000000) + self->mono_ms +
-                                                 self->wall_offset_ms };
+    int64_t wall_ms = INT64_C(1800000000000) + self->mono_ms + self->wall_offset_ms;
+    return (struct core_now){ self->mono_ms, wall_ms, 1000 * wall_ms };
 }
 
 void

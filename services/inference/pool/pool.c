@@ -61,3 +61,17 @@ pool_fail_model(struct om_call *call, enum om_rc rc, struct om_str name)
                        "model: there is no model named %.*s; there are: %s",
                        (int)name.size, name.data ? name.data : "", names);
 }
+
+void
+pool_part_end(const struct om_span_part *part, const char *name, struct om_str model,
+              enum om_rc rc)
+{
+    const struct om_rc_info *info = om_rc_info(rc);
+    bool failed = rc != OM_OK && info->http_status >= 500;
+    struct om_span *span = om_span_part_end(part, failed ? info->code : NULL);
+    if (rc != OM_OK && !failed) // what was asked for was wrong
+        om_span_str(span, OM_ATTR_ERROR, om_str(info->code));
+    om_span_name(span, "%s", name);
+    om_span_str(span, OM_ATTR_MODEL, model);
+    om_span_end(span);
+}

@@ -7,6 +7,7 @@
 #include "blob.h"
 #include "cache.h"
 #include "service.h"
+#include "span.h"
 
 enum {
     POOL_REGISTRY_MS = 10000, // how long an answer of the registry is waited for
@@ -48,3 +49,7 @@ int64_t pool_cpu_ms(void);
 
 // Fail the call with `rc` because a model is asked for that there is not.
 enum om_rc pool_fail_model(struct om_call *call, enum om_rc rc, struct om_str name);
+
+// End a part of a request, for its trace: what was done ("infer"), with which model.
+void pool_part_end(const struct om_span_part *part, const char *name, struct om_str model,
+                   enum om_rc rc);

@@ -102,7 +102,9 @@ find_model(struct pool *self, struct om_call *call, struct om_str id,
     if (*out)
         return OM_OK;
     int64_t began_us = om_clock_mono_us();
+    struct om_span_part part = om_span_part_begin();
     enum om_rc rc = fetch_model(self, call, id, &uuid, out);
+    pool_part_end(&part, "load", id, rc);
     stats_loaded(rc, om_clock_mono_us() - began_us);
     return rc;
 }
@@ -125,6 +127,7 @@ forecast_trained(struct pool *self, struct om_call *call, struct om_str id,
     char why[SERIES_WHY_MAX] = "leads to a forecast that is not finite";
     int64_t started_us = om_clock_mono_us();
     *used = artifact_plugin(artifact);
+    struct om_span_part part = om_span_part_begin();
     if (question->plugin && question->plugin != *used)
         rc =
             om_job_fail(call->job, OM_EINVAL, "model_id",
@@ -137,6 +140,7 @@ forecast_trained(struct pool *self, struct om_call *call, struct om_str id,
     else
         model_cache_measured(self->cache, model, count, steps,
                              om_clock_mono_us() - started_us);
+    pool_part_end(&part, "infer", om_str((*used)->name), rc);
     model_cache_release(self->cache, &model);
     return rc;
 }
@@ -182,11 +186,13 @@ forecast_fitted(struct om_call *call, const struct predict_request *request,
     job.series.period = REC_HAS(request, predict_request, period)
                             ? (size_t)request->period
                             : series_find_period(job.series.values, job.series.count);
+    struct om_span_part part = om_span_part_begin();
     enum om_rc rc =
         model_params_read(question->plugin, (struct om_str){ 0 }, job.params, why);
     if (rc == OM_OK)
         rc = artifact_fit_forecast(question->plugin, &job, question->confidence, out,
                                    used, why);
+    pool_part_end(&part, "infer", om_str(question->plugin->name), rc);
     if (om_job_cancelled(call->job))
         return om_job_fail(call->job, OM_ECANCELLED, NULL, "nobody waits for the answer");
     if (rc != OM_OK)

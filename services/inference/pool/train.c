@@ -233,11 +233,20 @@ pool_train(void *context, struct om_call *call, const void *message, void *answe
     struct model_job job = { 0 };
     struct artifact *artifact = NULL;
     double *values = NULL;
+    struct om_span_part part = om_span_part_begin();
     enum om_rc rc = prepare(self, call, request, &plugin, &job, &values);
-    if (rc == OM_OK)
+    struct om_str model = om_str(plugin ? plugin->name : NULL);
+    pool_part_end(&part, "load", model, rc);
+    if (rc == OM_OK) {
+        part = om_span_part_begin();
         rc = train(call, plugin, &job, &artifact);
-    if (rc == OM_OK)
+        pool_part_end(&part, "train", model, rc);
+    }
+    if (rc == OM_OK) {
+        part = om_span_part_begin();
         rc = enrol(self, call, request, artifact, answer);
+        pool_part_end(&part, "store", model, rc);
+    }
     stats_trained(call, rc, plugin, om_clock_mono_us() - began_us);
     meter(call, rc, plugin ? plugin->name : NULL, cpu_start_ms);
     artifact_destroy(&artifact);

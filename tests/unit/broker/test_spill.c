@@ -461,7 +461,7 @@ Test(spill, begins_with_all_that_wait_away)
                                           .due_ms = seq % 10 == 0 ? seq : 0 };
         cr_assert_eq(core_load_waiting(core, &waiting), OM_OK);
     }
-    core_serve(core, (struct core_now){ 1000, 1 });
+    core_serve(core, (struct core_now){ 1000, 1, 0 });
     struct core_stats stats = core_stats(core);
     cr_expect_eq(stats.away, 100000);
     cr_expect_eq(stats.ready, 90000);
