@@ -40,6 +40,10 @@ const struct args_command commands[] = {
     { "demo", NULL, "", 0, 0, false,
       "Show the main job on sample data: train, forecast, usage, audit.", cmd_demo,
       { { "data", "DIR", "data folder (default: one that is removed at the end)" } } },
+    { "trace", NULL, "TASK|REQUEST|TRACE", 1, 1, false,
+      "Show what a task or a request went through, from what this machine keeps.", cmd_trace,
+      { { "data", "DIR", "data folder of the omni up (default: OMNI_DATA, ./data)" },
+        { "json", NULL, "print the spans as JSON" } } },
 
     { "keys", "create", "NAME", 1, 1, true, "Make an API key; it is shown only this once.", cmd_key_create,
       { { "scopes", "A,B", "what it may do (default: all but operator and worker)" },

@@ -71,6 +71,9 @@ int cmd_request_show(const struct args *args);
 int cmd_request_replay(const struct args *args);
 int cmd_cache_purge(const struct args *args);
 
+// trace.c
+int cmd_trace(const struct args *args);
+
 // quotas.c
 int cmd_quotas(const struct args *args);
 int cmd_quota_set(const struct args *args);

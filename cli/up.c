@@ -41,6 +41,7 @@ set_environment(const struct up *up)
         { "OMNI_BROKER_WORK", "ipc://", sockets, "/work" },
         { "OMNI_DATABASE", "sqlite:", dir, "" },
         { "OMNI_BLOBS", "dir:", dir, "/blobs" },
+        { "OMNI_TRACE_DIR", "", dir, "/trace" },
         { "OMNI_SECRET_FILE", "", dir, "/secret" },
         { "OMNI_ADMIN_KEY_FILE", "", dir, "/admin.key" },
         { "OMNI_TARGETS", "", dir, "/prometheus.json" },

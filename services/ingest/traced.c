@@ -181,7 +181,7 @@ write_span(struct exchange *x, int status, struct om_str method, struct om_str p
     om_span_str(span, OM_ATTR_REQUEST, om_str(x->id_text));
     if (x->authenticated)
         om_span_str(span, OM_ATTR_TENANT, om_str(x->caller.tenant_text));
-    if (x->resource[0] && x->authenticated && strncmp(x->resource, "task_", 5) == 0)
+    if (x->route && x->route->flags & ROUTE_JOBS && x->resource[0])
         om_span_str(span, OM_ATTR_TASK, om_str(x->resource));
     if (failed) {
         char code[12];
