@@ -1,12 +1,12 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "clock.h"
 #include "exchange.h"
 #include "span.h"
+#include "trace_http.h"
 
-enum { HEADERS_MAX = 32, PATH_MAX_SHOWN = 96, AGENT_MAX = 64, HOST_MAX = 64 };
+enum { PATH_MAX_SHOWN = 96, AGENT_MAX = 64, HOST_MAX = 64 };
 
 bool
 traced_trust_find(const char *name, enum traced_trust *out)
@@ -36,34 +36,15 @@ traced_budget_take(struct traced_budget *self, int64_t most, int64_t now_ms)
 
 // ---- what the caller says
 
-// All header fields of that name. Returns how many there are.
-static size_t
-find_all(const struct om_http_request *request, const char *name, struct om_str *out,
-         size_t max)
-{
-    size_t count = 0, size = strlen(name);
-    for (size_t i = 0; i < request->field_count && count < max; i++) {
-        const struct om_http_field *field = &request->fields[i];
-        if (field->name.size == size && strncasecmp(field->name.data, name, size) == 0)
-            out[count++] = field->value;
-    }
-    return count;
-}
-
 static void
 read_context(struct exchange *x, const struct om_http_request *request)
 {
-    struct om_str headers[HEADERS_MAX];
     char state[OM_TRACESTATE_MAX + 1];
-    size_t count = find_all(request, "traceparent", headers, 2);
-    if (count != 1 || om_trace_parse(headers[0], &x->traced.asked) != OM_OK)
+    size_t size;
+    if (!om_trace_of_request(request, &x->traced.asked, state, &size) || size == 0)
         return;
-    count = find_all(request, "tracestate", headers, HEADERS_MAX);
-    size_t size = om_tracestate_read(headers, count, state);
-    if (size)
-        x->traced.state =
-            (struct om_str){ om_arena_strdup(&x->arena, (struct om_str){ state, size }),
-                             size };
+    struct om_str text = { state, size };
+    x->traced.state = (struct om_str){ om_arena_strdup(&x->arena, text), size };
 }
 
 // Go on with the caller's trace. One that it wants recorded, and we would not, is only so
@@ -164,8 +145,10 @@ write_span(struct exchange *x, int status, struct om_str method, struct om_str p
            struct om_str host, struct om_str agent)
 {
     bool failed = status >= 500;
+    // What needs no key, such as /readyz, is asked all the time.
+    bool public = x->route && x->route->auth == AUTH_NONE;
     x->traced.done = true;
-    if (!om_span_wanted(&x->trace, failed))
+    if (public || !om_span_wanted(&x->trace, failed))
         return;
     struct om_span *span =
         om_span_begin(&x->trace, x->traced.believed ? x->traced.parent : NULL,
