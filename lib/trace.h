@@ -24,10 +24,10 @@ struct om_trace om_trace_child(const struct om_trace *parent);
 bool om_trace_is_none(const struct om_trace *trace);
 
 // Read tracestate headers, in their order, as one list: `out` gets the members that may
-// be passed on, a final zero behind them. What is more than 512 characters goes, members
-// of more than 128 first, then those on the right. Returns its size; 0 if a header is
-// malformed or there are more than 32 members: then nothing is passed on. To be used only
-// with a traceparent that is valid.
+// be passed on, a final zero behind them. Of two of a key the first stays. What is more
+// than 512 characters goes, members of more than 128 first, then those on the right.
+// Returns its size; 0 if a header is malformed or there are more than 32 members: then
+// nothing is passed on. To be used only with a traceparent that is valid.
 enum { OM_TRACESTATE_MAX = 512, OM_TRACESTATE_MEMBERS = 32 };
 size_t om_tracestate_read(const struct om_str *headers, size_t count,
                           char out[OM_TRACESTATE_MAX + 1]);

@@ -68,6 +68,15 @@ trim(struct om_str text)
     return text;
 }
 
+static bool
+has_key(const struct members *self, struct om_str key)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (om_str_eq(key, key_of(self->list[i])))
+            return true;
+    return false;
+}
+
 // Add a header's members. False: it is malformed, or they are too many.
 static bool
 add(struct members *self, struct om_str header)
@@ -80,11 +89,12 @@ add(struct members *self, struct om_str header)
         header.size -= size + (comma != NULL);
         if (member.size == 0)
             continue;
-        if (self->count == OM_TRACESTATE_MEMBERS || !is_member(member))
+        if (!is_member(member))
             return false;
-        for (size_t i = 0; i < self->count; i++)
-            if (om_str_eq(key_of(member), key_of(self->list[i])))
-                return false;
+        if (has_key(self, key_of(member)))
+            continue; // the first is the newest
+        if (self->count == OM_TRACESTATE_MEMBERS)
+            return false;
         self->list[self->count++] = member;
     }
     return true;

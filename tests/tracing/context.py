@@ -118,7 +118,8 @@ class Context(unittest.TestCase):
                 (["foo=1 \t , \t bar=2"], "foo=1,bar=2"), ([""], None),
                 (["foo=1", ""], "foo=1"), (["foo=1,,bar=2,"], "foo=1,bar=2"),
                 ([f"{long_key}=1"], f"{long_key}=1"), ([f"foo={'v' * 256}"], f"foo={'v' * 256}"),
-                (["a-b_c*d/e@f=1"], "a-b_c*d/e@f=1"), (["1foo=1"], "1foo=1")):
+                (["a-b_c*d/e@f=1"], "a-b_c*d/e@f=1"), (["1foo=1"], "1foo=1"),
+                (["foo=1,foo=2"], "foo=1"), (["foo=1", "foo=1"], "foo=1")):
             headers = [("tracestate", value) for value in sent]
             got = self.ask(("traceparent", GOOD), *headers)
             self.assertEqual((got[0], got[3]), (ID, passed), sent)
