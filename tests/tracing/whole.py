@@ -170,7 +170,8 @@ class Whole(unittest.TestCase):
     def test_failed_attempts_and_the_workers_spans_are_one_trace(self):
         worker = self.start_worker("fails")
         try:
-            task = self.submit("fails", "fail")
+            task = self.submit("fails", "fail", tracestate="vendor=2",
+                               traceparent=f"00-{ID.replace('a', 'b')}-{SPAN}-01")
             spans = self.spans_of(task, lambda s: self.named(s, "attempt fails")
                                   and self.named(s, "process fails"))
         finally:
@@ -181,6 +182,7 @@ class Whole(unittest.TestCase):
         self.assertEqual(process["parent"], attempt["id"])
         self.assertTrue(attempt["error"] and process["error"])
         self.assertEqual(process["message"], "asked to fail")
+        self.assertEqual((process["trace"], process["state"]), (ID.replace("a", "b"), "vendor=2"))
 
     def test_a_workflow_keeps_the_trace(self):
         worker = self.start_worker("flow")
