@@ -27,10 +27,10 @@ struct journal_store {
 const struct journal_store_conf journal_store_default = {
     .io = &journal_io_files,
     .segment_bytes = 4 << 20,
-    .window_bytes = 24 << 20,
+    .window_bytes = 8 << 20,
     .backlog_bytes = 64 << 20,
     .window_ms = 150,
-    .log_bytes = 16 << 20,
+    .log_bytes = 8 << 20,
 };
 
 // ---- opening

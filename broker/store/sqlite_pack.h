@@ -2,8 +2,8 @@
 //
 // A task that began and succeeded within one window and is named by nothing but its id
 // has no rows of its own but lies in a block, as the journal encodes it: a row of `pack`.
-// It never changes and is purged with its neighbours. As rows, a task with its result was
-// five entries in B-trees, which took more processor time than anything else of a job.
+// It never changes and is purged with its neighbours. As rows, a task and its result are
+// four entries in B-trees, which cost several times what copying them into a block does.
 //
 // A block has tasks of one tenant and one window, by rising seq. Windows follow each
 // other, so the blocks of a tenant do not overlap. Rows of `pack_id` say in which block a

@@ -1,22 +1,13 @@
 #include <stdlib.h>
 
+#include "fates.h"
 #include "journal_codec.h"
 #include "window.h"
-
-// What becomes of a task in this window. seq 0: a free place.
-struct fate {
-    int64_t seq;
-    bool added, ended, marked, reopened;
-    bool named;    // it has keys or a retention of its own
-    uint8_t state; // of its result
-    uint32_t item; // its place among those that may be packed, plus one; 0: it may not
-};
 
 struct window {
     struct sqlite_row *rows;
     size_t count, capacity;
-    struct fate *fates; // open addressing; at least twice the rows
-    size_t fate_mask;
+    struct fates fates;
     bool reopens; // results are to be added and removed in their order
     struct om_uuid greatest_id;
     struct pack_item *items; // as many as rows
@@ -39,7 +30,7 @@ window_destroy(struct window **self_p)
     if (!self)
         return;
     free(self->rows);
-    free(self->fates);
+    fates_finish(&self->fates);
     free(self->items);
     free(self);
 }
@@ -47,8 +38,7 @@ window_destroy(struct window **self_p)
 void
 window_reset(struct window *self, const struct event_cursors *cursors)
 {
-    if (self->count > 0)
-        memset(self->fates, 0, (self->fate_mask + 1) * sizeof(*self->fates));
+    fates_clear(&self->fates);
     memset(self->left_out, 0, sizeof(self->left_out));
     memset(&self->greatest_id, 0, sizeof(self->greatest_id));
     self->count = self->item_count = 0;
@@ -58,28 +48,12 @@ window_reset(struct window *self, const struct event_cursors *cursors)
 
 // ---- fates
 
-// The task's, or the free place where it would be.
-static struct fate *
-place_of(const struct window *self, int64_t seq)
-{
-    // Fibonacci hashing: numbers that follow each other are spread.
-    size_t at = (size_t)((uint64_t)seq * 0x9e3779b97f4a7c15u >> 20) & self->fate_mask;
-    while (self->fates[at].seq && self->fates[at].seq != seq)
-        at = (at + 1) & self->fate_mask;
-    return &self->fates[at];
-}
-
-static struct fate *
-fate_of(struct window *self, int64_t seq)
-{
-    struct fate *fate = place_of(self, seq);
-    fate->seq = seq;
-    return fate;
-}
-
+// Make room for one more row.
 static bool
 grow(struct window *self)
 {
+    if (!fates_reserve(&self->fates))
+        return false;
     if (self->count < self->capacity)
         return true;
     size_t capacity = self->capacity ? self->capacity * 2 : 1024;
@@ -89,27 +63,16 @@ grow(struct window *self)
     struct pack_item *items = realloc(self->items, capacity * sizeof(*items));
     if (items)
         self->items = items;
-    struct fate *fates = calloc(2 * capacity, sizeof(*fates));
-    if (!rows || !items || !fates) {
-        free(fates);
+    if (!rows || !items)
         return false;
-    }
-    struct fate *old = self->fates;
-    size_t old_count = old ? self->fate_mask + 1 : 0;
-    self->fates = fates;
-    self->fate_mask = 2 * capacity - 1;
     self->capacity = capacity;
-    for (size_t i = 0; i < old_count; i++)
-        if (old[i].seq)
-            *fate_of(self, old[i].seq) = old[i];
-    free(old);
     return true;
 }
 
 static void
 foresee_task(struct window *self, const struct change_task *task)
 {
-    struct fate *fate = fate_of(self, task->seq);
+    struct fate *fate = fates_of(&self->fates, task->seq);
     fate->added = true;
     if (pack_takes(task)) {
         self->items[self->item_count] =
@@ -128,7 +91,7 @@ foresee_task(struct window *self, const struct change_task *task)
 static void
 foresee_result(struct window *self, const struct change_result *result)
 {
-    struct fate *fate = fate_of(self, result->task_seq);
+    struct fate *fate = fates_of(&self->fates, result->task_seq);
     if (!fate->ended)
         fate->state = (uint8_t)result->state;
     if (!fate->ended && fate->item && result->state == STATE_SUCCEEDED) {
@@ -144,13 +107,15 @@ foresee_result(struct window *self, const struct change_result *result)
 static void
 foresee_chunk(struct window *self, int64_t seq)
 {
-    place_of(self, seq)->item = 0;
+    struct fate *fate = fates_find(&self->fates, seq);
+    if (fate)
+        fate->item = 0;
 }
 
 static void
 foresee_reopening(struct window *self, int64_t seq)
 {
-    struct fate *fate = fate_of(self, seq);
+    struct fate *fate = fates_of(&self->fates, seq);
     fate->ended = false;
     fate->reopened = true;
     self->reopens = true;
@@ -199,7 +164,7 @@ foresee_row(struct window *self, struct sqlite_row *row)
         foresee_result(self, &change->result);
     } else if (kind == CHANGE_MARK) {
         row->seq = change->mark.task_seq;
-        fate_of(self, row->seq)->marked = true;
+        fates_of(&self->fates, row->seq)->marked = true;
     } else if (kind == CHANGE_CHUNK) {
         row->seq = change->chunk.task_seq;
         foresee_chunk(self, row->seq);
@@ -236,11 +201,11 @@ is_done(struct window *self, const struct sqlite_row *row)
     const struct fate *fate;
     switch (row->kind) {
     case CHANGE_TASK:
-        fate = fate_of(self, row->seq);
+        fate = fates_of(&self->fates, row->seq);
         return fate->ended && !fate->named;
     case CHANGE_MARK:
         // Only a failed task is opened again and needs the marks of its past.
-        fate = fate_of(self, row->seq);
+        fate = fates_of(&self->fates, row->seq);
         return fate->ended && fate->state != STATE_FAILED;
     case CHANGE_RESULT:
         return !self->reopens;
@@ -255,7 +220,7 @@ static int
 write_task(struct window *self, struct sqlite_store *tables,
            const struct change_task *task)
 {
-    const struct fate *fate = fate_of(self, task->seq);
+    const struct fate *fate = fates_of(&self->fates, task->seq);
     int code = fate->named ? sqlite_write_names(tables, task) : SQLITE_DONE;
     if (code == SQLITE_DONE && !fate->ended)
         code = sqlite_write_open(tables, task, fate->marked || fate->reopened);
@@ -333,9 +298,9 @@ static int
 settle(struct window *self, struct sqlite_store *tables)
 {
     int code = SQLITE_DONE;
-    for (size_t i = 0; self->count > 0 && i <= self->fate_mask && code == SQLITE_DONE;
-         i++) {
-        const struct fate *fate = &self->fates[i];
+    for (size_t i = 0;
+         self->fates.count > 0 && i <= self->fates.mask && code == SQLITE_DONE; i++) {
+        const struct fate *fate = &self->fates.places[i];
         if (fate->seq == 0 || fate->added)
             continue;
         code = sqlite_write_seq(tables,

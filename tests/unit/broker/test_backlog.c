@@ -264,6 +264,17 @@ Test(backlog, a_database_of_the_first_schema_is_brought_over)
     fixture_reopen(&fx);
     fixture_load(&fx, &loaded);
     cr_expect_eq(loaded.count, 3);
+
+    // Its pages are smaller than a block of packed tasks.
+    OM_AUTO(batch_destroy) struct batch *batch = batch_create();
+    for (int64_t seq = 5; seq <= 400; seq++) {
+        batch_task(batch, seq, 1);
+        batch_result(batch, seq, STATE_SUCCEEDED);
+    }
+    cr_assert_eq(store_commit(fx.store, batch), OM_OK);
+    OM_AUTO(read_destroy) struct read *read = read_list(&fx, 1, STATE_SUCCEEDED, 0, 500);
+    cr_expect_eq(read->count, 396);
+    cr_expect_eq(query("SELECT sum(last - seq + 1) FROM pack"), 396);
 }
 
 // ---- applied events
