@@ -3,8 +3,8 @@
 //
 // A child dies with the process that started it, however that ends, and gets no signal
 // from the terminal: it stops when the crew is stopped. It has the same OMNI_NODE, its
-// member's name, and the same OMNI_ADMIN each time it is started. One thread; the caller blocks SIGCHLD and calls
-// crew_tick() when it comes.
+// member's name, and the same OMNI_ADMIN each time it is started. One thread; the caller
+// blocks SIGCHLD and calls crew_tick() when it comes.
 #pragma once
 #include "base.h"
 

@@ -10,11 +10,11 @@
 // What a metric is, and how it is counted.
 //  symbol   shown as     written by
 #define METRIC_TYPE_LIST(X)                                                              \
-    X(COUNT, "counter")     /* om_metric_add */                                          \
-    X(MICROS, "counter")    /* om_metric_add, of millionths of the unit */               \
-    X(LEVEL, "gauge")       /* om_metric_add and its negative, by any thread */          \
-    X(GAUGE, "gauge")       /* om_metric_set */                                          \
-    X(TIMES, "histogram")   /* om_metric_observe */
+    X(COUNT, "counter")   /* om_metric_add */                                            \
+    X(MICROS, "counter")  /* om_metric_add, of millionths of the unit */                 \
+    X(LEVEL, "gauge")     /* om_metric_add and its negative, by any thread */            \
+    X(GAUGE, "gauge")     /* om_metric_set */                                            \
+    X(TIMES, "histogram") /* om_metric_observe */
 
 //  symbol      shown by
 #define METRIC_GROUP_LIST(X)                                                             \

@@ -31,8 +31,9 @@ main(void)
            "Histograms have these buckets, in seconds:");
     for (size_t i = 0; i < METRIC_EDGES; i++)
         printf("%s%s", i ? ", " : " ", om_metric_edge_names[i]);
-    printf(".\nWith `Accept: application/openmetrics-text` their buckets have the trace id "
-           "of a sampled\nrequest as an exemplar.\n");
+    printf(
+        ".\nWith `Accept: application/openmetrics-text` their buckets have the trace id "
+        "of a sampled\nrequest as an exemplar.\n");
     for (unsigned group = 0; group < METRICS_GROUPS; group++)
         put_group((enum om_metric_group)group);
     return 0;
