@@ -165,6 +165,7 @@ on_key(void *context, const struct om_answer *answer)
     struct exchange *x = context;
     struct key_resolve_reply reply;
     struct caller caller;
+    admit_asked(x);
     if (answer->rc == OM_EAUTH)
         keys_drop(&x->edge->keys, x->key_hash);
     else
@@ -201,6 +202,27 @@ ask_key(struct exchange *x)
     exchange_call(x, OP_key_resolve, false, &request, 0, on_key);
 }
 
+// Requests with one new key that come together are one guess, not each another.
+static bool
+first_asks(struct exchange *x)
+{
+    struct exchange *first;
+    HASH_FIND(hh, x->edge->asking, x->key_hash, KEY_HASH, first);
+    if (first)
+        return false;
+    HASH_ADD(hh, x->edge->asking, key_hash, KEY_HASH, x);
+    x->asking = true;
+    return true;
+}
+
+void
+admit_asked(struct exchange *x)
+{
+    if (x->asking)
+        HASH_DEL(x->edge->asking, x);
+    x->asking = false;
+}
+
 static void
 refuse_malformed(struct exchange *x)
 {
@@ -229,7 +251,8 @@ admit_key(struct exchange *x, const struct om_http_request *request)
     const struct caller *known = keys_find(&x->edge->keys, x->key_hash);
     if (known)
         admit(x, known);
-    else if (keys_knew(&x->edge->keys, x->key_hash) || guess_begin(x, ask_key))
+    else if (keys_knew(&x->edge->keys, x->key_hash) || !first_asks(x) ||
+             guess_begin(x, ask_key))
         ask_key(x);
 }
 

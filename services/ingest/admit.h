@@ -28,6 +28,9 @@ struct ticket {
 void admit_key(struct exchange *x, const struct om_http_request *request);
 void admit_grant(struct exchange *x, const struct om_http_request *request);
 
+// It asks identity about its key no more.
+void admit_asked(struct exchange *x);
+
 // Decide about a replay (replay.h), and handle it if it is admitted.
 void admit_replay(struct exchange *x, const struct caller *caller);
 

@@ -99,6 +99,7 @@ exchange_abandon(struct exchange *x)
     quota_finish(x, x->replayed ? 409 : x->status); // a repeat has no use of its own
     cached_end(x);
     guess_end(x);
+    admit_asked(x);
     admit_end(x);
     caller_drop(&x->caller);
     om_arena_reset(&x->arena);

@@ -60,6 +60,8 @@ struct exchange {
     struct quota_use quota;  // what it has taken of the tenant's quotas
     struct cached_use cached;
     struct guess guess; // of its key
+    bool asking;        // identity about the key, in edge->asking
+    UT_hash_handle hh;
     int status; // of the reply; 0: none yet
     int64_t started_us;
     // What to do when the edge stops, of one that may wait long; else NULL.

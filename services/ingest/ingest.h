@@ -74,7 +74,7 @@ struct ingest {
     struct counters *guesses; // of keys, by address (guess.h)
     struct quotas *quotas;
     struct cache *cache;
-    struct om_uuid self; // names this process to identity
+    struct om_uuid self;            // names this process to identity
     atomic_int_fast64_t purged_seq; // of the last purge of all edges' that was done
     // Requests answered of routes with a policy, by route and by what the cache did.
     atomic_uint_fast64_t cached[INGEST_ROUTES_MAX][CACHED_RESULTS];
@@ -83,7 +83,7 @@ struct ingest {
     // Requests refused for a limit; and decided about without the shared counters that
     // should have been asked.
     atomic_uint_fast64_t limited, unshared;
-    struct request_counts requests; // kept of those that failed
+    struct request_counts requests;            // kept of those that failed
     atomic_bool shared_up[INGEST_THREADS_MAX]; // each thread's connection to it
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
@@ -123,8 +123,9 @@ struct edge {
     int64_t used_due_ms; // when identity is told next which keys were used
     uint64_t ticks;
     char refused_id[OM_TYPEID_MAX];
-    struct exchange *idle; // exchanges to use again
-    struct exchange *busy; // exchanges in use
+    struct exchange *idle;   // exchanges to use again
+    struct exchange *busy;   // exchanges in use
+    struct exchange *asking; // about keys that nobody else asks about, by the key's hash
     struct stream *streams;
     struct om_offload_box *commits; // uploads being made durable come back here
     atomic_bool stopping;

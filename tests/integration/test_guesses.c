@@ -219,6 +219,58 @@ Test(guesses, are_none_when_the_key_turns_out_to_hold)
     use_up(0, "192.0.2.1");
 }
 
+static size_t
+drop_text(char *data, size_t size, size_t count, void *context)
+{
+    (void)data, (void)context;
+    return size * count;
+}
+
+// Send requests with one key at once, and count those that are answered with `status`.
+static int
+count_together(const char *address, const char *key, long status)
+{
+    enum { TOGETHER = 4 * MOST };
+    CURL *easy[TOGETHER];
+    char url[128], bearer[128], forwarded[128];
+    int running = 1, counted = 0;
+    snprintf(url, sizeof(url), "%s/v1/files", here.urls[0]);
+    snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", key);
+    snprintf(forwarded, sizeof(forwarded), "X-Forwarded-For: %s", address);
+    struct curl_slist *headers = curl_slist_append(NULL, bearer);
+    headers = curl_slist_append(headers, forwarded);
+    CURLM *multi = curl_multi_init();
+    for (int i = 0; i < TOGETHER; i++) {
+        easy[i] = curl_easy_init();
+        curl_easy_setopt(easy[i], CURLOPT_URL, url);
+        curl_easy_setopt(easy[i], CURLOPT_PROXY, "");
+        curl_easy_setopt(easy[i], CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(easy[i], CURLOPT_TIMEOUT_MS, (long)WAIT_MS);
+        curl_easy_setopt(easy[i], CURLOPT_WRITEFUNCTION, drop_text);
+        curl_multi_add_handle(multi, easy[i]);
+    }
+    while (running && curl_multi_perform(multi, &running) == CURLM_OK)
+        curl_multi_poll(multi, NULL, 0, 1000, NULL);
+    for (int i = 0; i < TOGETHER; i++) {
+        long answered = 0;
+        curl_easy_getinfo(easy[i], CURLINFO_RESPONSE_CODE, &answered);
+        counted += answered == status;
+        curl_multi_remove_handle(multi, easy[i]);
+        curl_easy_cleanup(easy[i]);
+    }
+    curl_multi_cleanup(multi);
+    curl_slist_free_all(headers);
+    return counted;
+}
+
+Test(guesses, are_one_when_requests_with_a_new_key_come_together)
+{
+    char key[PERSONA_KEY];
+    persona_key(ONE, SCOPE_FILES_READ, key);
+    cr_expect_eq(count_together("192.0.2.1", key, 429), 0);
+    use_up(0, "192.0.2.1");
+}
+
 // ---- over several edges
 
 static void
