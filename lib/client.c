@@ -19,10 +19,10 @@ struct pending {
     int64_t deadline_ms;
     om_answer_fn *fn;
     void *context;
-    bool streams;   // it is answered in parts
-    bool broken;    // and they do not go on: it ends at once
-    int64_t chunks; // so many came
-    int64_t call;   // the broker's number of what makes them
+    bool streams;                      // it is answered in parts
+    bool broken;                       // and they do not go on: it ends at once
+    int64_t chunks;                    // so many came
+    int64_t call;                      // the broker's number of what makes them
     struct om_str id, header, payload; // in `memory`; payload.data NULL: none
     UT_hash_handle by_id, by_number;
     char memory[];
@@ -338,9 +338,7 @@ expire_one(struct om_client *self, uint64_t number)
     if (!one)
         return;
     bool timeout = om_link_is_open(self->link) && !one->broken;
-    struct om_answer answer = {
-        timeout ? OM_ETIMEOUT : OM_EUNAVAILABLE, NULL, { 0 }
-    };
+    struct om_answer answer = { timeout ? OM_ETIMEOUT : OM_EUNAVAILABLE, NULL, { 0 } };
     om_answer_fn *fn = one->fn;
     void *context = one->context;
     drop(self, one);

@@ -1,5 +1,5 @@
-// link.h - one session with a broker, over one DEALER socket: ZeroMQ's over tcp://, one of
-// our own in the owner's thread over ipc:// (zmtp.h).
+// link.h - one session with a broker, over one DEALER socket: ZeroMQ's over tcp://, one
+// of our own in the owner's thread over ipc:// (zmtp.h).
 //
 // A link says HELLO when the connection is made, answers RESET with another HELLO, keeps
 // the session alive with PING, and tells its owner when the session opens and closes. A

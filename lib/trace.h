@@ -32,8 +32,9 @@ enum { OM_TRACESTATE_MAX = 512, OM_TRACESTATE_MEMBERS = 32 };
 size_t om_tracestate_read(const struct om_str *headers, size_t count,
                           char out[OM_TRACESTATE_MAX + 1]);
 
-// The id of an attempt's span: whoever knows the task (16 bytes) and the attempt's number,
-// as broker and worker do, knows it. FNV-1a of 64 bits over both, the number big-endian.
+// The id of an attempt's span: whoever knows the task (16 bytes) and the attempt's
+// number, as broker and worker do, knows it. FNV-1a of 64 bits over both, the number
+// big-endian.
 void om_trace_attempt(const uint8_t task[16], uint32_t attempt, uint8_t span_id[8]);
 
 // The trace id as 32 hexadecimal digits with a final zero.

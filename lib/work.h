@@ -62,7 +62,7 @@ struct work {
     struct work_parent *parent;
     unsigned parents_asked;
     pthread_cond_t told; // what the handler waits for has come
-    bool waits_allowed; // it runs in a slot: the control thread goes on meanwhile
+    bool waits_allowed;  // it runs in a slot: the control thread goes on meanwhile
 
     struct work *prev, *next;                 // of all, in the order they came
     struct work *waiting_prev, *waiting_next; // of those WORK_WAITING

@@ -1,8 +1,9 @@
 // api_version.h - the versions of the HTTP interface, once, for identity, which keeps
 // what version a key was made for, and the edge, which speaks them.
 //
-// A version is a day. What is added, and old clients can ignore, is in every version; what
-// would break them makes a new one, and the edge goes on speaking those that are listed.
+// A version is a day. What is added, and old clients can ignore, is in every version;
+// what would break them makes a new one, and the edge goes on speaking those that are
+// listed.
 #pragma once
 #include "base.h"
 

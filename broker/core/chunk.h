@@ -14,7 +14,8 @@
 #pragma once
 #include "inner.h"
 
-// More than one start of the broker gives out, of calls too; two million starts have such numbers.
+// More than one start of the broker gives out, of calls too; two million starts have such
+// numbers.
 #define EPOCH_NUMBERS (INT64_C(1) << 32)
 
 struct task_chunk {

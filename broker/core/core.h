@@ -42,9 +42,9 @@ struct core_told {
     struct om_str traceparent;   // of its creation
     struct om_uuid task, tenant; // a call has no task
     struct om_str queue, kind;
-    int64_t from_us, to_us; // since 1970
-    uint32_t attempt;       // number; of TOLD_WAIT that which follows
-    struct om_str node;     // the worker's, of an attempt
+    int64_t from_us, to_us;   // since 1970
+    uint32_t attempt;         // number; of TOLD_WAIT that which follows
+    struct om_str node;       // the worker's, of an attempt
     struct om_str code, text; // why it failed; empty: it did not
 };
 

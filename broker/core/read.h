@@ -26,8 +26,8 @@ struct stored_task {
     int64_t started_ms;     // of the last LEASE
     bool cancel;            // a CANCEL, and no REOPEN after it
     bool reopened;          // a REOPEN: due and expiry times of its header are over
-    int64_t reopen_seq;     // of the last REOPEN: tasks of a smaller seq were there before
-    bool leased;            // the last mark that is no CANCEL is a LEASE
+    int64_t reopen_seq; // of the last REOPEN: tasks of a smaller seq were there before
+    bool leased;        // the last mark that is no CANCEL is a LEASE
     struct wire_token token;
     struct om_str node, code, text; // of the last LEASE; of the last FAIL or LOST
 

@@ -91,8 +91,8 @@ static const char *const migrations[] = {
 
     "ALTER TABLE chunk ADD COLUMN worker_seq INTEGER NOT NULL DEFAULT 0",
 
-    // Many tasks in a row; sqlite_pack.h says which. `seq` is its first, `window_last` the
-    // last one that was packed together with it.
+    // Many tasks in a row; sqlite_pack.h says which. `seq` is its first, `window_last`
+    // the last one that was packed together with it.
     "CREATE TABLE pack (seq INTEGER PRIMARY KEY, tenant BLOB NOT NULL,"
     " last INTEGER NOT NULL, window_last INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
     " finished_ms INTEGER NOT NULL, tasks BLOB NOT NULL);"

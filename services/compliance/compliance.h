@@ -1,9 +1,9 @@
 // compliance.h - who did what: audit events, in one hash chain a tenant; and the log of
 // requests that failed (request.h).
 //
-// Rows of the chains are only ever inserted; the database itself refuses updates and deletes. Somebody
-// with the file can of course get round that, which audit_verify then shows. The service
-// handles in one thread.
+// Rows of the chains are only ever inserted; the database itself refuses updates and
+// deletes. Somebody with the file can of course get round that, which audit_verify then
+// shows. The service handles in one thread.
 #pragma once
 #include "db.h"
 #include "service.h"

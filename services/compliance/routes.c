@@ -156,10 +156,7 @@ on_audit_verify(void *context, struct om_call *call, const void *message, void *
 }
 
 const struct om_route compliance_routes[] = {
-    { OP_audit_list, on_audit_list },
-    { OP_audit_verify, on_audit_verify },
-    { OP_request_keep, on_request_keep },
-    { OP_request_list, on_request_list },
-    { OP_request_get, on_request_get },
-    { 0 },
+    { OP_audit_list, on_audit_list },     { OP_audit_verify, on_audit_verify },
+    { OP_request_keep, on_request_keep }, { OP_request_list, on_request_list },
+    { OP_request_get, on_request_get },   { 0 },
 };

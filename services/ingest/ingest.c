@@ -2,9 +2,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "guess.h"
 #include "id.h"
-#include "admin.h"
 #include "ingest.h"
 #include "openapi.h"
 #include "route.h"

@@ -49,8 +49,8 @@ void keys_drop(struct key_cache *self, const uint8_t hash[KEY_HASH]);
 void keys_put(struct key_cache *self, const uint8_t hash[KEY_HASH],
               const struct caller *caller, int64_t asked_seq);
 
-// Apply a page of the feed of changes: forget of each key that changed, and of all keys of
-// a tenant that did, what they may do. True: there are more.
+// Apply a page of the feed of changes: forget of each key that changed, and of all keys
+// of a tenant that did, what they may do. True: there are more.
 bool keys_apply(struct key_cache *self, const struct key_changes_reply *reply);
 
 // Write the ids of the keys that were used since they were last written, as an array of

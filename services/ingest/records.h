@@ -111,7 +111,8 @@ REC_DECLARE(task_accepted, TASK_ACCEPTED);
     F(M, STR, status, REQUIRED, 1, 16, NULL,                                             \
       "submitted, scheduled, running, retrying, complete, failed, cancelled or expired") \
     F(M, I64, priority, REQUIRED, 0, 9, NULL, "0 is served first")                       \
-    F(M, STR, limit_key, OPTIONAL, 1, 128, NULL, "the limits of this key apply, or null") \
+    F(M, STR, limit_key, OPTIONAL, 1, 128, NULL,                                         \
+      "the limits of this key apply, or null")                                           \
     F(M, STR, unique_key, OPTIONAL, 1, 128, NULL, "as it was submitted, or null")        \
     F(M, F64, progress, REQUIRED, 0, 1, NULL, "share done")                              \
     F(M, MAP, detail, REQUIRED, 0, 64, NULL, "what the worker says of its progress")     \
@@ -244,7 +245,8 @@ REC_DECLARE(cache_purge, CACHE_PURGE);
     F(M, STR, object, REQUIRED, 11, 11, NULL, "always cache_purge")                      \
     F(M, I64, purged, REQUIRED, 0, 9e15, NULL, "answers this process had in memory")     \
     F(M, BOOL, shared, REQUIRED, 0, 1, NULL,                                             \
-      "the answers that edges share are gone too; false: they share none, and each forgets "  \
+      "the answers that edges share are gone too; false: they share none, and each "     \
+      "forgets "                                                                         \
       "its own within a second")
 REC_DECLARE(cache_purged, CACHE_PURGED);
 

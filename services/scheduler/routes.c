@@ -106,12 +106,11 @@ insert(struct om_call *call, struct om_txn *txn,
 {
     int64_t now_ms = om_clock_wall_ms();
     *id = om_id_new(om_uuid_shard(&call->tenant_id));
-    return om_db_exec(txn, &sql_schedule_insert, DB_UUID(id), DB_UUID(&call->tenant_id),
-                      DB_STR(call->id), DB_STR(request->cron), DB_STR(request->queue),
-                      DB_STR(request->kind), DB_STR(payload),
-                      DB_STR(om_str(misfire_name(policy))),
-                      DB_I64(cron_next(cron, now_ms)), DB_I64(now_ms),
-                      DB_STR(call->traceparent));
+    return om_db_exec(
+        txn, &sql_schedule_insert, DB_UUID(id), DB_UUID(&call->tenant_id),
+        DB_STR(call->id), DB_STR(request->cron), DB_STR(request->queue),
+        DB_STR(request->kind), DB_STR(payload), DB_STR(om_str(misfire_name(policy))),
+        DB_I64(cron_next(cron, now_ms)), DB_I64(now_ms), DB_STR(call->traceparent));
 }
 
 // A call that comes again gets the schedule it made.

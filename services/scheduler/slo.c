@@ -1,5 +1,5 @@
-#include "exposition.h"
 #include "slo.h"
+#include "exposition.h"
 
 const struct slo_info *
 slo_info(enum slo slo)

@@ -43,9 +43,9 @@ struct want {
     bool poison;
 
     // A call whose answer comes in parts (client_call.c).
-    bool broken, over;      // some are missing; nothing more will come
-    int64_t call, parts;    // the broker's number of it; so many came
-    int64_t maker;          // who made them
+    bool broken, over;   // some are missing; nothing more will come
+    int64_t call, parts; // the broker's number of it; so many came
+    int64_t maker;       // who made them
 
     // A setting: what it does, one after the other.
     const char *actions[STEPS];

@@ -77,7 +77,7 @@ struct sim {
     struct om_uuid tenants[SIM_TENANTS];
 
     uint64_t crashes, messages;
-    uint64_t streamed; // answers that came whole, in parts
+    uint64_t streamed;        // answers that came whole, in parts
     struct core_stats totals; // of all brokers of the run
 };
 

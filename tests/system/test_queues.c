@@ -249,7 +249,8 @@ Test(queues, are_in_the_metrics)
     submit(2, NULL);
     await("ready", 2, 5000);
     cr_assert(metrics_have("omni_broker_up 1\n"), "%s", out);
-    cr_expect(strstr(out, "omni_queue_ready_messages{queue=\"omni.training\"} 0\n"), "%s", out);
+    cr_expect(strstr(out, "omni_queue_ready_messages{queue=\"omni.training\"} 0\n"), "%s",
+              out);
     cr_expect(strstr(out, "omni_queue_ready_messages{queue=\"echo\",tenant=\""));
     cr_expect(strstr(out, "omni_http_requests_total"));
     stop_all();
@@ -264,7 +265,8 @@ Test(queues, beyond_a_hundred_are_one_line_of_the_metrics)
         cr_assert_eq(omni_ask(&omni, "POST", body, "/api/v1/tasks"), 202);
     }
     int64_t until_ms = om_clock_mono_ms() + 5000;
-    while (!metrics_have("omni_queue_ready_messages{queue=\"other\",tenant=\"other\"} 2\n"))
+    while (
+        !metrics_have("omni_queue_ready_messages{queue=\"other\",tenant=\"other\"} 2\n"))
         cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", out);
     stop_all();
 }

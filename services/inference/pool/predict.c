@@ -238,7 +238,8 @@ static void
 meter(struct om_job *job, const struct model_plugin *used, int64_t cpu_start_ms)
 {
     om_job_usage(job, "ml_inference", 1, used->name);
-    // Most take none; of many that take a part of one the right number sees the clock tick.
+    // Most take none; of many that take a part of one the right number sees the clock
+    // tick.
     int64_t spent_ms = pool_cpu_ms() - cpu_start_ms;
     if (spent_ms > 0)
         om_job_usage(job, "compute_ms", spent_ms, used->name);

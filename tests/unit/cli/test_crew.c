@@ -21,7 +21,9 @@ Test(crew, takes_away_at_most_a_quarter_by_chance)
 
 Test(crew, a_program_that_is_missing_is_named)
 {
-    static const struct crew_member members[] = { { "x", "omni-missing", { NULL }, 0, "off" } };
+    static const struct crew_member members[] = {
+        { "x", "omni-missing", { NULL }, 0, "off" }
+    };
     char why[512];
     cr_assert_null(crew_create(members, 1, why, sizeof(why)));
     cr_assert(strstr(why, "omni-missing"), "%s", why);

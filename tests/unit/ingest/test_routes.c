@@ -73,7 +73,8 @@ Test(routes, what_is_cached_changes_nothing_and_belongs_to_a_tenant)
 static void
 is_guarded(const struct route *route, const char *name)
 {
-    static const char *const open[] = { "/healthz", "/readyz", "/openapi.json", "/status" };
+    static const char *const open[] = { "/healthz", "/readyz", "/openapi.json",
+                                        "/status" };
     bool public = false;
     for (size_t i = 0; i < OM_COUNT(open); i++)
     public |= strcmp(open[i], route->pattern) == 0;
