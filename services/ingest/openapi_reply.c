@@ -71,7 +71,7 @@ static const struct {
     { 415, WHEN_FORM, "Unsupported Media Type", "unsupported_media_type" },
     { 417, WHEN_ANY, "Expectation Failed", "expectation_failed" },
     { 422, WHEN_ONCE | WHEN_BODY, "Unprocessable Content", "id_reused" },
-    { 429, WHEN_KEY, "Too Many Requests", "rate_limit_exceeded" },
+    { 429, WHEN_CALLER, "Too Many Requests", "rate_limit_exceeded" },
     { 431, WHEN_ANY, "Request Header Fields Too Large", "head_too_large" },
     { 500, WHEN_CALLER, "Internal Server Error", "internal_error" },
     { 501, WHEN_ANY, "Not Implemented", "unsupported" },
