@@ -2,7 +2,7 @@
 """receivers.py MAKE_SPANS FOLDER - our spans, as those who receive them for a living read them.
 
 The decoders are opentelemetry-proto (PyPI, in FOLDER/python) and @opentelemetry/otlp-transformer
-(npm, in FOLDER/node_modules); what is not there is named and left out.
+(npm, in FOLDER/otlp/node_modules); what is not there is named and left out.
 """
 import json
 import os
@@ -29,7 +29,7 @@ print(json.dumps([[s.name, s.kind, s.status.code, len(s.trace_id), len(s.attribu
                   for s in spans]))
 """
 NODE = """
-const root = require(process.argv[1] + '/node_modules/@opentelemetry/otlp-transformer/' +
+const root = require(process.argv[1] + '/otlp/node_modules/@opentelemetry/otlp-transformer/' +
                      'build/src/generated/root.js');
 const type = root.opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest;
 const request = type.decode(require('fs').readFileSync(process.argv[2]));
@@ -77,7 +77,7 @@ def main():
         with open(path, "wb") as file:
             file.write(export(program, "http/protobuf"))
         for name, command in decoders.items():
-            there = f"{folder}/node_modules/@opentelemetry/otlp-transformer"
+            there = f"{folder}/otlp/node_modules/@opentelemetry/otlp-transformer"
             if name[0] == "@" and not os.path.isdir(there):
                 print(f"{name}: not installed, so not asked")
                 continue
