@@ -24,7 +24,7 @@ OM_SQL(count_clean, "DELETE FROM slo_count WHERE start_ms < $1");
 OM_SQL(day_clean, "DELETE FROM program_day WHERE day < $1");
 OM_SQL(incident_clean, "DELETE FROM incident WHERE ended_ms < $1");
 
-// What was known of it; a new one takes the place of one that the look has not.
+// What was known of it, or NULL.
 static struct history_program *
 find(struct history *self, const struct look_program *seen)
 {
@@ -51,25 +51,6 @@ match(struct history *self, const struct look *look)
     *self = next;
 }
 
-static bool
-is_ready(const struct look *look, const char *name)
-{
-    for (size_t i = 0; i < look->count; i++)
-        if (strcmp(look->programs[i].name, name) == 0 && look->programs[i].ready)
-            return true;
-    return false;
-}
-
-// Whether another program of its name stands before it in the look.
-static bool
-repeats(const struct look *look, size_t place)
-{
-    for (size_t i = 0; i < place; i++)
-        if (strcmp(look->programs[i].name, look->programs[place].name) == 0)
-            return true;
-    return false;
-}
-
 static void
 store_counts(struct om_txn *txn, const struct history *self, const struct look *look)
 {
@@ -81,9 +62,9 @@ store_counts(struct om_txn *txn, const struct history *self, const struct look *
         struct slo_counts since = slo_since(&self->programs[i].counts, &seen->counts);
         slo_add(&sum, &since);
     }
-    sum.of[SLO_AVAILABILITY] =
-        (struct slo_count){ .good = is_ready(look, "ingest") && is_ready(look, "broker"),
-                            .total = 1 };
+    sum.of[SLO_AVAILABILITY] = (struct slo_count){
+        .good = look_is_ready(look, "ingest") && look_is_ready(look, "broker"), .total = 1
+    };
     for (int i = 0; i < SLO_COUNT; i++)
         if (sum.of[i].total > 0)
             om_db_exec(txn, &sql_count_add, DB_I64(i),
@@ -97,7 +78,7 @@ store_component(struct om_txn *txn, const struct history_program *program,
                 const struct look *look)
 {
     struct om_str name = om_str(program->name);
-    bool ready = is_ready(look, program->name);
+    bool ready = look_is_ready(look, program->name);
     om_db_exec(txn, &sql_day_add, DB_STR(name), DB_I64(look->at_ms / DAY_MS),
                DB_I64(ready));
     if (ready)
@@ -117,7 +98,7 @@ remember(struct history *self, const struct look *look)
             program->counts = seen->counts;
             program->counted = true;
         }
-        if (is_ready(look, program->name))
+        if (look_is_ready(look, program->name))
             program->misses = 0;
         else if (program->misses++ == 0)
             program->missed_ms = look->at_ms;
@@ -135,7 +116,7 @@ history_store(struct history *self, struct om_db *db, const struct look *look)
     match(self, look);
     store_counts(txn, self, look);
     for (size_t i = 0; i < self->count; i++)
-        if (!repeats(look, i))
+        if (!look_repeats(look, i))
             store_component(txn, &self->programs[i], look);
     enum om_rc rc = om_db_commit(&txn);
     if (!rc)

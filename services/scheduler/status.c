@@ -49,15 +49,6 @@ list_take(struct list *self, struct om_arena *arena)
 
 // ---- components
 
-static bool
-is_ready(const struct look *look, const char *name)
-{
-    for (size_t i = 0; i < look->count; i++)
-        if (look->programs[i].ready && strcmp(look->programs[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 static struct om_str
 day_text(int64_t day, char out[16])
 {
@@ -89,7 +80,7 @@ put_component(struct status *self, struct om_txn *txn, const char *name, struct 
     struct status_component item = { 0 };
     REC_SET(&item, status_component, name, om_str(name));
     REC_SET(&item, status_component, state,
-            is_ready(&self->look, name) ? OM_LIT("operational") : OM_LIT("down"));
+            look_is_ready(&self->look, name) ? OM_LIT("operational") : OM_LIT("down"));
     REC_SET(&item, status_component, uptime, looks ? (double)ready / (double)looks : 1);
     REC_SET(&item, status_component, days, list_take(&days, &self->arena));
     list_add(out, &status_component_rec, &item);
@@ -100,13 +91,9 @@ put_components(struct status *self, struct om_txn *txn)
 {
     struct list list = { 0 };
     const struct look *look = &self->look;
-    for (size_t i = 0; i < look->count; i++) {
-        bool repeated = false;
-        for (size_t j = 0; j < i; j++)
-            repeated |= strcmp(look->programs[i].name, look->programs[j].name) == 0;
-        if (!repeated)
+    for (size_t i = 0; i < look->count; i++)
+        if (!look_repeats(look, i))
             put_component(self, txn, look->programs[i].name, &list);
-    }
     return list_take(&list, &self->arena);
 }
 
@@ -114,10 +101,10 @@ put_components(struct status *self, struct om_txn *txn)
 static struct om_str
 overall(const struct look *look)
 {
-    if (!is_ready(look, "ingest") || !is_ready(look, "broker"))
+    if (!look_is_ready(look, "ingest") || !look_is_ready(look, "broker"))
         return OM_LIT("outage");
     for (size_t i = 0; i < look->count; i++)
-        if (!is_ready(look, look->programs[i].name))
+        if (!look_is_ready(look, look->programs[i].name))
             return OM_LIT("degraded");
     return OM_LIT("operational");
 }

@@ -27,6 +27,26 @@ struct watcher {
     struct om_buf page;
 };
 
+// ---- a look
+
+bool
+look_is_ready(const struct look *self, const char *name)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (self->programs[i].ready && strcmp(self->programs[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+bool
+look_repeats(const struct look *self, size_t place)
+{
+    for (size_t i = 0; i < place; i++)
+        if (strcmp(self->programs[i].name, self->programs[place].name) == 0)
+            return true;
+    return false;
+}
+
 // ---- the file
 
 static void

@@ -21,6 +21,12 @@ struct look {
     } programs[WATCHER_PROGRAMS_MAX];
 };
 
+// Is one of the programs of this name ready?
+bool look_is_ready(const struct look *self, const char *name);
+
+// Does another program of its name stand before this one?
+bool look_repeats(const struct look *self, size_t place);
+
 struct watcher;
 
 // Look every `interval_ms`, for the first time after that. NULL: no memory or no thread.
