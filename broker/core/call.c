@@ -20,6 +20,11 @@ call_destroy(struct core *self, struct call **call_p)
     struct call *call = *call_p;
     *call_p = NULL;
     timer_stop(&self->mono, &call->timer);
+    if (call->ahead && call->sent_us) {
+        struct wire_msg msg;
+        if (wire_decode(call->header, &msg) == OM_OK)
+            told_call(self, call, &msg);
+    }
     if (call->worker) {
         DL_DELETE2(call->worker->taken, call, taken_prev, taken_next);
         call->share->in_flight--;
@@ -338,7 +343,9 @@ call_send(struct core *self, struct call *call, struct credit *credit)
     struct wire_msg msg;
     if (wire_decode(call->header, &msg) != OM_OK)
         abort(); // this core encoded it
-    told_call(self, call->since_us, &call->share->tenant, &msg);
+    call->sent_us = told_call_sent_us(self, &msg);
+    if (!call->ahead)
+        told_call(self, call, &msg);
     int64_t ttl_ms = call->deadline_ms - self->now.mono_ms;
     char tenant[OM_TYPEID_MAX];
     WIRE_SET(&msg, call, call->number);

@@ -31,7 +31,8 @@ struct call {
     struct om_str header; // as it came; owned
     struct payload *payload;
     int64_t deadline_ms;
-    int64_t since_us;    // when it came (told.h)
+    int64_t since_us;    // when it came, and
+    int64_t sent_us;     // was sent to its worker (told.h)
     bool streams;        // it has a limit
     bool left;           // nobody waits any more
     int64_t limit, used; // of what the parts count; what those that were passed on did

@@ -85,18 +85,23 @@ told_attempt(struct core *self, struct task *task, struct om_str code, struct om
     task->since_us = told_now_us(self);
 }
 
-void
-told_call(struct core *self, int64_t since_us, const struct om_uuid *tenant,
-          const struct wire_msg *msg)
+int64_t
+told_call_sent_us(const struct core *self, const struct wire_msg *msg)
 {
-    if (!since_us || !is_wanted(self, msg->traceparent, false))
+    return is_wanted(self, msg->traceparent, false) ? told_now_us(self) : 0;
+}
+
+void
+told_call(struct core *self, const struct call *call, const struct wire_msg *msg)
+{
+    if (!call->sent_us)
         return;
     struct core_told told = { .what = TOLD_WAIT,
                               .traceparent = msg->traceparent,
-                              .tenant = *tenant,
+                              .tenant = call->share->tenant,
                               .queue = msg->queue,
                               .kind = msg->kind,
-                              .from_us = since_us,
-                              .to_us = told_now_us(self) };
+                              .from_us = call->since_us,
+                              .to_us = call->sent_us };
     self->conf.tell(self->conf.tell_context, &told);
 }

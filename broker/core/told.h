@@ -3,6 +3,7 @@
 // The core decides nothing by it. Only what somebody wants is told: of a job whose trace
 // is sampled, or of an attempt that failed.
 #pragma once
+#include "call.h"
 #include "task.h"
 
 // It is durable, and was not since it came.
@@ -18,9 +19,12 @@ void told_wait(struct core *self, struct task *task);
 void told_attempt(struct core *self, struct task *task, struct om_str code,
                   struct om_str text);
 
-// A call was given to a worker: when it came, and what it says.
-void told_call(struct core *self, int64_t since_us, const struct om_uuid *tenant,
-               const struct wire_msg *msg);
+// A call that was sent to a worker at `sent_us` has waited; `msg` is its header. One that
+// came ahead and was given back waits on, so it is told when it has ended.
+void told_call(struct core *self, const struct call *call, const struct wire_msg *msg);
+
+// The time of sending of a call that is wanted, else 0.
+int64_t told_call_sent_us(const struct core *self, const struct wire_msg *msg);
 
 // Microseconds since 1970.
 int64_t told_now_us(const struct core *self);

@@ -105,3 +105,83 @@ Test(told, of_an_unsampled_job_only_a_failure_is_and_of_others_nothing)
         bench_finish(&bench);
     }
 }
+
+static void
+take_calls(struct bench *bench, int64_t credit, int64_t ahead)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, limit, credit);
+    WIRE_SET(&msg, ahead, ahead);
+    bench_send(bench, BENCH_WORKER, &bench_local, WIRE_CREDIT, &msg, NULL);
+    bench_expect(bench, BENCH_WORKER, WIRE_CREDIT_OK);
+}
+
+static int64_t
+call(struct bench *bench, const char *traceparent)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("c1"));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, kind, OM_LIT("k"));
+    WIRE_SET(&msg, traceparent, om_str(traceparent));
+    bench_send(bench, BENCH_CLIENT, &bench_local, WIRE_CALL, &msg, "q");
+    return bench_expect(bench, BENCH_WORKER, WIRE_CALL)->call;
+}
+
+static void
+say_of(struct bench *bench, enum wire_type type, int64_t number)
+{
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, call, number);
+    bench_send(bench, BENCH_WORKER, &bench_local, type, &msg, NULL);
+}
+
+static void
+open_calls(struct bench *bench)
+{
+    struct core_conf conf = bench_conf();
+    conf.tell = note;
+    count = 0;
+    bench_init_conf(bench, &conf);
+    bench_hello(bench, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(bench, BENCH_WORKER, "inference", "w1");
+}
+
+Test(told, the_wait_of_a_call_ends_with_the_worker_that_answers_it)
+{
+    struct bench bench;
+    open_calls(&bench);
+    take_calls(&bench, 0, 1);
+    int64_t number = call(&bench, SAMPLED);
+    bench_pass(&bench, 3);
+    say_of(&bench, WIRE_RELEASE, number); // it takes too long to be answered at once
+    bench_pass(&bench, 4);
+    cr_expect_eq(count, 0, "it waits on");
+    take_calls(&bench, 1, 1);
+    bench_expect(&bench, BENCH_WORKER, WIRE_CALL);
+    say_of(&bench, WIRE_REPLY, number);
+    cr_assert_eq(count, 1, "%d waits of one call", count);
+    cr_expect(told[0].what == TOLD_WAIT && told[0].to_us - told[0].from_us == 7000);
+    bench_finish(&bench);
+}
+
+Test(told, the_wait_of_a_call_that_is_answered_ahead_is_until_it_was_sent)
+{
+    static const struct {
+        const char *traceparent;
+        int count;
+    } rows[] = { { SAMPLED, 1 }, { UNSAMPLED, 0 } };
+    for (size_t i = 0; i < OM_COUNT(rows); i++) {
+        struct bench bench;
+        open_calls(&bench);
+        take_calls(&bench, 0, 1);
+        int64_t number = call(&bench, rows[i].traceparent);
+        bench_pass(&bench, 3);
+        say_of(&bench, WIRE_REPLY, number);
+        cr_assert_eq(count, rows[i].count);
+        cr_expect_eq(told[0].to_us - told[0].from_us, 0);
+        bench_finish(&bench);
+    }
+}
