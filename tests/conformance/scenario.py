@@ -184,9 +184,20 @@ class Scenario:
             for key, wanted in step.get("item", {}).items():
                 if any(item.get(key) != wanted for item in held):
                     return f"{key} = {[item.get(key) for item in held]!r}, not {wanted!r}"
-        if ("payload" in step or "hex" in step) and message.payload != _payload(step):
+        wanted = _payload(step)
+        if wanted is not None and "job" in step:
+            wanted = wanted.replace(b"{attempt}", _attempt_span(self._token(step["job"])))
+        if wanted is not None and message.payload != wanted:
             return f"the payload {(message.payload or b'')[:80]!r}"
         return None
+
+
+def _attempt_span(token: bytes) -> bytes:
+    """FNV-1a of 64 bits over a token's task and attempt."""
+    value = 14695981039346656037
+    for byte in token[:20]:
+        value = (value ^ byte) * 1099511628211 % 2**64
+    return b"%016x" % value
 
 
 def _payload(step: dict[str, Any]) -> bytes | None:

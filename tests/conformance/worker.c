@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "span.h"
 #include "worker.h"
 
 static void
@@ -97,6 +98,20 @@ parents(struct om_job *job)
     }
 }
 
+// What it asked others for would carry this.
+static void
+context_of(struct om_job *job)
+{
+    char text[OM_TRACEPARENT_SIZE + 1] = "none";
+    struct om_str state;
+    const struct om_trace *trace = om_span_current(&state);
+    if (!om_trace_is_none(trace))
+        om_trace_format(trace, text);
+    om_buf_put(&job->result, text, strlen(text));
+    om_buf_put(&job->result, " ", 1);
+    om_buf_put(&job->result, state.data, state.size);
+}
+
 static void
 handle(void *context, struct om_job *job)
 {
@@ -105,9 +120,10 @@ handle(void *context, struct om_job *job)
         const char *kind;
         void (*handle)(struct om_job *job);
     } kinds[] = {
-        { "echo", echo },     { "wait", wait_for_cancel }, { "slow", slow },
-        { "fail", fail },     { "retry", retry },          { "big", big },
-        { "stream", stream }, { "parents", parents },      { "wide", wide },
+        { "echo", echo },          { "wait", wait_for_cancel }, { "slow", slow },
+        { "fail", fail },          { "retry", retry },          { "big", big },
+        { "stream", stream },      { "parents", parents },      { "wide", wide },
+        { "context", context_of },
     };
     for (size_t i = 0; i < OM_COUNT(kinds); i++)
         if (om_str_eq(job->msg->kind, om_str(kinds[i].kind))) {

@@ -98,12 +98,14 @@ def read_json(data):
             for span in scope["spans"]:
                 spans.append({
                     "trace": span["traceId"], "id": span["spanId"],
+                    "state": span.get("traceState", ""),
                     "parent": span.get("parentSpanId", ""), "name": span["name"],
                     "kind": span["kind"], "start": int(span["startTimeUnixNano"]),
                     "end": int(span["endTimeUnixNano"]), "flags": span["flags"],
                     "attributes": {pair["key"]: plain(pair["value"])
                                    for pair in span["attributes"]},
                     "links": [link["traceId"] for link in span.get("links", [])],
+                    "linked": [link["spanId"] for link in span.get("links", [])],
                     "error": span["status"].get("code") == 2,
                     "message": span["status"].get("message", ""), "resource": resource,
                 })
@@ -155,6 +157,9 @@ class Collector:
             self.released.wait()
             request.close_connection = True
             return
+        if how == "drip":
+            self.drip(request)
+            return
         kind = request.headers["Content-Type"]
         status, headers, answer = 200, {}, b"{}" if kind == "application/json" else b""
         if isinstance(how, tuple):
@@ -177,6 +182,16 @@ class Collector:
         try:
             request.wfile.write(answer)
         except OSError:
+            pass
+
+    def drip(self, request):
+        """An answer that comes a byte at a time and has no end."""
+        request.close_connection = True
+        try:
+            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            while not self.released.wait(0.1):
+                request.wfile.write(b"x")
+        except OSError:  # it has had enough
             pass
 
     def keep(self, headers, kind, body):

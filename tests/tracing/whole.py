@@ -1,108 +1,17 @@
 #!/usr/bin/env python3
 """whole.py BIN ECHO_WORKER - one trace from the edge to billing, whatever happens to a job."""
-import json
-import os
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 import unittest
-import urllib.error
-import urllib.request
 
 sys.dont_write_bytecode = True
-from collector import Collector
+from stage import ID, SPAN, Stage
 
-BIN, WORKER = sys.argv.pop(1), sys.argv.pop(1)
-ID, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-
-
-def fnv(data):
-    value = 14695981039346656037
-    for byte in data:
-        value = ((value ^ byte) * 1099511628211) % (1 << 64)
-    return f"{value:016x}"
+Stage.BIN, Stage.WORKER = sys.argv.pop(1), sys.argv.pop(1)
 
 
-class Whole(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.collector = Collector()
-        cls.dir = tempfile.mkdtemp(prefix="omni-trace-")
-        cls.log = open(os.path.join(cls.dir, "log"), "w+b")
-        cls.env = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": cls.collector.url,
-                   "OTEL_BSP_SCHEDULE_DELAY": "100", "OMNI_LOG_FORMAT": "json"}
-        cls.up = subprocess.Popen(
-            [f"{BIN}/omni", "up", "--data", f"{cls.dir}/data", "--listen", "127.0.0.1:0"],
-            env=cls.env, stdout=subprocess.PIPE, stderr=cls.log)
-        cls.url = cls.up.stdout.readline().decode().split()[-1]
-        with open(f"{cls.dir}/data/admin.key") as file:
-            cls.key = file.read().strip()
-        with open(f"{cls.dir}/data/omni.lock") as file:
-            lock = dict(line.strip().split("=", 1) for line in file if "=" in line)
-        cls.work = lock["OMNI_BROKER_WORK"]
-        cls.worker_key = cls.ask("POST", "/developer/keys",
-                                 {"name": "w", "scopes": ["worker"]})[2]["key"]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.up.terminate()
-        status = cls.up.wait(20)
-        cls.up.stdout.close()
-        cls.log.seek(0)
-        log = cls.log.read().decode(errors="replace")
-        cls.log.close()
-        cls.collector.stop()
-        shutil.rmtree(cls.dir)
-        assert status == 0 and "Sanitizer" not in log, log[-4000:]
-        assert not cls.collector.bad, cls.collector.bad
-
-    @classmethod
-    def ask(cls, method, path, body=None, **headers):
-        request = urllib.request.Request(
-            cls.url + path, method=method, data=json.dumps(body).encode() if body else None,
-            headers={"Authorization": f"Bearer {cls.key}", "Content-Type": "application/json",
-                     **headers})
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.headers, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers, json.loads(error.read())
-
-    def start_worker(self, queue):
-        return subprocess.Popen([WORKER, self.work, self.worker_key, queue], env=self.env,
-                                stderr=self.log)
-
-    def submit(self, queue, kind, **headers):
-        status, _, answer = self.ask("POST", "/api/v1/tasks",
-                                     {"queue": queue, "kind": kind, "payload": {"n": 1}}, **headers)
-        self.assertEqual(status, 202, answer)
-        return answer["task_id"]
-
-    def spans_of(self, task, wanted):
-        """The trace that the task's SUBMIT is in, once `wanted` is true of its spans."""
-        def of(collector):
-            trace = next((span["trace"] for span in collector.spans
-                          if span["name"].startswith("commit ")
-                          and span["attributes"].get("omni.task.id") == task), None)
-            return [span for span in collector.spans if span["trace"] == trace]
-
-        def check(collector):
-            spans = of(collector)
-            return bool(spans) and wanted(spans)
-
-        try:
-            self.collector.wait(check, 60)
-        except AssertionError as error:
-            raise AssertionError([(s["name"], s["error"]) for s in of(self.collector)]) from error
-        return of(self.collector)
-
-    def named(self, spans, name):
-        return sorted((span for span in spans if span["name"] == name),
-                      key=lambda span: span["start"])
-
+class Whole(Stage):
     def test_a_request_is_one_waterfall_from_the_edge_to_billing(self):
         status, headers, answer = self.ask(
             "POST", "/api/v1/predict/seasonal-naive",
@@ -111,15 +20,8 @@ class Whole(unittest.TestCase):
         self.assertEqual(status, 200, answer)
         names = {"POST /api/v1/predict/{model}", "wait omni.inference", "process omni.inference",
                  "infer", "process omni.billing.events", "process omni.compliance.events"}
-
-        def of(collector):
-            return [span for span in collector.spans if span["trace"] == ID]
-        try:
-            self.collector.wait(lambda c: {s["name"] for s in of(c)} >= names - {
-                "process omni.compliance.events"}, 30)
-        except AssertionError as error:
-            raise AssertionError({s["name"] for s in of(self.collector)}) from error
-        spans = of(self.collector)
+        spans = self.trace(ID, lambda spans: {s["name"] for s in spans} >= names - {
+            "process omni.compliance.events"})
         edge = self.named(spans, "POST /api/v1/predict/{model}")[0]
         self.assertEqual((edge["parent"], edge["state"], edge["kind"]), (SPAN, "vendor=1", 2))
         self.assertEqual(edge["attributes"]["http.response.status_code"], 200)
@@ -130,22 +32,17 @@ class Whole(unittest.TestCase):
         self.assertEqual([s["name"] for s in spans if s["parent"] not in ids], [])
         billed = self.named(spans, "process omni.billing.events")
         self.assertIn(edge["id"], [span["parent"] for span in billed])
-        shown = subprocess.run([f"{BIN}/omni", "trace", headers["x-request-id"], "--data",
-                                f"{self.dir}/data"], capture_output=True, check=True)
-        text = shown.stdout.decode()
+        text = self.waterfall(headers["x-request-id"])
         self.assertIn("infer seasonal-naive", text)
         self.assertIn(f"trace {ID}", text)
 
     def test_a_job_whose_worker_is_killed_shows_every_attempt(self):
         task = self.submit("killed", "wait")
         worker = self.start_worker("killed")
-
-        def is_running():
-            return self.ask("GET", f"/api/v1/tasks/{task}")[2]["status"] == "running"
         deadline = time.monotonic() + 30
-        while not is_running() and time.monotonic() < deadline:
+        while self.state_of(task) != "running" and time.monotonic() < deadline:
             pass
-        self.assertTrue(is_running())
+        self.assertEqual(self.state_of(task), "running")
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         worker = self.start_worker("killed")

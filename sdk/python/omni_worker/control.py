@@ -14,7 +14,7 @@ from typing import Any, Iterable
 
 import zmq
 
-from . import wire
+from . import export, trace, wire
 from .channel import Closed
 from .handle import Handlers
 from .link import Link
@@ -65,6 +65,7 @@ class Control:
         self._link = Link(settings.endpoint, settings.role, settings.keys,
                           settings.broker_key, self._hello, self._on_opened)
         self._incarnation = time.time_ns() // 1_000_000
+        self._spans = export.start(settings.node)
         self._credits = {queue: _Credit() for queue, _ in handlers}
         self._works: dict[int, Work] = {}
         self._slots = [Slot(handlers, settings.in_processes)
@@ -98,6 +99,8 @@ class Control:
             for slot in self._slots:
                 slot.stop()
             self._link.close()
+            if self._spans:
+                self._spans.stop()
             self._wake_in.close()
             self._wake_out.close()
 
@@ -316,6 +319,7 @@ class Control:
             if work:
                 log.error("the process of a job of kind %s died", work.fields["kind"])
                 work.crash("the handler's process died")
+                self._end_span(work)
                 self._send_outcome(work)
             return
         for message in messages:
@@ -336,6 +340,7 @@ class Control:
             work.send_chunks(self._link)
         elif message[0] == "outcome":
             work.finish(message[2], message[3])
+            self._end_span(work)
             self._send_outcome(work)
 
     def _start_waiting(self, now_s: float) -> None:
@@ -348,10 +353,27 @@ class Control:
                 del self._works[work.number]  # its caller is gone
                 continue
             work.state, work.started_s = State.RUNNING, now_s
+            work.started_ns = time.time_ns()
             if not work.is_call:
                 self._link.send(Type.START, token=work.token)
-            fields = {name: value for name, value in work.fields.items() if name != "token"}
-            idle.pop().give(work.number, fields, work.payload)
+            idle.pop().give(work.number, self._begin_span(work), work.payload)
+
+    def _begin_span(self, work: Work) -> dict[str, Any]:
+        """What the handler is told: the fields, with the trace context to go on with."""
+        fields = {name: value for name, value in work.fields.items()
+                  if name not in ("token", "traceparent", "tracestate")}
+        work.around = trace.around(work.fields)
+        if work.around:
+            work.context = work.around.below() if self._spans else work.around
+            fields["traceparent"] = str(work.context)
+            if "tracestate" in work.fields:
+                fields["tracestate"] = work.fields["tracestate"]
+        return fields
+
+    def _end_span(self, work: Work) -> None:
+        if self._spans and work.around and work.context:
+            self._spans.end(work.context, work.around, work.fields, work.started_ns,
+                            work.outcome)
 
     # -- what is due
 

@@ -92,7 +92,7 @@ class Job:
     attempt       1 for the first
     content_type  of the payload, or None
     payload       its bytes as they came
-    traceparent   W3C trace context to go on with, or None; and tracestate
+    traceparent   W3C trace context that the handler goes on with, or None; and tracestate
     depends_on    ids of the tasks it waited for; parent() gives their results
     grant         token to read and write this job's files with, or None
     """
@@ -197,6 +197,12 @@ class Job:
     def parents(self) -> list[Parent]:
         """All tasks that this job depends on, in the order it names them; see parent()."""
         return [self.parent(task) for task in self.depends_on]
+
+    def trace_headers(self) -> dict[str, str]:
+        """Headers for what the handler asks of others over HTTP, as submitting a job to
+        Omni, so that it becomes a part of this job's trace. Empty if there is none."""
+        pairs = (("traceparent", self.traceparent), ("tracestate", self.tracestate))
+        return {name: value for name, value in pairs if value}
 
     def _take_credit(self, cost: int) -> bool:
         """Wait until the caller takes so much more; False if it takes no parts at all."""

@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 from .link import Link
+from .trace import Context
 from .wire import Type
 
 _CHUNK_BYTES_MAX = 1024 * 1024
@@ -33,6 +34,9 @@ class Work:
         self.state = State.WAITING
         self.received_s = now_s
         self.started_s = 0.0
+        self.started_ns = 0  # since 1970
+        self.around: Context | None = None  # what its handler is a part of
+        self.context: Context | None = None  # what its handler goes on with
         self.sent_s = 0.0
         self.progress: float | None = None
         self.detail = ""

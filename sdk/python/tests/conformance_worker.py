@@ -65,6 +65,12 @@ def stream(job, payload):
     return b"end"
 
 
+@worker.task("context", queue=QUEUE)
+def context(job, payload):
+    headers = job.trace_headers()
+    return f"{headers.get('traceparent', 'none')} {headers.get('tracestate', '')}"
+
+
 @worker.task("wide", queue=QUEUE)
 def wide(job, payload):
     try:
