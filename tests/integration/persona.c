@@ -306,3 +306,11 @@ personas_ask(struct personas *self, enum persona who)
     atomic_store(&self->seen, 0);
     atomic_store(&self->foreign, 0);
 }
+
+void
+personas_settle(const struct personas *self, struct stage *stage)
+{
+    stage_settle(stage);
+    stage_set(stage, "OMNI_BROKER", "%s", self->broker.endpoint);
+    stage_set(stage, "OMNI_INGEST_THREADS", "1");
+}

@@ -7,6 +7,7 @@
 #include "fake_broker.h"
 #include "keys.h"
 #include "scope.h"
+#include "stage.h"
 
 enum persona {
     NOBODY,  // no key at all
@@ -49,6 +50,9 @@ struct personas {
 // Play at self->broker.endpoint until personas_close().
 void personas_open(struct personas *self);
 void personas_close(struct personas *self);
+
+// Add the settings of an edge that believes in them, with one thread.
+void personas_settle(const struct personas *self, struct stage *stage);
 
 // A key of the persona; of UNSCOPED one without `scope`.
 enum { PERSONA_KEY = 64 };

@@ -1,16 +1,13 @@
 // Two edges that share nothing but their broker: whatever is changed through one of them
 // holds at both within a second. What each took at most is printed.
 #include <criterion/criterion.h>
-#include <curl/curl.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #include "clock.h"
-#include "program.h"
-#include "stage.h"
+#include "edge_program.h"
+#include "http_ask.h"
 
 enum { DEADLINE_MS = 20000, EDGES = 2, ROUNDS = 4, SOON_MS = 1000 };
 
@@ -18,64 +15,30 @@ enum { DEADLINE_MS = 20000, EDGES = 2, ROUNDS = 4, SOON_MS = 1000 };
 
 static struct setup {
     struct stage stage;
-    char admin[128], urls[EDGES][64];
+    char admin[128], urls[EDGES][EDGE_PROGRAM_URL];
     struct program broker, identity, registry, billing, inference, edges[EDGES];
-    CURL *curl;
-    // The last answer.
-    char text[16 * 1024], fields[8 * 1024];
-    json_t *body;
+    CURL *connection;
+    struct http_answer answer; // the last one
 } here;
-
-// ---- asking
-
-static size_t
-on_text(char *data, size_t size, size_t count, void *context)
-{
-    char *text = context;
-    size_t used = strlen(text);
-    size_t room =
-        (text == here.text ? sizeof(here.text) : sizeof(here.fields)) - used - 1;
-    size_t take = size * count < room ? size * count : room;
-    memcpy(text + used, data, take);
-    text[used + take] = '\0';
-    return size * count;
-}
 
 // `body` may be NULL.
 static long
 ask(int edge, const char *key, const char *method, const char *path, const char *body)
 {
-    char url[256], bearer[192];
-    long status = 0;
-    snprintf(url, sizeof(url), "%s%s", here.urls[edge], path);
-    snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", key);
-    struct curl_slist *headers = curl_slist_append(NULL, bearer);
-    here.text[0] = here.fields[0] = '\0';
-    curl_easy_reset(here.curl);
-    curl_easy_setopt(here.curl, CURLOPT_URL, url);
-    curl_easy_setopt(here.curl, CURLOPT_PROXY, "");
-    if (body)
-        curl_easy_setopt(here.curl, CURLOPT_COPYPOSTFIELDS, body);
-    curl_easy_setopt(here.curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(here.curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(here.curl, CURLOPT_TIMEOUT_MS, (long)DEADLINE_MS);
-    curl_easy_setopt(here.curl, CURLOPT_WRITEFUNCTION, on_text);
-    curl_easy_setopt(here.curl, CURLOPT_WRITEDATA, here.text);
-    curl_easy_setopt(here.curl, CURLOPT_HEADERFUNCTION, on_text);
-    curl_easy_setopt(here.curl, CURLOPT_HEADERDATA, here.fields);
-    cr_assert_eq(curl_easy_perform(here.curl), CURLE_OK, "%s", url);
-    curl_easy_getinfo(here.curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_slist_free_all(headers);
-    json_decref(here.body);
-    here.body = json_loads(here.text, 0, NULL);
-    return status;
+    return http_ask(&(struct http_ask){ .connection = here.connection,
+                                        .url = here.urls[edge],
+                                        .method = method,
+                                        .path = path,
+                                        .key = key,
+                                        .body = body },
+                    &here.answer);
 }
 
 static void
 copy_member(const char *name, char *out, size_t size)
 {
-    const char *text = json_string_value(json_object_get(here.body, name));
-    cr_assert(text, "no %s in %s", name, here.text);
+    const char *text = http_text(&here.answer, name);
+    cr_assert(*text, "no %s in %s", name, here.answer.text.data);
     snprintf(out, size, "%s", text);
 }
 
@@ -86,7 +49,7 @@ await_everywhere(int64_t began_ms, const char *key, long status, const char *wha
     for (int edge = 0; edge < EDGES; edge++)
         while (ask(edge, key, "GET", CHEAP, NULL) != status)
             cr_assert_lt(om_clock_mono_ms(), began_ms + SOON_MS, "%s: edge %d: %s", what,
-                         edge, here.text);
+                         edge, here.answer.text.data);
     return om_clock_mono_ms() - began_ms;
 }
 
@@ -106,34 +69,14 @@ start(struct program *program, const char *name, const char *const *arguments)
 }
 
 static void
-start_edge(int edge)
-{
-    struct program *program = &here.edges[edge];
-    program_start(program, "omni-ingest", here.stage.list, NULL);
-    program_expect_log(program, "listening");
-    const char *address = strstr(program->log, "127.0.0.1:");
-    cr_assert(address);
-    snprintf(here.urls[edge], sizeof(here.urls[0]), "http://%.*s",
-             (int)strcspn(address, "\""), address);
-}
-
-static void
 begin(void)
 {
     static const char *const pool[] = { "--pool", "inference", NULL };
     here = (struct setup){ 0 };
     stage_open(&here.stage);
-    stage_set(&here.stage, "OMNI_BROKER", "ipc://%s/client", here.stage.folder);
-    stage_set(&here.stage, "OMNI_BROKER_WORK", "ipc://%s/work", here.stage.folder);
-    stage_set(&here.stage, "OMNI_DATABASE", "sqlite:%s/data", here.stage.folder);
-    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s/blobs", here.stage.folder);
-    stage_set(&here.stage, "OMNI_ADMIN_KEY_FILE", "%s/admin.key", here.stage.folder);
-    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
-    stage_set(&here.stage, "OMNI_KEYS", "%s", "");
-    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
-    stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
+    stage_settle(&here.stage);
     stage_set(&here.stage, "OMNI_INGEST_THREADS", "1");
-    here.curl = curl_easy_init();
+    here.connection = curl_easy_init();
     start(&here.broker, "omni-broker", NULL);
     start(&here.identity, "omni-identity", NULL);
     start(&here.registry, "omni-registry", NULL);
@@ -141,14 +84,12 @@ begin(void)
     program_start(&here.inference, "omni-inference", here.stage.list, pool);
     stage_read(&here.stage, "admin.key", here.admin, sizeof(here.admin));
     for (int edge = 0; edge < EDGES; edge++) {
-        int64_t until_ms = om_clock_mono_ms() + DEADLINE_MS;
-        start_edge(edge);
-        while (ask(edge, "", "GET", "/readyz", NULL) != 200)
-            cr_assert_lt(om_clock_mono_ms(), until_ms, "never ready");
+        edge_program_start(&here.edges[edge], &here.stage, here.urls[edge]);
+        edge_program_await(here.urls[edge]);
     }
     cr_assert_eq(
         ask(0, here.admin, "PUT", "/api/v1/admin/plans/open", "{\"name\":\"Open\"}"), 200,
-        "%s", here.text);
+        "%s", here.answer.text.data);
 }
 
 static void
@@ -156,15 +97,12 @@ end(void)
 {
     struct program *const programs[] = { &here.inference, &here.billing, &here.registry,
                                          &here.identity, &here.broker };
-    for (int edge = 0; edge < EDGES; edge++) {
-        program_signal(&here.edges[edge], SIGTERM);
-        cr_expect_eq(program_wait(&here.edges[edge], DEADLINE_MS), 0, "%s",
-                     here.edges[edge].log);
-    }
+    for (int edge = 0; edge < EDGES; edge++)
+        edge_program_stop(&here.edges[edge]);
     for (size_t i = 0; i < OM_COUNT(programs); i++)
         program_finish(programs[i]);
-    curl_easy_cleanup(here.curl);
-    json_decref(here.body);
+    curl_easy_cleanup(here.connection);
+    http_answer_finish(&here.answer);
     stage_close(&here.stage);
 }
 
@@ -183,14 +121,14 @@ make_tenant(const char *slug)
     snprintf(body, sizeof(body), "{\"name\":\"T\",\"slug\":\"%s\",\"plan\":\"open\"}",
              slug);
     cr_assert_eq(ask(0, here.admin, "POST", "/api/v1/admin/tenants", body), 201, "%s",
-                 here.text);
+                 here.answer.text.data);
     copy_member("id", made.id, sizeof(made.id));
     copy_member("key", made.key, sizeof(made.key));
     // Until an edge has heard of the plan, it has the limits of one nobody told of.
     for (int edge = 0; edge < EDGES; edge++)
         while (ask(edge, made.key, "GET", CHEAP, NULL) != 200 ||
-               strcasestr(here.fields, "ratelimit"))
-            cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", here.fields);
+               strcasestr(here.answer.fields, "ratelimit"))
+            cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", here.answer.fields);
     return made;
 }
 
@@ -203,7 +141,7 @@ Test(edges, refuse_a_revoked_key_within_a_second)
     for (int i = 0; i < ROUNDS; i++) {
         char key[128], id[64], path[128];
         cr_assert_eq(ask(0, tenant.key, "POST", "/developer/keys", "{\"name\":\"k\"}"),
-                     201, "%s", here.text);
+                     201, "%s", here.answer.text.data);
         copy_member("id", id, sizeof(id));
         copy_member("key", key, sizeof(key));
         await_everywhere(om_clock_mono_ms(), key, 200, "a new key");
@@ -244,7 +182,7 @@ Test(edges, know_a_changed_plan_within_a_second)
         int64_t began_ms = om_clock_mono_ms();
         cr_assert_eq(
             ask(0, here.admin, changes[i].path ? "PUT" : "PATCH", path, changes[i].body),
-            200, "%s", here.text);
+            200, "%s", here.answer.text.data);
         int64_t took_ms =
             await_everywhere(began_ms, tenant.key, changes[i].status, changes[i].what);
         most_ms = took_ms > most_ms ? took_ms : most_ms;
@@ -270,18 +208,18 @@ Test(edges, know_a_changed_limit_within_a_second)
     cr_assert_eq(ask(0, tenant.key, "POST", "/api/v1/admin/users",
                      "{\"email\":\"a@acme.example\",\"name\":\"A\","
                      "\"roles\":[\"developer\"]}"),
-                 201, "%s", here.text);
+                 201, "%s", here.answer.text.data);
     copy_member("id", user, sizeof(user));
     snprintf(body, sizeof(body), "{\"name\":\"k\",\"user\":\"%s\"}", user);
     cr_assert_eq(ask(0, tenant.key, "POST", "/developer/keys", body), 201, "%s",
-                 here.text);
+                 here.answer.text.data);
     copy_member("key", key, sizeof(key));
     await_everywhere(om_clock_mono_ms(), key, 200, "a new key");
     snprintf(path, sizeof(path), "/api/v1/admin/users/%s", user);
     for (size_t i = 0; i < OM_COUNT(changes); i++) {
         int64_t began_ms = om_clock_mono_ms();
         cr_assert_eq(ask(1, tenant.key, "PATCH", path, changes[i].body), 200, "%s",
-                     here.text);
+                     here.answer.text.data);
         int64_t took_ms =
             await_everywhere(began_ms, key, changes[i].status, changes[i].body);
         most_ms = took_ms > most_ms ? took_ms : most_ms;
@@ -300,8 +238,8 @@ is_hit(int edge, const char *key, int steps)
     snprintf(body, sizeof(body),
              "{\"time_series\":[1,2,3,4,1,2,3,4],\"forecast_steps\":%d,\"period\":4}",
              steps);
-    cr_assert_eq(ask(edge, key, "POST", PREDICT, body), 200, "%s", here.text);
-    return strcasestr(here.fields, "x-cache: hit");
+    cr_assert_eq(ask(edge, key, "POST", PREDICT, body), 200, "%s", here.answer.text.data);
+    return strcasestr(here.answer.fields, "x-cache: hit");
 }
 
 static void
@@ -310,7 +248,7 @@ fill(const char *key)
     for (int edge = 0; edge < EDGES; edge++)
         for (int steps = 1; steps <= 2; steps++) {
             (void)is_hit(edge, key, steps);
-            cr_assert(is_hit(edge, key, steps), "%s", here.fields);
+            cr_assert(is_hit(edge, key, steps), "%s", here.answer.fields);
         }
 }
 
@@ -324,14 +262,14 @@ Test(edges, forget_what_one_of_them_was_told_to_within_a_second)
         bool all = i % 2 == 0;
         fill(tenant.key);
         cr_assert(is_hit(1, tenant.key, 1));
-        const char *field = strcasestr(here.fields, "x-cache-key: ");
+        const char *field = strcasestr(here.answer.fields, "x-cache-key: ");
         snprintf(key, sizeof(key), "%.64s", field + strlen("x-cache-key: "));
         snprintf(body, sizeof(body), all ? "{}" : "{\"key\":\"%s\"}", key);
         snprintf(path, sizeof(path), "/api/v1/admin/tenants/%s/cache/purge", tenant.id);
         int64_t began_ms = om_clock_mono_ms();
         cr_assert_eq(ask(0, all ? here.admin : tenant.key, "POST",
                          all ? path : "/api/v1/cache/purge", body),
-                     200, "%s", here.text);
+                     200, "%s", here.answer.text.data);
         cr_expect(!is_hit(0, tenant.key, 1), "at the edge that was told, at once");
         while (is_hit(1, tenant.key, 1))
             cr_assert_lt(om_clock_mono_ms(), began_ms + SOON_MS, "round %d", i);
@@ -350,10 +288,10 @@ Test(edges, that_cannot_tell_the_others_of_a_purge_say_so)
     fill(tenant.key);
     program_signal(&here.identity, SIGSTOP);
     cr_expect_eq(ask(0, tenant.key, "POST", "/api/v1/cache/purge", "{}"), 503, "%s",
-                 here.text);
-    cr_expect(strstr(here.text, "try again"), "%s", here.text);
+                 here.answer.text.data);
+    cr_expect(strstr(here.answer.text.data, "try again"), "%s", here.answer.text.data);
     program_signal(&here.identity, SIGCONT);
     int64_t until_ms = om_clock_mono_ms() + DEADLINE_MS;
     while (ask(0, tenant.key, "POST", "/api/v1/cache/purge", "{}") != 200)
-        cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", here.text);
+        cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", here.answer.text.data);
 }

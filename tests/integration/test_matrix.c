@@ -7,34 +7,27 @@
 // edge with the path and body made for it here, the test fails until `bodies` or
 // `segments` has what it needs.
 #include <criterion/criterion.h>
-#include <curl/curl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "contract.h"
+#include "edge_program.h"
 #include "exchange.h"
+#include "http_ask.h"
 #include "id.h"
 #include "openapi.h"
 #include "persona.h"
-#include "program.h"
-#include "stage.h"
-
-enum { WAIT_MS = 20000 };
 
 static struct setup {
     struct stage stage;
-    char url[64];
+    char url[EDGE_PROGRAM_URL];
     struct program ingest;
     struct personas personas;
-    // The last answer.
-    long status;
-    struct om_buf text;
-    char fields[4096], code[64];
-    CURL *curl;
+    struct http_answer answer; // the last one
+    const char *code;          // of its error
+    CURL *connection;
     json_t *document;
 } here;
 
@@ -133,112 +126,45 @@ body_of(const struct route *route)
     return text;
 }
 
-static size_t
-on_text(char *data, size_t size, size_t count, void *context)
-{
-    om_buf_put(context, data, size * count);
-    return size * count;
-}
-
-static size_t
-on_field(char *data, size_t size, size_t count, void *context)
-{
-    (void)context;
-    size_t used = strlen(here.fields), room = sizeof(here.fields) - used - 1;
-    size_t take = size * count < room ? size * count : room;
-    memcpy(here.fields + used, data, take);
-    here.fields[used + take] = '\0';
-    return size * count;
-}
-
 // Whoever asks is answered as the document says.
 static void
-expect_documented(const struct route *route, const char *path, const json_t *body)
+expect_documented(const struct route *route, const char *path)
 {
-    const char *type = NULL;
-    if (here.status == 404) // what the services say, which are played
+    const struct http_answer *got = &here.answer;
+    if (got->status == 404) // what the services say, which are played
         return;
-    curl_easy_getinfo(here.curl, CURLINFO_CONTENT_TYPE, &type);
-    struct contract_answer answer = { om_http_method_name(route->method),
-                                      path,
-                                      here.status,
-                                      here.fields,
-                                      type,
-                                      here.text.size,
-                                      body };
+    struct contract_answer answer = {
+        om_http_method_name(route->method), path,           got->status, got->fields,
+        got->type[0] ? got->type : NULL,    got->text.size, got->body
+    };
     const char *why = contract_check(here.document, &answer);
-    cr_expect_null(why, "%s as %s: %s\n%.*s", route->pattern,
-                   persona_names[here.personas.asker], why, (int)here.text.size,
-                   here.text.data);
-}
-
-static void
-read_code(const struct route *route, const char *path)
-{
-    json_t *body = json_loadb(here.text.data, here.text.size, 0, NULL);
-    json_t *code = json_object_get(json_object_get(body, "error"), "code");
-    snprintf(here.code, sizeof(here.code), "%s", code ? json_string_value(code) : "");
-    expect_documented(route, path, body);
-    json_decref(body);
-}
-
-static curl_mime *
-make_form(void)
-{
-    curl_mime *form = curl_mime_init(here.curl);
-    curl_mimepart *part = curl_mime_addpart(form);
-    curl_mime_name(part, "purpose");
-    curl_mime_data(part, "dataset", CURL_ZERO_TERMINATED);
-    part = curl_mime_addpart(form);
-    curl_mime_name(part, "file");
-    curl_mime_filename(part, "a.csv");
-    curl_mime_data(part, "a\n1\n", CURL_ZERO_TERMINATED);
-    return form;
+    cr_expect_null(why, "%s as %s: %s\n%s", route->pattern,
+                   persona_names[here.personas.asker], why, got->text.data);
 }
 
 // Ask a route with this after "Bearer", or without (NULL).
 static void
 ask(const struct route *route, const char *bearer)
 {
-    struct om_buf url = { 0 };
-    char header[400];
-    struct curl_slist *headers = NULL;
-    curl_mime *form = NULL;
+    static const struct http_form form = { "dataset", "a.csv", OM_LIT("a\n1\n"), false };
+    OM_AUTO(om_buf_finish) struct om_buf path = { 0 };
     char *body = route->flags & ROUTE_BODY ? body_of(route) : NULL;
-    om_buf_put(&url, here.url, strlen(here.url));
-    put_path(route->pattern, &url);
-    om_buf_reset(&here.text);
-    here.fields[0] = '\0';
-    curl_easy_reset(here.curl);
-    if (bearer) {
-        snprintf(header, sizeof(header), "Authorization: Bearer %s", bearer);
-        headers = curl_slist_append(headers, header);
+    struct http_ask ask = { .connection = here.connection,
+                            .url = here.url,
+                            .method = om_http_method_name(route->method),
+                            .key = bearer };
+    put_path(route->pattern, &path);
+    ask.path = path.data;
+    if (route->on_body && route->method == OM_HTTP_POST) {
+        ask.form = &form;
+    } else if (body || route->on_body || route->method == OM_HTTP_POST) {
+        ask.fields[0] = "Content-Type: application/json";
+        ask.body = body ? body : "";
     }
-    if (route->on_body && route->method == OM_HTTP_POST)
-        curl_easy_setopt(here.curl, CURLOPT_MIMEPOST, form = make_form());
-    else if (body || route->on_body || route->method == OM_HTTP_POST) {
-        headers = curl_slist_append(headers, "Content-Type: application/json");
-        curl_easy_setopt(here.curl, CURLOPT_COPYPOSTFIELDS, body ? body : "");
-    }
-    curl_easy_setopt(here.curl, CURLOPT_CUSTOMREQUEST,
-                     om_http_method_name(route->method));
-    curl_easy_setopt(here.curl, CURLOPT_URL, url.data);
-    curl_easy_setopt(here.curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(here.curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(here.curl, CURLOPT_TIMEOUT_MS, (long)WAIT_MS);
-    curl_easy_setopt(here.curl, CURLOPT_WRITEFUNCTION, on_text);
-    curl_easy_setopt(here.curl, CURLOPT_WRITEDATA, &here.text);
-    curl_easy_setopt(here.curl, CURLOPT_HEADERFUNCTION, on_field);
-    CURLcode rc = curl_easy_perform(here.curl);
-    cr_assert_eq(rc, CURLE_OK, "%s %s as %s: %s", om_http_method_name(route->method),
-                 route->pattern, persona_names[here.personas.asker],
-                 curl_easy_strerror(rc));
-    curl_easy_getinfo(here.curl, CURLINFO_RESPONSE_CODE, &here.status);
-    read_code(route, url.data + strlen(here.url));
-    curl_slist_free_all(headers);
-    curl_mime_free(form);
+    http_ask(&ask, &here.answer);
+    here.code = http_text(&here.answer, "error.code");
+    expect_documented(route, path.data);
     free(body);
-    om_buf_finish(&url);
 }
 
 static void
@@ -255,43 +181,27 @@ ask_as(const struct route *route, enum persona who)
 static void
 begin(void)
 {
-    static const struct route ready = { .method = OM_HTTP_GET, .pattern = "/readyz" };
     memset(&here, 0, sizeof(here));
     stage_open(&here.stage);
     personas_open(&here.personas);
-    stage_set(&here.stage, "OMNI_BROKER", "%s", here.personas.broker.endpoint);
-    stage_set(&here.stage, "OMNI_BLOBS", "dir:%s", here.stage.folder);
-    stage_set(&here.stage, "OMNI_SECRET_FILE", "%s/secret", here.stage.folder);
-    stage_set(&here.stage, "OMNI_KEYS", "%s", "");
-    stage_set(&here.stage, "OMNI_LISTEN", "127.0.0.1:0");
-    stage_set(&here.stage, "OMNI_LOG_FORMAT", "json");
-    stage_set(&here.stage, "OMNI_INGEST_THREADS", "1");
+    personas_settle(&here.personas, &here.stage);
     stage_set(&here.stage, "OMNI_DEFAULT_REQUESTS", "1000000");
     stage_set(&here.stage, "OMNI_FAILED_KEYS", "0");
-    program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
-    program_expect_log(&here.ingest, "listening");
-    const char *address = strstr(here.ingest.log, "127.0.0.1:");
-    cr_assert(address);
-    snprintf(here.url, sizeof(here.url), "http://%.*s", (int)strcspn(address, "\""),
-             address);
-    here.curl = curl_easy_init();
+    edge_program_start(&here.ingest, &here.stage, here.url);
+    here.connection = curl_easy_init();
     OM_AUTO(om_buf_finish) struct om_buf document = { 0 };
     openapi_write(&document);
     here.document = json_loadb(document.data, document.size, 0, NULL);
-    int64_t until_ms = om_clock_mono_ms() + WAIT_MS;
-    do {
-        cr_assert_lt(om_clock_mono_ms(), until_ms, "never ready");
-        ask(&ready, NULL);
-    } while (here.status != 200);
+    edge_program_await(here.url);
 }
 
 static void
 end(void)
 {
-    curl_easy_cleanup(here.curl);
+    curl_easy_cleanup(here.connection);
     program_finish(&here.ingest);
     personas_close(&here.personas);
-    om_buf_finish(&here.text);
+    http_answer_finish(&here.answer);
     json_decref(here.document);
     stage_close(&here.stage);
 }
@@ -340,32 +250,32 @@ wanted_of(enum persona who, const struct route *route)
 static void
 check_refused(const struct route *route, enum persona who, struct wanted wanted)
 {
-    cr_expect(here.status == wanted.status && strcmp(here.code, wanted.code) == 0,
+    cr_expect(here.answer.status == wanted.status && strcmp(here.code, wanted.code) == 0,
               "%s %s as %s: %ld %s, wanted %ld %s", om_http_method_name(route->method),
-              route->pattern, persona_names[who], here.status, here.code, wanted.status,
-              wanted.code);
+              route->pattern, persona_names[who], here.answer.status, here.code,
+              wanted.status, wanted.code);
     cr_expect_eq(here.personas.seen + here.personas.foreign, 0,
                  "%s as %s reached a service", route->pattern, persona_names[who]);
-    if (here.status == 429)
-        cr_expect(strcasestr(here.fields, "\nretry-after: "), "%s as %s: %s",
-                  route->pattern, persona_names[who], here.fields);
+    if (here.answer.status == 429)
+        cr_expect(strcasestr(here.answer.fields, "\nretry-after: "), "%s as %s: %s",
+                  route->pattern, persona_names[who], here.answer.fields);
 }
 
 static void
 check_served(const struct route *route, enum persona who)
 {
-    bool refused = here.status == 401 || here.status == 402 || here.status == 403 ||
-                   here.status == 429;
+    bool refused = here.answer.status == 401 || here.answer.status == 402 ||
+                   here.answer.status == 403 || here.answer.status == 429;
     cr_expect(!refused, "%s %s as %s: %ld %s", om_http_method_name(route->method),
-              route->pattern, persona_names[who], here.status, here.code);
+              route->pattern, persona_names[who], here.answer.status, here.code);
     // An operator acts across tenants.
     bool across = route->scope == SCOPE_OPERATOR;
-    bool by_itself = here.status == route->status; // the edge needed nobody
+    bool by_itself = here.answer.status == route->status; // the edge needed nobody
     cr_expect(by_itself || here.personas.seen + (across ? here.personas.foreign : 0) > 0,
               "%s %s as %s reached nobody: %ld %.*s; give it what it needs in `bodies` "
               "or `segments`",
               om_http_method_name(route->method), route->pattern, persona_names[who],
-              here.status, (int)here.text.size, here.text.data);
+              here.answer.status, (int)here.answer.text.size, here.answer.text.data);
     cr_expect(across || here.personas.foreign == 0,
               "%s as %s was asked in another tenant's name: %s", route->pattern,
               persona_names[who], here.personas.foreign_kind);
@@ -403,9 +313,9 @@ Test(matrix, public_routes_ask_for_nothing_and_those_by_grant_for_a_grant)
             continue;
         for (unsigned who = 0; who < PERSONAS; who++) {
             ask_as(route, (enum persona)who);
-            cr_expect_eq(here.status, route->auth == AUTH_NONE ? 200 : 401,
+            cr_expect_eq(here.answer.status, route->auth == AUTH_NONE ? 200 : 401,
                          "%s as %s: %ld", route->pattern, persona_names[who],
-                         here.status);
+                         here.answer.status);
         }
         if (route->auth == AUTH_NONE)
             continue;
@@ -424,8 +334,8 @@ Test(matrix, public_routes_ask_for_nothing_and_those_by_grant_for_a_grant)
             snprintf(grants[g].task, sizeof(grants[g].task), "task");
             om_grant_mint(&secret, &grants[g], text);
             ask(route, text);
-            cr_expect(here.status >= 400 && here.status < 500, "%s, grant %zu: %ld",
-                      route->pattern, g, here.status);
+            cr_expect(here.answer.status >= 400 && here.answer.status < 500,
+                      "%s, grant %zu: %ld", route->pattern, g, here.answer.status);
         }
     }
 }
@@ -435,18 +345,20 @@ Test(matrix, a_refusal_says_which_limit_and_when_to_come_back)
     for (size_t i = 0; i < route_count; i++)
         if (routes[i].flags & ROUTE_MODEL) {
             ask_as(&routes[i], NO_RATE);
-            cr_expect(strcasestr(here.fields, "ratelimit: \"user_rpm\";r=0;t=0"), "%s",
-                      here.fields);
-            cr_expect(strcasestr(here.fields, "ratelimit-policy: \"user_rpm\";q=0;w=60"));
-            cr_expect(strcasestr(here.fields, "x-ratelimit-remaining-requests: 0"));
-            cr_expect(strcasestr(here.fields, "retry-after: 60"));
-            cr_expect(memmem(here.text.data, here.text.size,
+            cr_expect(strcasestr(here.answer.fields, "ratelimit: \"user_rpm\";r=0;t=0"),
+                      "%s", here.answer.fields);
+            cr_expect(strcasestr(here.answer.fields,
+                                 "ratelimit-policy: \"user_rpm\";q=0;w=60"));
+            cr_expect(
+                strcasestr(here.answer.fields, "x-ratelimit-remaining-requests: 0"));
+            cr_expect(strcasestr(here.answer.fields, "retry-after: 60"));
+            cr_expect(memmem(here.answer.text.data, here.answer.text.size,
                              "\"violated_policies\":[\"user_rpm\"]", 32));
             ask_as(&routes[i], NO_TOKENS);
-            cr_expect(memmem(here.text.data, here.text.size,
+            cr_expect(memmem(here.answer.text.data, here.answer.text.size,
                              "\"violated_policies\":[\"user_tpm\"]", 32));
             ask_as(&routes[i], ONE);
-            cr_expect_not(strcasestr(here.fields, "ratelimit"),
+            cr_expect_not(strcasestr(here.answer.fields, "ratelimit"),
                           "an operator has no limit");
         }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base.h"
 #include "stage.h"
 
 void
@@ -40,6 +41,27 @@ stage_set(struct stage *self, const char *name, const char *format, ...)
     cr_assert_lt((size_t)size, room);
     self->list[self->count++] = text;
     self->list[self->count] = NULL;
+}
+
+void
+stage_settle(struct stage *self)
+{
+    static const struct {
+        const char *name, *before, *after;
+    } places[] = {
+        { "OMNI_BROKER", "ipc://", "/client" },
+        { "OMNI_BROKER_WORK", "ipc://", "/work" },
+        { "OMNI_DATABASE", "sqlite:", "/data" },
+        { "OMNI_BLOBS", "dir:", "/blobs" },
+        { "OMNI_ADMIN_KEY_FILE", "", "/admin.key" },
+        { "OMNI_SECRET_FILE", "", "/secret" },
+    };
+    for (size_t i = 0; i < OM_COUNT(places); i++)
+        stage_set(self, places[i].name, "%s%s%s", places[i].before, self->folder,
+                  places[i].after);
+    stage_set(self, "OMNI_KEYS", "%s", "");
+    stage_set(self, "OMNI_LISTEN", "127.0.0.1:0");
+    stage_set(self, "OMNI_LOG_FORMAT", "json");
 }
 
 void

@@ -22,5 +22,9 @@ void stage_close(struct stage *self);
 void stage_set(struct stage *self, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// Add the settings of a whole Omni that keeps all it has in the folder, speaks within it,
+// and has an edge on any free port. A setting that is added again replaces the first.
+void stage_settle(struct stage *self);
+
 // Read a file of the folder, without the newline at its end.
 void stage_read(const struct stage *self, const char *name, char *out, size_t size);

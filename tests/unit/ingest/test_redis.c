@@ -6,13 +6,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "id.h"
 #include "limiter.h"
+#include "redis_server.h"
 #include "shared.h"
 
 enum { DEADLINE_MS = 10000, ASK_MS = 200 };
@@ -157,32 +156,6 @@ turn(void)
     cr_assert_lt(om_clock_mono_ms(), until_ms, "waited in vain: " #condition)
 
 static void
-start_server(void)
-{
-    char socket[64];
-    snprintf(socket, sizeof(socket), "%s/redis", here.folder);
-    here.server = fork();
-    if (here.server == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket,
-               "--dir", here.folder, "--save", "", "--logfile", "/dev/null",
-               "--requirepass", "s3cret", (char *)NULL);
-        _exit(127);
-    }
-    cr_assert_gt(here.server, 0);
-}
-
-static void
-kill_server(void)
-{
-    int status;
-    kill(here.server, SIGCONT);
-    kill(here.server, SIGKILL);
-    cr_assert_eq(waitpid(here.server, &status, 0), here.server);
-    here.server = 0;
-}
-
-static void
 set_up(void)
 {
     char why[256];
@@ -196,7 +169,7 @@ set_up(void)
     here.hooks = (struct redis_hooks){ on_watch, on_unwatch, on_timer, on_change, NULL };
     here.shared = shared_create(&here.conf, ASK_MS, &here.hooks);
     cr_assert(here.shared);
-    start_server();
+    here.server = redis_start(here.folder, "s3cret");
     TURN_UNTIL(here.state == REDIS_UP);
 }
 
@@ -212,7 +185,7 @@ tear_down(void)
 {
     shared_destroy(&here.shared);
     if (here.server)
-        kill_server();
+        redis_kill(&here.server);
     nftw(here.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -382,11 +355,11 @@ Test(redis, that_is_killed_is_known_at_once_and_used_again_when_it_is_back)
     struct counter_want wanted = want(1, COUNTER_REQUESTS, 5, 1);
     struct om_uuid id = om_id_new(0);
     cr_assert_eq(take(&id, &wanted, 1), OM_OK);
-    kill_server();
+    redis_kill(&here.server);
     TURN_UNTIL(here.state == REDIS_DOWN);
     cr_expect_not(redis_is_up(shared_redis(here.shared)));
     cr_expect_eq(take(&id, &wanted, 1), OM_EUNAVAILABLE);
-    start_server();
+    here.server = redis_start(here.folder, "s3cret");
     TURN_UNTIL(here.state == REDIS_UP);
     cr_expect_eq(take(&id, &wanted, 1), OM_OK);
 }
@@ -400,7 +373,7 @@ Test(redis, that_dies_while_it_is_asked_leaves_nobody_waiting)
     here.answered = false;
     cr_assert(shared_take(here.shared, &id, &wanted, 1, on_taken, NULL));
     redis_process(shared_redis(here.shared), om_clock_mono_ms());
-    kill_server();
+    redis_kill(&here.server);
     TURN_UNTIL(here.answered);
     cr_expect_eq(here.rc, OM_EUNAVAILABLE);
 }
