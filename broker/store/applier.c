@@ -233,6 +233,7 @@ static void
 tidy_up(struct applier *self)
 {
     pthread_mutex_unlock(&self->mutex);
+    journal_mark(self->journal);
     sqlite_write_behind(self->tables);
     sqlite_checkpoint(self->tables, false);
     journal_release(self->journal, self->tables->synced);

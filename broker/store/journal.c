@@ -86,12 +86,15 @@ journal_open(const char *folder, const struct journal_conf *conf, struct journal
     pthread_mutex_init(&self->mutex, NULL);
     self->folder = strdup(folder);
     enum om_rc rc = self->folder ? make_folder(self) : store_refuse(OM_EDB, "no memory");
+    self->mark.fd = -1;
     if (rc == OM_OK)
         rc = take_files(self);
-    if (rc == OM_OK)
+    if (rc == OM_OK) {
+        self->mark = mark_open(conf, folder);
         *out = self;
-    else
+    } else {
         journal_close(&self);
+    }
     return rc;
 }
 
@@ -107,6 +110,8 @@ journal_close(struct journal **self_p)
     for (struct segment *segment; (segment = segments_pop(&self->spare));)
         segment_destroy(&self->conf, &segment);
     segment_destroy(&self->conf, &self->active);
+    if (self->mark.fd >= 0)
+        self->conf.io->close(self->mark.fd);
     pthread_mutex_destroy(&self->mutex);
     free(self->folder);
     free(self);
@@ -117,7 +122,7 @@ journal_close(struct journal **self_p)
 size_t
 journal_record_bytes(size_t body_bytes)
 {
-    size_t bytes = JOURNAL_HEAD_BYTES + body_bytes;
+    size_t bytes = JOURNAL_HEAD_BYTES + body_bytes + JOURNAL_SEAL_BYTES;
     return (bytes + JOURNAL_ALIGN - 1) / JOURNAL_ALIGN * JOURNAL_ALIGN;
 }
 
@@ -199,7 +204,7 @@ journal_append(struct journal *self, int64_t number, char *record, size_t body_b
     om_metric_observe(store_stats.synced, om_clock_mono_us() - began_us, NULL);
     om_metric_add(store_stats.written, bytes);
     pthread_mutex_lock(&self->mutex);
-    self->active->last = number;
+    self->active->last = self->last = number;
     self->tail += bytes;
     pthread_mutex_unlock(&self->mutex);
     return OM_OK;
@@ -214,7 +219,7 @@ journal_release(struct journal *self, int64_t number)
     pthread_mutex_lock(&self->mutex);
     while (self->full.first && self->full.first->last <= number) {
         struct segment *segment = segments_pop(&self->full);
-        bool usual = segment->bytes == self->conf.segment_bytes;
+        bool usual = segment->bytes == self->conf.segment_bytes && !segment->old;
         if (usual && self->spare.count < SPARE_MAX) {
             segments_push(&self->spare, segment);
         } else {
@@ -235,6 +240,16 @@ static bool
 is_busy(const struct journal *self)
 {
     return self->full.first || (self->active && self->tail > self->active->bytes / 16);
+}
+
+void
+journal_mark(struct journal *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    int64_t last = self->last;
+    pthread_mutex_unlock(&self->mutex);
+    if (last > 0)
+        mark_write(&self->conf, &self->mark, last + 1);
 }
 
 bool

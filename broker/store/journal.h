@@ -5,8 +5,10 @@
 // are no longer needed it is used again, stale bytes and all: a record counts only if its
 // checksum, keyed with the journal's id, is right and its number is the next one.
 //
-// A record is synced before the next one is written, so only the last one can be torn:
-// one that is missing before a whole later one was damaged after it was durable.
+// A record is synced before the next one is written, so only the last one can be torn.
+// Any trace of a later number says that a record which is missing was damaged after it
+// was durable: a whole record, the head or the seal of a damaged one, or the mark, a file
+// that says now and then how far the journal is.
 //
 // Threads: one appends, one maintains; journal_recover() comes before both.
 #pragma once
@@ -25,6 +27,7 @@ struct journal_conf {
 
 enum {
     JOURNAL_HEAD_BYTES = 24, // of a record, before its body
+    JOURNAL_SEAL_BYTES = 16, // at its end
     JOURNAL_ALIGN = 512,     // records begin at a sector; in memory too, for direct I/O
 };
 
@@ -41,7 +44,7 @@ void journal_close(struct journal **self_p);
 // Give the body of each record behind `applied` to `visit`, in order, after they are
 // synced: a process that died may have left them in memory. All segments are free
 // afterwards if `visit` made durable what it was given. *last is the number of the last.
-//   OM_EDB  a record is missing before a later one, or cannot be read
+//   OM_EDB  a record is missing that was durable, or cannot be read
 typedef enum om_rc journal_visit(void *context, int64_t number, struct om_str body);
 OM_MUST_CHECK enum om_rc journal_recover(struct journal *self, int64_t applied,
                                          journal_visit *visit, void *context,
@@ -61,6 +64,10 @@ OM_MUST_CHECK enum om_rc journal_append(struct journal *self, int64_t number,
 
 // Records up to `number` are no longer needed. Maintaining thread.
 void journal_release(struct journal *self, int64_t number);
+
+// Mark how far the journal is, if that is not marked: not synced, as it is only needed
+// when something else is lost. Maintaining thread.
+void journal_mark(struct journal *self);
 
 // Make a segment before the appending thread needs it. True if one was made: then more
 // may be needed. Maintaining thread.

@@ -13,11 +13,13 @@ struct segments {
 struct journal {
     struct journal_conf conf;
     char *folder;
-    bool broken; // the appending thread's: an outcome is unknown
+    bool broken;              // the appending thread's: an outcome is unknown
+    struct journal_mark mark; // the maintaining thread's
 
     pthread_mutex_t mutex; // for what follows; only the appending thread moves the tail
     struct segment *active;
     size_t tail;           // where the next record goes in `active`
+    int64_t last;          // record that was appended
     struct segments full;  // in the order of their records
     struct segments spare; // what they hold is not needed
     unsigned next_name;

@@ -12,7 +12,8 @@ struct found {
 };
 
 struct search {
-    int64_t after; // only records behind this one
+    int64_t after;   // only records behind this one
+    int64_t durable; // records up to here were, as what follows them says
     struct found *found;
     size_t count, capacity;
 };
@@ -32,6 +33,15 @@ add_found(struct search *self, const struct found *found)
     return true;
 }
 
+// What the record takes, of either version: without its seal, which may have a sector of
+// its own.
+static size_t
+record_sectors(size_t body_bytes)
+{
+    size_t bytes = JOURNAL_HEAD_BYTES + body_bytes;
+    return (bytes + JOURNAL_ALIGN - 1) / JOURNAL_ALIGN * JOURNAL_ALIGN;
+}
+
 // Look at every sector for a record: what is between them may be damaged.
 static bool
 search_bytes(struct search *self, const struct journal *journal, struct segment *segment,
@@ -46,7 +56,11 @@ search_bytes(struct search *self, const struct journal *journal, struct segment 
             struct found found = { number, segment, at, body.size };
             if (!add_found(self, &found))
                 return false;
-            step = journal_record_bytes(body.size);
+            step = record_sectors(body.size);
+        } else if (rest.size >= JOURNAL_ALIGN) {
+            number = record_trace(rest.data, journal->conf.id);
+            if (number - 1 > self->durable)
+                self->durable = number - 1;
         }
         at += step;
     }
@@ -84,22 +98,23 @@ compare_found(const void *a, const void *b)
     return (first->number > second->number) - (first->number < second->number);
 }
 
+// The records must go on from one to the next, up to the last that was durable.
 static enum om_rc
 check_numbers(const struct search *self, const struct journal *journal)
 {
-    for (size_t i = 0; i < self->count; i++) {
-        int64_t expected = self->after + 1 + (int64_t)i;
-        const struct found *found = &self->found[i];
-        if (found->number != expected)
-            return store_refuse(
-                OM_EDB,
-                "%.200s: record %lld is damaged or missing, but record %lld is there "
-                "(%08u at %zu): what it held was acknowledged, so this needs a "
-                "restore, or move the folder away to go on without it",
-                journal->folder, (long long)expected, (long long)found->number,
-                found->segment->name, found->at);
-    }
-    return OM_OK;
+    int64_t expected = self->after + 1, durable = self->durable;
+    for (size_t i = 0; i < self->count && self->found[i].number == expected; i++)
+        expected++;
+    if (self->count > 0 && self->found[self->count - 1].number > durable)
+        durable = self->found[self->count - 1].number;
+    if (expected > durable)
+        return OM_OK;
+    return store_refuse(OM_EDB,
+                        "%.200s: record %lld is damaged or missing, though all were "
+                        "durable up to record %lld: what it held was acknowledged, so "
+                        "this needs a restore, or move the folder away to go on without "
+                        "what only the journal has",
+                        journal->folder, (long long)expected, (long long)durable);
 }
 
 static enum om_rc
@@ -128,7 +143,7 @@ enum om_rc
 journal_recover(struct journal *self, int64_t applied, journal_visit *visit,
                 void *context, int64_t *last)
 {
-    struct search search = { .after = applied };
+    struct search search = { .after = applied, .durable = self->mark.number - 1 };
     enum om_rc rc = OM_OK;
     for (struct segment *segment = self->full.first; segment && rc == OM_OK;
          segment = segment->next)

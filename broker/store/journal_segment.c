@@ -11,8 +11,8 @@
 #include "journal_segment.h"
 
 enum {
-    SEGMENT_VERSION = 1,
-    RECORD_MAGIC = 0x4a724f6d, // "mOrJ"
+    SEGMENT_VERSION = 2, // 1: records without a seal, with a magic for a head's check
+    RECORD_MAGIC = 0x4a724f6d, // "mOrJ", of version 1
     ZEROS_BYTES = 256 * 1024,
     PATH_BYTES = 4200,
 };
@@ -24,7 +24,12 @@ struct segment_head {
     uint64_t version, id, bytes;
 };
 
+struct seal {
+    uint64_t number, check;
+};
+
 static_assert(sizeof(struct record_head) == JOURNAL_HEAD_BYTES, "no padding");
+static_assert(sizeof(struct seal) == JOURNAL_SEAL_BYTES, "no padding");
 
 enum om_rc
 journal_rc(int error)
@@ -42,13 +47,52 @@ checksum(const struct record_head *head, const char *body, size_t body_bytes, ui
     return XXH3_64bits_withSeed(body, body_bytes, seed);
 }
 
+static uint32_t
+head_check(const struct record_head *head, uint64_t id)
+{
+    size_t from = offsetof(struct record_head, body_bytes);
+    uint64_t check = XXH3_64bits_withSeed(&head->body_bytes,
+                                          offsetof(struct record_head, check) - from, id);
+    return htole32((uint32_t)check);
+}
+
+static void
+put_seal(char *at, int64_t number, uint64_t id)
+{
+    struct seal seal = { .number = htole64((uint64_t)number) };
+    seal.check = htole64(XXH3_64bits_withSeed(&seal.number, sizeof(seal.number), id));
+    memcpy(at, &seal, sizeof(seal));
+}
+
+// Its number, or 0.
+static int64_t
+take_seal(const char *at, uint64_t id)
+{
+    struct seal seal;
+    memcpy(&seal, at, sizeof(seal));
+    uint64_t check = XXH3_64bits_withSeed(&seal.number, sizeof(seal.number), id);
+    return check == le64toh(seal.check) ? (int64_t)le64toh(seal.number) : 0;
+}
+
 void
 record_seal(char *record, size_t body_bytes, int64_t number, uint64_t id)
 {
-    struct record_head head = { htole32(RECORD_MAGIC), htole32((uint32_t)body_bytes),
+    struct record_head head = { 0, htole32((uint32_t)body_bytes),
                                 htole64((uint64_t)number), 0 };
+    head.head_check = head_check(&head, id);
     head.check = htole64(checksum(&head, record + sizeof(head), body_bytes, id));
     memcpy(record, &head, sizeof(head));
+    put_seal(record + journal_record_bytes(body_bytes) - JOURNAL_SEAL_BYTES, number, id);
+}
+
+int64_t
+record_trace(const char sector[JOURNAL_ALIGN], uint64_t id)
+{
+    struct record_head head;
+    memcpy(&head, sector, sizeof(head));
+    if (head.head_check == head_check(&head, id))
+        return (int64_t)le64toh(head.number);
+    return take_seal(sector + JOURNAL_ALIGN - JOURNAL_SEAL_BYTES, id);
 }
 
 bool
@@ -61,8 +105,10 @@ record_open(struct om_str bytes, int64_t after, uint64_t id, int64_t *number,
     memcpy(&head, bytes.data, sizeof(head));
     size_t size = le32toh(head.body_bytes);
     *number = (int64_t)le64toh(head.number);
-    if (head.magic != htole32(RECORD_MAGIC) || *number <= after ||
-        size > bytes.size - sizeof(head))
+    if (*number <= after || size > bytes.size - sizeof(head))
+        return false;
+    if (head.head_check != head_check(&head, id) &&
+        head.head_check != htole32(RECORD_MAGIC))
         return false;
     *body = (struct om_str){ bytes.data + sizeof(head), size };
     return checksum(&head, body->data, size, id) == le64toh(head.check);
@@ -261,7 +307,33 @@ segment_open(const struct journal_conf *conf, const char *folder, unsigned name,
         return rc;
     }
     self->bytes = le64toh(head.bytes);
+    self->old = le64toh(head.version) < SEGMENT_VERSION;
     open_direct(conf, path, self);
     *out = self;
     return OM_OK;
+}
+
+// ---- the mark
+
+struct journal_mark
+mark_open(const struct journal_conf *conf, const char *folder)
+{
+    char path[PATH_BYTES], bytes[JOURNAL_SEAL_BYTES];
+    snprintf(path, sizeof(path), "%s/mark", folder);
+    struct journal_mark self = { .fd = conf->io->open(path, O_RDWR | O_CREAT) };
+    if (self.fd >= 0 &&
+        conf->io->read(self.fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes))
+        self.number = take_seal(bytes, conf->id);
+    return self;
+}
+
+void
+mark_write(const struct journal_conf *conf, struct journal_mark *self, int64_t number)
+{
+    if (self->fd < 0 || number <= self->number)
+        return;
+    char bytes[JOURNAL_SEAL_BYTES];
+    put_seal(bytes, number, conf->id);
+    if (conf->io->write(self->fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes))
+        self->number = number;
 }

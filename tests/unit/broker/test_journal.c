@@ -33,7 +33,7 @@ list(char paths[][80], size_t max)
     DIR *dir = opendir(folder);
     cr_assert(dir);
     for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.')
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "mark") == 0)
             continue;
         if (count < max)
             snprintf(paths[count], 80, "%s/%.20s", folder, entry->d_name);
@@ -50,6 +50,9 @@ end(void)
     char paths[64][80];
     for (size_t i = list(paths, 64); i > 0; i--)
         unlink(paths[i - 1]);
+    char mark[80];
+    snprintf(mark, sizeof(mark), "%s/mark", folder);
+    unlink(mark);
     rmdir(folder);
     rmdir(directory);
 }
