@@ -1,11 +1,11 @@
 // The cache of answers over a whole Omni: what is given again, to whom, how long, and
 // what of it is counted.
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "clock.h"
+#include "http_ask.h"
 #include "omni.h"
 #include "pack.h"
 
@@ -17,85 +17,21 @@ enum { WAIT_MS = 20000, CROWD = 24, KEY_MAX = 128 };
 
 static struct omni omni;
 static char tenant[64], key[KEY_MAX], other[KEY_MAX];
+static struct http_answer answer; // the last one
 
-// One request and its answer.
-struct call {
-    CURL *curl;
-    struct curl_slist *fields;
-    struct om_buf text;
-    char head[4096];
-    long status;
-};
-
-static size_t
-on_text(char *data, size_t size, size_t count, void *context)
+static struct http_ask
+asked(const char *who, const char *path, const char *body, const char *field)
 {
-    om_buf_put(context, data, size * count);
-    return size * count;
+    return (struct http_ask){
+        .url = omni.url, .path = path, .key = who, .body = body, .fields = { field }
+    };
 }
 
-static size_t
-on_head(char *data, size_t size, size_t count, void *context)
+static long
+ask(const char *who, const char *path, const char *body, const char *field)
 {
-    char *head = context;
-    size_t used = strlen(head), room = 4095 - used;
-    memcpy(head + used, data, size * count < room ? size * count : room);
-    return size * count;
-}
-
-static void
-call_init(struct call *self, const char *who, const char *path, const char *body,
-          const char *field)
-{
-    char text[256];
-    *self = (struct call){ .curl = curl_easy_init() };
-    snprintf(text, sizeof(text), "Authorization: Bearer %s", who);
-    self->fields = curl_slist_append(NULL, text);
-    if (field)
-        self->fields = curl_slist_append(self->fields, field);
-    snprintf(text, sizeof(text), "%s%s", omni.url, path);
-    curl_easy_setopt(self->curl, CURLOPT_URL, text);
-    curl_easy_setopt(self->curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(self->curl, CURLOPT_TIMEOUT_MS, (long)WAIT_MS);
-    curl_easy_setopt(self->curl, CURLOPT_HTTPHEADER, self->fields);
-    curl_easy_setopt(self->curl, CURLOPT_WRITEFUNCTION, on_text);
-    curl_easy_setopt(self->curl, CURLOPT_WRITEDATA, &self->text);
-    curl_easy_setopt(self->curl, CURLOPT_HEADERFUNCTION, on_head);
-    curl_easy_setopt(self->curl, CURLOPT_HEADERDATA, self->head);
-    if (body)
-        curl_easy_setopt(self->curl, CURLOPT_COPYPOSTFIELDS, body);
-}
-
-static void
-call_finish(struct call *self)
-{
-    curl_easy_cleanup(self->curl);
-    curl_slist_free_all(self->fields);
-    om_buf_finish(&self->text);
-}
-
-static struct call
-call(const char *who, const char *path, const char *body, const char *field)
-{
-    struct call self;
-    call_init(&self, who, path, body, field);
-    CURLcode code = curl_easy_perform(self.curl);
-    cr_assert_eq(code, CURLE_OK, "%s", curl_easy_strerror(code));
-    curl_easy_getinfo(self.curl, CURLINFO_RESPONSE_CODE, &self.status);
-    return self; // libcurl writes no more to where it was
-}
-
-// The value of a header field; "" if there is none. Static.
-static const char *
-field_of(const struct call *self, const char *name)
-{
-    static char value[128];
-    char start[64];
-    snprintf(start, sizeof(start), "\n%s: ", name);
-    const char *at = strcasestr(self->head, start);
-    at = at ? at + strlen(start) : "";
-    snprintf(value, sizeof(value), "%.*s", (int)strcspn(at, "\r\n"), at);
-    return value;
+    struct http_ask ask = asked(who, path, body, field);
+    return http_ask(&ask, &answer);
 }
 
 // Ask, and expect that of the cache.
@@ -103,10 +39,8 @@ static void
 expect(const char *who, const char *path, const char *body, const char *field,
        const char *result)
 {
-    struct call got = call(who, path, body, field);
-    cr_assert_eq(got.status, 200, "%.*s", (int)got.text.size, got.text.data);
-    cr_expect_str_eq(field_of(&got, "x-cache"), result, "%s %s", path, body);
-    call_finish(&got);
+    cr_assert_eq(ask(who, path, body, field), 200, "%s", answer.text.data);
+    cr_expect_str_eq(http_field(&answer, "x-cache"), result, "%s %s", path, body);
 }
 
 static void
@@ -124,7 +58,6 @@ begin(void)
 {
     char id[64];
     setenv("OMNI_INGEST_THREADS", "1", 1);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     omni_open(&omni);
     make_tenant("a", tenant, key);
     make_tenant("b", id, other);
@@ -133,6 +66,7 @@ begin(void)
 static void
 end(void)
 {
+    http_answer_finish(&answer);
     omni_stop(&omni);
     omni_close(&omni);
 }
@@ -152,19 +86,18 @@ await_metered(const char *who, const char *meter, long long quantity)
 
 Test(cache, gives_the_same_request_the_same_answer_and_asks_no_worker)
 {
-    struct call first = call(key, NAIVE, BODY, NULL);
-    struct call second = call(key, NAIVE, BODY, NULL);
-    cr_assert_eq(first.status, 200, "%.*s", (int)first.text.size, first.text.data);
-    cr_expect_str_eq(field_of(&first, "x-cache"), "miss");
-    cr_expect_str_eq(field_of(&first, "age"), "");
-    cr_expect_str_eq(field_of(&second, "x-cache"), "hit");
-    cr_expect_str_eq(field_of(&second, "cache-control"), "private, max-age=1800");
-    cr_expect_leq(atoi(field_of(&second, "age")), WAIT_MS / 1000);
-    cr_expect_str_neq(field_of(&second, "age"), "");
-    cr_expect_eq(strlen(field_of(&second, "x-cache-key")), 64);
-    cr_expect(om_str_eq(om_buf_str(&first.text), om_buf_str(&second.text)));
-    call_finish(&first);
-    call_finish(&second);
+    cr_assert_eq(ask(key, NAIVE, BODY, NULL), 200, "%s", answer.text.data);
+    char *first = strdup(answer.text.data);
+    cr_expect_str_eq(http_field(&answer, "x-cache"), "miss");
+    cr_expect_str_eq(http_field(&answer, "age"), "");
+    cr_assert_eq(ask(key, NAIVE, BODY, NULL), 200, "%s", answer.text.data);
+    cr_expect_str_eq(http_field(&answer, "x-cache"), "hit");
+    cr_expect_str_eq(http_field(&answer, "cache-control"), "private, max-age=1800");
+    cr_expect_leq(atoi(http_field(&answer, "age")), WAIT_MS / 1000);
+    cr_expect_str_neq(http_field(&answer, "age"), "");
+    cr_expect_eq(strlen(http_field(&answer, "x-cache-key")), 64);
+    cr_expect_str_eq(answer.text.data, first);
+    free(first);
     expect(key, NAIVE,
            "{ \"period\": 4, \"forecast_steps\": 2,\n\"time_series\": [1, 2, 3, 4, 1, 2, "
            "3, 4] }",
@@ -181,13 +114,10 @@ Test(cache, is_told_what_to_do_by_the_client)
     expect(key, NAIVE, BODY, NULL, "miss");
     expect(key, NAIVE, BODY, "Cache-Control: no-cache", "bypass");
     expect(key, NAIVE, BODY, NULL, "hit");
-    struct call none = call(key, NAIVE, BODY, "Cache-Control: no-store");
-    cr_expect_str_eq(field_of(&none, "cache-control"), "no-store");
-    call_finish(&none);
-    struct call bad = call(key, NAIVE, "{\"forecast_steps\":2}", NULL);
-    cr_expect_eq(bad.status, 400);
-    cr_expect_str_eq(field_of(&bad, "x-cache"), "");
-    call_finish(&bad);
+    ask(key, NAIVE, BODY, "Cache-Control: no-store");
+    cr_expect_str_eq(http_field(&answer, "cache-control"), "no-store");
+    cr_expect_eq(ask(key, NAIVE, "{\"forecast_steps\":2}", NULL), 400);
+    cr_expect_str_eq(http_field(&answer, "x-cache"), "");
 }
 
 Test(cache, never_gives_a_tenant_what_was_made_for_another)
@@ -202,16 +132,12 @@ Test(cache, never_gives_a_tenant_what_was_made_for_another)
 Test(cache, holds_to_the_limits_of_a_hit_as_of_any_request)
 {
     expect(key, NAIVE, BODY, NULL, "miss");
-    struct call wrong = call("omni_live_nobody", NAIVE, BODY, NULL);
-    cr_expect_eq(wrong.status, 401);
-    call_finish(&wrong);
+    cr_expect_eq(ask("omni_live_nobody", NAIVE, BODY, NULL), 401);
     struct api *kept = omni.api;
     omni.api = api_open_at(omni.url, key);
     json_t *body = json_pack("{s:s,s:[s]}", "name", "reads", "scopes", "files:read");
     cr_assert_eq(omni_ask(&omni, "POST", body, "/developer/keys"), 201);
-    struct call denied = call(omni_text("key"), NAIVE, BODY, NULL);
-    cr_expect_eq(denied.status, 403);
-    call_finish(&denied);
+    cr_expect_eq(ask(omni_text("key"), NAIVE, BODY, NULL), 403);
     api_close(&omni.api);
     omni.api = kept;
 }
@@ -236,10 +162,7 @@ Test(cache, gives_hits_to_who_has_used_up_its_inferences)
     set_inferences("1");
     for (int i = 1;; i++) {
         snprintf(text, sizeof(text), another, i);
-        struct call got = call(key, NAIVE, text, NULL);
-        long status = got.status;
-        call_finish(&got);
-        if (status == 429)
+        if (ask(key, NAIVE, text, NULL) == 429)
             break;
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "never refused");
     }
@@ -252,13 +175,8 @@ Test(cache, gives_hits_to_who_has_used_up_its_inferences)
 static int
 purge(const char *who, const char *path, const char *body)
 {
-    struct call got = call(who, path, body, NULL);
-    cr_assert_eq(got.status, 200, "%.*s", (int)got.text.size, got.text.data);
-    json_t *answer = json_loadb(got.text.data, got.text.size, 0, NULL);
-    int purged = (int)json_integer_value(json_object_get(answer, "purged"));
-    json_decref(answer);
-    call_finish(&got);
-    return purged;
+    cr_assert_eq(ask(who, path, body, NULL), 200, "%s", answer.text.data);
+    return (int)http_number(&answer, "purged");
 }
 
 Test(cache, forgets_what_a_tenant_or_an_operator_names)
@@ -270,24 +188,20 @@ Test(cache, forgets_what_a_tenant_or_an_operator_names)
     cr_expect_eq(purge(key, own, "{\"model\":\"revenue-lstm\"}"), 0);
     cr_expect_eq(purge(key, own, "{\"model\":\"seasonal-naive\"}"), 1);
     expect(key, NAIVE, BODY, NULL, "miss");
-    struct call hit = call(key, NAIVE, BODY, NULL);
-    snprintf(one, sizeof(one), "{\"key\":\"%s\"}", field_of(&hit, "x-cache-key"));
-    call_finish(&hit);
+    ask(key, NAIVE, BODY, NULL);
+    snprintf(one, sizeof(one), "{\"key\":\"%s\"}", http_field(&answer, "x-cache-key"));
     cr_expect_eq(purge(key, own, one), 1);
     expect(key, NAIVE, BODY, NULL, "miss");
     snprintf(path, sizeof(path), "/api/v1/admin/tenants/%s/cache/purge", tenant);
-    struct call denied = call(other, path, "{}", NULL);
-    cr_expect_eq(denied.status, 403);
-    call_finish(&denied);
+    cr_expect_eq(ask(other, path, "{}", NULL), 403);
     cr_expect_eq(purge(omni.key, path, "{}"), 1);
     expect(key, NAIVE, BODY, NULL, "miss");
     expect(other, NAIVE, BODY, NULL, "hit");
-    struct call bad = call(key, own,
-                           "{\"key\":\"XX00000000000000000000000000000000000000000000"
-                           "000000000000000000\"}",
-                           NULL);
-    cr_expect_eq(bad.status, 400);
-    call_finish(&bad);
+    cr_expect_eq(ask(key, own,
+                     "{\"key\":\"XX00000000000000000000000000000000000000000000"
+                     "000000000000000000\"}",
+                     NULL),
+                 400);
 }
 
 // ---- time
@@ -311,19 +225,17 @@ Test(cache, forgets_in_time_which_a_test_key_can_set_ahead)
                           "/api/v1/tenants/me"),
                  200, "%s", omni_text("error.message"));
     for (int age = 0; age < 1700;) { // until the edge has heard of it
-        struct call hit = call(test, NAIVE, BODY, NULL);
-        cr_expect_str_eq(field_of(&hit, "x-cache"), "hit");
-        age = atoi(field_of(&hit, "age"));
-        call_finish(&hit);
+        ask(test, NAIVE, BODY, NULL);
+        cr_expect_str_eq(http_field(&answer, "x-cache"), "hit");
+        age = atoi(http_field(&answer, "age"));
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "it is %d s old", age);
     }
     cr_assert_eq(omni_ask(&omni, "PATCH", json_pack("{s:i}", "clock_ms", 1801000),
                           "/api/v1/tenants/me"),
                  200);
     for (bool missed = false; !missed;) {
-        struct call got = call(test, NAIVE, BODY, NULL);
-        missed = strcmp(field_of(&got, "x-cache"), "miss") == 0;
-        call_finish(&got);
+        ask(test, NAIVE, BODY, NULL);
+        missed = strcmp(http_field(&answer, "x-cache"), "miss") == 0;
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "it never expires");
     }
     expect(key, NAIVE, BODY, NULL, "hit");
@@ -334,38 +246,64 @@ Test(cache, forgets_in_time_which_a_test_key_can_set_ahead)
 // ---- at once
 
 static void
-perform(CURLM *multi, int until)
+perform(CURLM *multi)
 {
     int running = CROWD;
     int64_t deadline_ms = om_clock_mono_ms() + WAIT_MS;
-    while (running > until) {
+    while (running) {
         cr_assert_eq(curl_multi_perform(multi, &running), CURLM_OK);
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "%d are not answered", running);
         curl_multi_poll(multi, NULL, 0, 100, NULL);
     }
 }
 
+// A crowd that asks for the same at once.
+static struct crowd {
+    CURLM *multi;
+    struct http_call calls[CROWD];
+    struct http_answer answers[CROWD];
+} crowd;
+
+static void
+begin_crowd(void)
+{
+    struct http_ask same = asked(key, LSTM, BODY, NULL);
+    crowd.multi = curl_multi_init();
+    for (int i = 0; i < CROWD; i++) {
+        http_call_begin(&crowd.calls[i], &same, &crowd.answers[i]);
+        curl_multi_add_handle(crowd.multi, crowd.calls[i].curl);
+    }
+}
+
+// Answered or not, it is over for this one.
+static void
+leave_crowd(int number)
+{
+    curl_multi_remove_handle(crowd.multi, crowd.calls[number].curl);
+    http_call_end(&crowd.calls[number]);
+}
+
+static void
+end_crowd(void)
+{
+    for (int i = 0; i < CROWD; i++)
+        http_answer_finish(&crowd.answers[i]);
+    curl_multi_cleanup(crowd.multi);
+}
+
 Test(cache, has_equal_requests_wait_for_one_inference)
 {
-    struct call calls[CROWD];
     int misses = 0;
-    CURLM *multi = curl_multi_init();
+    begin_crowd();
+    perform(crowd.multi);
     for (int i = 0; i < CROWD; i++) {
-        call_init(&calls[i], key, LSTM, BODY, NULL);
-        curl_multi_add_handle(multi, calls[i].curl);
+        const struct http_answer *got = &crowd.answers[i];
+        leave_crowd(i);
+        cr_expect_eq(got->status, 200, "%s", got->text.data);
+        cr_expect_str_eq(got->text.data, crowd.answers[0].text.data);
+        misses += strcmp(http_field(got, "x-cache"), "miss") == 0;
     }
-    perform(multi, 0);
-    for (int i = 0; i < CROWD; i++) {
-        curl_easy_getinfo(calls[i].curl, CURLINFO_RESPONSE_CODE, &calls[i].status);
-        cr_expect_eq(calls[i].status, 200, "%.*s", (int)calls[i].text.size,
-                     calls[i].text.data);
-        cr_expect(om_str_eq(om_buf_str(&calls[i].text), om_buf_str(&calls[0].text)));
-        misses += strcmp(field_of(&calls[i], "x-cache"), "miss") == 0;
-        curl_multi_remove_handle(multi, calls[i].curl);
-    }
-    for (int i = 0; i < CROWD; i++)
-        call_finish(&calls[i]);
-    curl_multi_cleanup(multi);
+    end_crowd();
     cr_expect_eq(misses, 1);
     await_metered(key, "ml_inference", 1);
 }
@@ -373,32 +311,22 @@ Test(cache, has_equal_requests_wait_for_one_inference)
 // Of those that wait the first leave, whoever made the call.
 Test(cache, goes_on_for_those_that_stay)
 {
-    struct call calls[CROWD];
-    CURLM *multi = curl_multi_init();
-    for (int i = 0; i < CROWD; i++) {
-        call_init(&calls[i], key, LSTM, BODY, NULL);
-        curl_multi_add_handle(multi, calls[i].curl);
-    }
     int running;
     curl_off_t sent = 0;
     int64_t deadline_ms = om_clock_mono_ms() + WAIT_MS;
+    begin_crowd();
     for (int i = 0; i < CROWD; i++) // all have been sent
         for (sent = 0; sent == 0;
-             curl_easy_getinfo(calls[i].curl, CURLINFO_SIZE_UPLOAD_T, &sent)) {
-            curl_multi_perform(multi, &running);
+             curl_easy_getinfo(crowd.calls[i].curl, CURLINFO_SIZE_UPLOAD_T, &sent)) {
+            curl_multi_perform(crowd.multi, &running);
             cr_assert_lt(om_clock_mono_ms(), deadline_ms);
         }
-    for (int i = 0; i < CROWD - 1; i++) {
-        curl_multi_remove_handle(multi, calls[i].curl);
-        call_finish(&calls[i]);
-    }
-    perform(multi, 0);
-    curl_easy_getinfo(calls[CROWD - 1].curl, CURLINFO_RESPONSE_CODE,
-                      &calls[CROWD - 1].status);
-    cr_expect_eq(calls[CROWD - 1].status, 200);
-    curl_multi_remove_handle(multi, calls[CROWD - 1].curl);
-    call_finish(&calls[CROWD - 1]);
-    curl_multi_cleanup(multi);
+    for (int i = 0; i < CROWD - 1; i++)
+        leave_crowd(i);
+    perform(crowd.multi);
+    leave_crowd(CROWD - 1);
+    cr_expect_eq(crowd.answers[CROWD - 1].status, 200);
+    end_crowd();
     expect(key, LSTM, BODY, NULL, "hit");
 }
 
@@ -414,9 +342,8 @@ Test(cache, keeps_nothing_of_a_tenant_that_wants_it_so)
     api_close(&omni.api);
     omni.api = kept;
     for (bool told = false; !told;) { // once the edge has heard of it
-        struct call got = call(key, NAIVE, BODY, NULL);
-        told = strcmp(field_of(&got, "x-cache"), "bypass") == 0;
-        call_finish(&got);
+        ask(key, NAIVE, BODY, NULL);
+        told = strcmp(http_field(&answer, "x-cache"), "bypass") == 0;
         cr_assert_lt(om_clock_mono_ms(), deadline_ms, "it is kept still");
     }
     expect(key, NAIVE, BODY, NULL, "bypass");

@@ -1,13 +1,13 @@
 // Every POST of the interface can be repeated with its Idempotency-Key: it is done once.
 //
 // The route table is walked; a new POST fails here until `samples` says how to ask it.
-#include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "clock.h"
+#include "http_ask.h"
 #include "keyed.h"
 #include "omni.h"
 #include "program.h"
@@ -17,82 +17,21 @@ enum { WAIT_MS = 20000, PATH = 160, BODY = 2048 };
 static struct omni omni;
 static struct program worker;
 
-// ---- asking with a key
-
-struct answer {
-    long status;
-    struct om_buf body;
-    bool replayed;
-    int retry_after; // 0: none
-};
-
-static size_t
-on_body(char *data, size_t size, size_t count, void *context)
-{
-    om_buf_put(&((struct answer *)context)->body, data, size * count);
-    return size * count;
-}
-
-static size_t
-on_field(char *data, size_t size, size_t count, void *context)
-{
-    struct answer *answer = context;
-    if (strncasecmp(data, "idempotent-replayed: true", 25) == 0)
-        answer->replayed = true;
-    if (strncasecmp(data, "retry-after: ", 13) == 0)
-        answer->retry_after = atoi(data + 13);
-    return size * count;
-}
-
-static void
-finish(struct answer *answer)
-{
-    om_buf_finish(&answer->body);
-}
-
-static struct curl_slist *
-add_field(struct curl_slist *list, const char *name, const char *value)
-{
-    char line[512];
-    snprintf(line, sizeof(line), "%s: %s", name, value);
-    return curl_slist_append(list, line);
-}
-
 // POST to the path; `key` may be NULL.
 static void
 post_as(const char *api_key, const char *path, const char *key, const char *body,
-        struct answer *out)
+        struct http_answer *out)
 {
-    char url[PATH + 128], bearer[224];
-    struct curl_slist *fields = NULL;
-    *out = (struct answer){ 0 };
-    snprintf(url, sizeof(url), "%s%s", omni.url, path);
-    snprintf(bearer, sizeof(bearer), "Bearer %s", api_key);
-    fields = add_field(fields, "Authorization", bearer);
-    if (key)
-        fields = add_field(fields, "Idempotency-Key", key);
+    struct http_ask ask = {
+        .url = omni.url, .path = path, .key = api_key, .idempotency = key, .body = body
+    };
     if (strncmp(body, "--form", 6) == 0)
-        fields = add_field(fields, "Content-Type", "multipart/form-data; boundary=form");
-    CURL *curl = curl_easy_init();
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)WAIT_MS);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, out);
-    CURLcode code = curl_easy_perform(curl);
-    cr_assert_eq(code, CURLE_OK, "%s: %s", path, curl_easy_strerror(code));
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
-    curl_easy_cleanup(curl);
-    curl_slist_free_all(fields);
-    om_buf_put(&out->body, "", 1);
+        ask.fields[0] = "Content-Type: multipart/form-data; boundary=form";
+    http_ask(&ask, out);
 }
 
 static void
-post(const char *path, const char *key, const char *body, struct answer *out)
+post(const char *path, const char *key, const char *body, struct http_answer *out)
 {
     post_as(omni.key, path, key, body, out);
 }
@@ -287,15 +226,10 @@ put_object(const char *text, const char *object, char *out, size_t size)
         snprintf(out, size, "%.*s%s%s", (int)(mark - text), text, object, end);
 }
 
-static const char *
-error_of(const struct answer *answer, char out[64])
+static bool
+was_replayed(const struct http_answer *answer)
 {
-    json_t *body = json_loads(answer->body.data, 0, NULL);
-    const char *type =
-        json_string_value(json_object_get(json_object_get(body, "error"), "type"));
-    snprintf(out, 64, "%s", type ? type : "");
-    json_decref(body);
-    return out;
+    return strcasecmp(http_field(answer, "idempotent-replayed"), "true") == 0;
 }
 
 // ---- the tests
@@ -318,33 +252,34 @@ TestSuite(idempotency, .init = begin, .fini = end, .timeout = 300);
 static void
 walk(const struct sample *sample, const char *key)
 {
-    char object[64] = "", path[PATH], body[BODY], other[BODY], type[64];
-    struct answer first, again, third;
+    char object[64] = "", path[PATH], body[BODY], other[BODY];
+    struct http_answer first = { 0 }, again = { 0 }, third = { 0 };
     if (sample->object)
         snprintf(object, sizeof(object), "%s", sample->object());
     put_object(sample->pattern, object, path, sizeof(path));
     put_object(sample->body, object, body, sizeof(body));
     post(path, key, body, &first);
-    cr_assert(first.status < 300, "%s: %ld %s", path, first.status, first.body.data);
-    cr_expect(!first.replayed, "%s", path);
+    cr_assert(first.status < 300, "%s: %ld %s", path, first.status, first.text.data);
+    cr_expect(!was_replayed(&first), "%s", path);
     post(path, key, body, &again);
     if (sample->once) {
-        cr_expect_eq(again.status, 409, "%s: %s", path, again.body.data);
+        cr_expect_eq(again.status, 409, "%s: %s", path, again.text.data);
     } else {
-        cr_expect_eq(again.status, first.status, "%s: %s", path, again.body.data);
-        cr_expect_str_eq(again.body.data, first.body.data, "%s", path);
-        cr_expect(again.replayed, "%s", path);
+        cr_expect_eq(again.status, first.status, "%s: %s", path, again.text.data);
+        cr_expect_str_eq(again.text.data, first.text.data, "%s", path);
+        cr_expect(was_replayed(&again), "%s", path);
     }
     if (sample->other) {
         put_object(sample->other, object, other, sizeof(other));
         post(path, key, other, &third);
         cr_expect_eq(third.status, 422, "%s: %ld %s", path, third.status,
-                     third.body.data);
-        cr_expect_str_eq(error_of(&third, type), "idempotency_error", "%s", path);
-        finish(&third);
+                     third.text.data);
+        cr_expect_str_eq(http_text(&third, "error.type"), "idempotency_error", "%s",
+                         path);
+        http_answer_finish(&third);
     }
-    finish(&first);
-    finish(&again);
+    http_answer_finish(&first);
+    http_answer_finish(&again);
 }
 
 Test(idempotency, every_post_is_done_once_and_answered_alike)
@@ -388,12 +323,12 @@ Test(idempotency, there_is_one_object_however_often_it_is_asked_for)
     };
     for (size_t i = 0; i < OM_COUNT(cases); i++) {
         for (int n = 0; n < 3; n++) {
-            struct answer answer;
+            struct http_answer answer = { 0 };
             post(cases[i].path, "k", cases[i].body, &answer);
             cr_expect(n ? answer.status < 300 || answer.status == 409
                         : answer.status < 300,
-                      "%s: %ld %s", cases[i].path, answer.status, answer.body.data);
-            finish(&answer);
+                      "%s: %ld %s", cases[i].path, answer.status, answer.text.data);
+            http_answer_finish(&answer);
         }
         cr_expect_eq(count(cases[i].path, cases[i].field, cases[i].value), 1, "%s",
                      cases[i].path);
@@ -402,7 +337,7 @@ Test(idempotency, there_is_one_object_however_often_it_is_asked_for)
 
 Test(idempotency, a_key_counts_for_its_tenant_and_path)
 {
-    struct answer answer;
+    struct http_answer answer = { 0 };
     char other[192];
     snprintf(
         other, sizeof(other), "%s",
@@ -420,43 +355,43 @@ Test(idempotency, a_key_counts_for_its_tenant_and_path)
     };
     for (size_t i = 0; i < OM_COUNT(cases); i++) {
         post_as(cases[i].key, cases[i].path, "k", cases[i].body, &answer);
-        cr_expect(answer.status < 300 && !answer.replayed, "case %zu: %ld %s", i,
-                  answer.status, answer.body.data);
-        finish(&answer);
+        cr_expect(answer.status < 300 && !was_replayed(&answer), "case %zu: %ld %s", i,
+                  answer.status, answer.text.data);
+        http_answer_finish(&answer);
     }
 }
 
 Test(idempotency, a_failure_is_not_remembered_and_a_bad_key_refused)
 {
-    struct answer answer;
+    struct http_answer answer = { 0 };
     char longest[257];
     const char *path = "/api/v1/admin/teams";
     post(path, "k", "{}", &answer);
     cr_expect_eq(answer.status, 400);
-    finish(&answer);
+    http_answer_finish(&answer);
     post(path, "k", "{\"name\":\"a\"}", &answer);
-    cr_expect_eq(answer.status, 201, "%s", answer.body.data);
-    finish(&answer);
+    cr_expect_eq(answer.status, 201, "%s", answer.text.data);
+    http_answer_finish(&answer);
     post("/api/v1/workers/nobody/drain", "k", "", &answer);
     cr_expect_eq(answer.status, 404);
-    finish(&answer);
+    http_answer_finish(&answer);
     post("/api/v1/workers/nobody/drain", "k", "", &answer);
     cr_expect_eq(answer.status, 404, "it is not under way any more");
-    finish(&answer);
+    http_answer_finish(&answer);
     memset(longest, 'k', sizeof(longest));
     longest[256] = '\0';
     post(path, longest, "{\"name\":\"b\"}", &answer);
     cr_expect_eq(answer.status, 400);
-    finish(&answer);
+    http_answer_finish(&answer);
     longest[255] = '\0';
     post(path, longest, "{\"name\":\"b\"}", &answer);
     cr_expect_eq(answer.status, 201);
-    finish(&answer);
+    http_answer_finish(&answer);
 }
 
 Test(idempotency, a_repeat_is_known_after_everything_was_killed)
 {
-    struct answer first, again;
+    struct http_answer first = { 0 }, again = { 0 };
     static const char *const paths[][2] = {
         { "/api/v1/admin/teams", "{\"name\":\"a\"}" },
         { "/api/v1/queues/q/pause", "" },
@@ -465,14 +400,14 @@ Test(idempotency, a_repeat_is_known_after_everything_was_killed)
     };
     for (size_t i = 0; i < OM_COUNT(paths); i++) {
         post(paths[i][0], "k", paths[i][1], &first);
-        cr_assert(first.status < 300, "%s", first.body.data);
+        cr_assert(first.status < 300, "%s", first.text.data);
         omni_kill(&omni);
         omni_start(&omni);
         post(paths[i][0], "k", paths[i][1], &again);
-        cr_expect(again.replayed, "%s: %ld %s", paths[i][0], again.status,
-                  again.body.data);
-        cr_expect_str_eq(again.body.data, first.body.data, "%s", paths[i][0]);
-        finish(&first);
-        finish(&again);
+        cr_expect(was_replayed(&again), "%s: %ld %s", paths[i][0], again.status,
+                  again.text.data);
+        cr_expect_str_eq(again.text.data, first.text.data, "%s", paths[i][0]);
+        http_answer_finish(&first);
+        http_answer_finish(&again);
     }
 }

@@ -1,7 +1,6 @@
 // Requests that failed: kept without their secrets, each tenant's own, for a time; and
 // run again in the sandbox, never in the live tenant.
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,38 +13,16 @@
 
 #include "clock.h"
 #include "contract.h"
+#include "http_ask.h"
 #include "omni.h"
 #include "pack.h"
+#include "tools.h"
 
 enum { WAIT_MS = 20000, KEY = 192, ID = 64, FIELDS_MAX = 6 };
 
 static struct omni omni;
 
-// ---- asking
-
-// The last answer.
-static struct {
-    long status;
-    char fields[8192];
-    struct om_buf text;
-    json_t *json;
-} answer;
-
-static size_t
-on_text(char *data, size_t size, size_t count, void *context)
-{
-    (void)context;
-    om_buf_put(&answer.text, data, size * count);
-    return size * count;
-}
-
-static size_t
-on_field(char *data, size_t size, size_t count, void *context)
-{
-    (void)context;
-    strncat(answer.fields, data, sizeof(answer.fields) - strlen(answer.fields) - 1);
-    return size * count;
-}
+static struct http_answer answer; // the last one
 
 // Every answer is one that the document says a request may get.
 static void
@@ -56,8 +33,9 @@ expect_documented(const char *method, const char *path)
                                     .path = path,
                                     .status = answer.status,
                                     .fields = answer.fields,
+                                    .content_type = answer.type[0] ? answer.type : NULL,
                                     .body_bytes = answer.text.size,
-                                    .body = answer.json };
+                                    .body = answer.body };
     if (!document) {
         struct api_reply reply = { 0 };
         cr_assert_eq(api_call(omni.api, &reply, "GET", NULL, "/openapi.json"), EXIT_DONE);
@@ -73,55 +51,28 @@ static long
 ask(const char *key, const char *method, const char *path, const char *body,
     const char *const *fields)
 {
-    char url[4096], bearer[KEY + 32];
-    struct curl_slist *list = NULL;
-    CURL *curl = curl_easy_init();
-    snprintf(url, sizeof(url), "%s%s", omni.url, path);
-    snprintf(bearer, sizeof(bearer), "Authorization: Bearer %s", key);
-    list = curl_slist_append(list, bearer);
-    for (; fields && *fields; fields++)
-        list = curl_slist_append(list, *fields);
-    om_buf_reset(&answer.text);
-    answer.fields[0] = '\0';
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)WAIT_MS);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
-    if (body)
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_text);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
-    CURLcode code = curl_easy_perform(curl);
-    cr_assert_eq(code, CURLE_OK, "%s %s: %s", method, path, curl_easy_strerror(code));
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
-    curl_easy_cleanup(curl);
-    curl_slist_free_all(list);
-    json_decref(answer.json);
-    answer.json = json_loadb(answer.text.data, answer.text.size, 0, NULL);
+    struct http_ask ask = {
+        .url = omni.url, .path = path, .method = method, .key = key, .body = body
+    };
+    for (size_t i = 0; fields && fields[i]; i++) {
+        cr_assert_lt(i, OM_COUNT(ask.fields));
+        ask.fields[i] = fields[i];
+    }
+    http_ask(&ask, &answer);
     expect_documented(method, path);
     return answer.status;
 }
 
-// A text of the last answer, or "".
 static const char *
-said(const char *name)
+said(const char *path)
 {
-    const char *text = json_string_value(json_object_get(answer.json, name));
-    return text ? text : "";
+    return http_text(&answer, path);
 }
 
-// A header field of the last answer, or "".
 static const char *
 field(const char *name)
 {
-    static char value[256];
-    char line[64];
-    snprintf(line, sizeof(line), "\n%s: ", name);
-    const char *at = strcasestr(answer.fields, line);
-    snprintf(value, sizeof(value), "%.*s", at ? (int)strcspn(at + strlen(line), "\r") : 0,
-             at ? at + strlen(line) : "");
-    return value;
+    return http_field(&answer, name);
 }
 
 // The id of our own of the last answer.
@@ -190,8 +141,7 @@ end(void)
 {
     omni_stop(&omni);
     omni_close(&omni);
-    json_decref(answer.json);
-    om_buf_finish(&answer.text);
+    http_answer_finish(&answer);
 }
 
 TestSuite(requests, .init = begin, .fini = end, .timeout = 240);
@@ -249,7 +199,7 @@ Test(requests, no_secret_reaches_a_database)
     take_id(id);
     await(a, id);
     cr_expect_str_eq(said("query"), "p%61ssword=[redacted]");
-    cr_expect(json_is_true(json_object_get(answer.json, "redacted")));
+    cr_expect(json_is_true(http_member(&answer, "redacted")));
     for (size_t i = 0; i < OM_COUNT(secrets); i++)
         cr_expect(
             !memmem(answer.text.data, answer.text.size, secrets[i], strlen(secrets[i])),
@@ -287,7 +237,7 @@ Test(requests, are_their_tenants_alone_and_need_a_scope)
     cr_expect_eq(ask(b, "GET", "/developer/requests?status=404", NULL, NULL), 200);
     json_t *item;
     size_t index;
-    json_array_foreach (json_object_get(answer.json, "data"), index, item)
+    json_array_foreach (http_member(&answer, "data"), index, item)
         cr_expect_str_neq(json_string_value(json_object_get(item, "id")), id);
 }
 
@@ -323,7 +273,7 @@ Test(requests, a_replay_runs_in_the_sandbox_and_never_live)
     char id[ID], again[ID], path[128], other[128], test[KEY];
     fail_live(id);
     cr_assert_eq(replay(a, id, "r1"), 200, "%s", answer.text.data);
-    cr_expect_eq(json_integer_value(json_object_get(answer.json, "status")), 202);
+    cr_expect_eq(http_number(&answer, "status"), 202);
     cr_expect_str_eq(said("request"), id);
     snprintf(again, sizeof(again), "%s", said("id"));
     cr_expect_str_neq(again, field("x-request-id"));
@@ -349,7 +299,7 @@ Test(requests, a_replay_may_do_no_more_than_the_key_that_asks_for_it)
     make_key(a, "{\"name\":\"r\",\"scopes\":[\"requests:replay\"],\"concurrent\":1}",
              replayer);
     cr_assert_eq(replay(replayer, id, NULL), 200);
-    cr_expect_eq(json_integer_value(json_object_get(answer.json, "status")), 403);
+    cr_expect_eq(http_number(&answer, "status"), 403);
 }
 
 Test(requests, what_is_not_whole_is_not_replayed)
@@ -379,7 +329,7 @@ static size_t
 listed(const char *key)
 {
     cr_assert_eq(ask(key, "GET", "/developer/requests?limit=100", NULL, NULL), 200);
-    return json_array_size(json_object_get(answer.json, "data"));
+    return json_array_size(http_member(&answer, "data"));
 }
 
 Test(requests, outlive_a_restart_and_not_their_time)
@@ -420,7 +370,6 @@ Test(requests, one_tenants_flood_takes_nothing_from_another)
     cr_expect_eq(listed(a), 20);
     await(b, id);
     cr_expect_eq(ask(omni.key, "GET", "/metrics", NULL, NULL), 200);
-    om_buf_put(&answer.text, "", 1);
     cr_expect(strstr(answer.text.data, "omni_request_log_total{result=\"dropped\"}"));
     unsetenv("OMNI_REQUEST_LOG_MAX");
 }
@@ -538,37 +487,24 @@ Test(requests, a_body_that_is_refused_while_it_comes_is_kept_as_unread)
 
 // ---- the command line
 
-static char out[64 * 1024];
-
-static int
-run(const char *arguments)
-{
-    char command[512];
-    snprintf(command, sizeof(command), "OMNI_DATA=%s %s/omni %s 2>&1", omni.dir,
-             OMNI_BIN_DIR, arguments);
-    FILE *pipe = popen(command, "r");
-    cr_assert(pipe);
-    out[fread(out, 1, sizeof(out) - 1, pipe)] = '\0';
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 Test(requests, are_shown_and_replayed_by_the_command_line)
 {
     char id[ID], line[128];
+    const char *out;
     ask(omni.key, "POST", "/api/v1/tasks?a=1", "{\"queue\":\"NO\"}", NULL);
     take_id(id);
     await(omni.key, id);
-    cr_expect_eq(run("requests --status 4xx --route /api/v1/tasks"), 0, "%s", out);
+    cr_expect_eq(omni_run(&omni, "requests --status 4xx --route /api/v1/tasks", &out), 0,
+                 "%s", out);
     cr_expect(strstr(out, id), "%s", out);
     snprintf(line, sizeof(line), "requests show %s", id);
-    cr_expect_eq(run(line), 0, "%s", out);
+    cr_expect_eq(omni_run(&omni, line, &out), 0, "%s", out);
     cr_expect(strstr(out, "> POST /api/v1/tasks?a=1\n"), "%s", out);
     cr_expect(strstr(out, "> {\"queue\":\"NO\"}\n"), "%s", out);
     cr_expect(strstr(out, "> authorization: [redacted]\n"), "%s", out);
     cr_expect(strstr(out, "< 400\n"), "%s", out);
     snprintf(line, sizeof(line), "requests replay %s --idempotency-key x", id);
-    cr_expect_eq(run(line), 0, "%s", out);
+    cr_expect_eq(omni_run(&omni, line, &out), 0, "%s", out);
     cr_expect(strstr(out, "< 400\n"), "%s", out);
-    cr_expect_eq(run("requests show req_x"), 1, "%s", out);
+    cr_expect_eq(omni_run(&omni, "requests show req_x", &out), 1, "%s", out);
 }
