@@ -1,83 +1,20 @@
-#include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "http_conn.h"
+#include "http_peer.h"
 
 enum { STREAM_MAX = 1000, WRITE_MS = 30000 };
 
-#define HOST "Host: a\r\n"
 #define HEAD                                                                             \
     "HTTP/1.1 200 OK\r\n"                                                                \
     "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 
-// A connection without a socket whose requests are begun as streams by the test.
-struct peer {
-    struct om_http_env env;
-    struct om_http_conn conn;
-    struct om_buf got; // everything the connection sent
-    int requests, gone, rooms;
-};
-
+// Its requests are begun as streams by the test.
 static void
-on_head(void *context, struct om_http_request *request)
+open_peer(struct peer *peer)
 {
-    (void)context;
-    (void)request;
-}
-
-static void
-on_request(void *context, struct om_http_request *request)
-{
-    (void)request;
-    ((struct peer *)context)->requests++;
-}
-
-static void
-on_gone(void *context, struct om_http_request *request)
-{
-    (void)request;
-    ((struct peer *)context)->gone++;
-}
-
-static void
-on_room(void *context, struct om_http_request *request)
-{
-    (void)request;
-    ((struct peer *)context)->rooms++;
-}
-
-static void
-peer_init(struct peer *peer)
-{
-    static const struct om_http_hooks hooks = { on_head, NULL, on_request,
-                                                on_gone, NULL, on_room };
-    memset(peer, 0, sizeof(*peer));
-    struct om_http_conf conf = {
-        .hooks = &hooks, .context = peer, .stream_max = STREAM_MAX, .write_ms = WRITE_MS
-    };
-    om_http_env_init(&peer->env, &conf);
-    om_http_env_clock(&peer->env, 1000, 784111777);
-    om_http_conn_init(&peer->conn, &peer->env, "192.0.2.1", 7);
-}
-
-static void
-peer_finish(struct peer *peer)
-{
-    om_http_conn_finish(&peer->conn);
-    om_http_env_finish(&peer->env);
-    om_buf_finish(&peer->got);
-}
-
-static void
-feed(struct peer *peer, const char *text)
-{
-    char *at;
-    size_t room;
-    cr_assert(om_http_conn_window(&peer->conn, &at, &room));
-    cr_assert(strlen(text) <= room);
-    memcpy(at, text, strlen(text));
-    om_http_conn_received(&peer->conn, strlen(text));
-    om_http_conn_run(&peer->conn);
+    peer_init_with(
+        peer, (struct om_http_conf){ .stream_max = STREAM_MAX, .write_ms = WRITE_MS });
+    peer->park = true;
 }
 
 // The client reads up to `size` bytes.
@@ -147,8 +84,8 @@ Test(http_stream, writes_a_body_as_its_version_and_method_want_it_and_goes_on)
     };
     for (size_t i = 0; i < OM_COUNT(cases); i++) {
         struct peer peer;
-        peer_init(&peer);
-        feed(&peer, cases[i].request);
+        open_peer(&peer);
+        peer_put(&peer, cases[i].request);
         cr_assert_eq(peer.requests, 1);
         begin(&peer, cases[i].status, "first");
         cr_expect_str_eq(output(&peer), cases[i].begun, "case %zu", i);
@@ -159,7 +96,7 @@ Test(http_stream, writes_a_body_as_its_version_and_method_want_it_and_goes_on)
         cr_expect_str_eq(output(&peer), cases[i].rest, "case %zu", i);
         cr_expect_eq(om_http_conn_done(&peer.conn), !cases[i].open, "case %zu", i);
         if (cases[i].open)
-            feed(&peer, "GET /again HTTP/1.1\r\n" HOST "\r\n");
+            peer_put(&peer, "GET /again HTTP/1.1\r\n" HOST "\r\n");
         cr_expect_eq(peer.requests, cases[i].open ? 2 : 1);
         cr_expect_eq(peer.gone, 0);
         peer_finish(&peer);
@@ -169,10 +106,10 @@ Test(http_stream, writes_a_body_as_its_version_and_method_want_it_and_goes_on)
 Test(http_stream, takes_the_next_request_only_after_its_end)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET /1 HTTP/1.1\r\n" HOST "\r\nGET /2 HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET /1 HTTP/1.1\r\n" HOST "\r\nGET /2 HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, NULL);
-    feed(&peer, "GET /3 HTTP/1.1\r\n" HOST "\r\n");
+    peer_put(&peer, "GET /3 HTTP/1.1\r\n" HOST "\r\n");
     output(&peer);
     cr_expect_eq(peer.requests, 1);
     om_http_conn_end(&peer.conn);
@@ -185,8 +122,8 @@ Test(http_stream, takes_the_next_request_only_after_its_end)
 Test(http_stream, refuses_pieces_when_it_is_full_and_says_when_there_is_room)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, NULL);
     take(&peer, SIZE_MAX);
     cr_expect(write_size(&peer, STREAM_MAX - 10), "there is room");
@@ -208,8 +145,8 @@ Test(http_stream, refuses_pieces_when_it_is_full_and_says_when_there_is_room)
 Test(http_stream, tells_nobody_of_room_who_did_not_ask_for_it)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, NULL);
     cr_expect(write_size(&peer, 5000));
     take(&peer, SIZE_MAX);
@@ -221,9 +158,9 @@ Test(http_stream, tells_nobody_of_room_who_did_not_ask_for_it)
 Test(http_stream, holds_no_more_memory_however_long_a_slow_client_reads)
 {
     struct peer peer;
-    peer_init(&peer);
+    open_peer(&peer);
     peer.env.conf.stream_max = 100000;
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, NULL);
     cr_assert(write_size(&peer, 50000));
     for (int i = 0; i < 1000; i++) {
@@ -239,8 +176,8 @@ Test(http_stream, holds_no_more_memory_however_long_a_slow_client_reads)
 Test(http_stream, closes_on_a_client_that_takes_nothing_for_too_long)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, NULL);
     take(&peer, SIZE_MAX);
     cr_expect_eq(om_http_conn_deadline(&peer.conn), INT64_MAX, "its writer may be slow");
@@ -258,8 +195,8 @@ Test(http_stream, closes_on_a_client_that_takes_nothing_for_too_long)
 Test(http_stream, leaves_an_abandoned_body_without_its_end)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, "x");
     om_http_conn_abandon(&peer.conn);
     cr_expect_str_eq(output(&peer), HEAD "transfer-encoding: chunked\r\n\r\n1\r\nx\r\n");
@@ -271,8 +208,8 @@ Test(http_stream, leaves_an_abandoned_body_without_its_end)
 Test(http_stream, tells_its_writer_that_the_client_left)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, "x");
     take(&peer, SIZE_MAX);
     peer.conn.eof = true;
@@ -287,8 +224,8 @@ Test(http_stream, tells_its_writer_that_the_client_left)
 Test(http_stream, closes_at_its_end_when_the_server_stops)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, NULL);
     peer.env.draining = true;
     om_http_conn_end(&peer.conn);
@@ -300,8 +237,8 @@ Test(http_stream, closes_at_its_end_when_the_server_stops)
 Test(http_stream, keeps_no_buffer_while_there_is_nothing_to_send)
 {
     struct peer peer;
-    peer_init(&peer);
-    feed(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    open_peer(&peer);
+    peer_put(&peer, "GET / HTTP/1.1\r\n" HOST "\r\n");
     begin(&peer, 200, "x");
     take(&peer, SIZE_MAX);
     cr_expect_null(peer.conn.block);
