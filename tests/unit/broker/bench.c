@@ -284,3 +284,29 @@ bench_get_state(struct bench *self, const struct om_uuid *task)
     bench_ask(self, WIRE_GET, task);
     return bench_state(bench_expect(self, BENCH_CLIENT, WIRE_TASK));
 }
+
+struct om_uuid
+bench_running(struct bench *self, const char *queue, char token[WIRE_TOKEN_BYTES])
+{
+    bench_init(self);
+    bench_hello(self, BENCH_CLIENT, "ingest", "i1");
+    bench_hello(self, BENCH_WORKER, "inference", "w1");
+    bench_credit(self, BENCH_WORKER, queue, 1);
+    struct om_uuid id = bench_submitted(self, queue);
+    cr_assert(bench_commit(self, OM_OK));
+    bench_take_job(self, BENCH_WORKER, token);
+    bench_say(self, BENCH_WORKER, WIRE_START, token);
+    bench_expect_nothing(self);
+    return id;
+}
+
+struct change_mark
+bench_next_mark(struct bench *self)
+{
+    struct batch *batch = core_take_batch(self->core);
+    cr_assert(batch, "nothing is committed");
+    cr_assert_eq(batch->changes[0].kind, CHANGE_MARK);
+    struct change_mark mark = batch->changes[0].mark;
+    core_committed(self->core, self->now, &batch, OM_OK);
+    return mark;
+}

@@ -81,6 +81,13 @@ void bench_say(struct bench *self, core_conn conn, enum wire_type type,
 // Take a JOB and keep its token.
 void bench_take_job(struct bench *self, core_conn conn, char token[WIRE_TOKEN_BYTES]);
 
+// A new bench on which a worker has started a job of `queue`; everything is durable.
+struct om_uuid bench_running(struct bench *self, const char *queue,
+                             char token[WIRE_TOKEN_BYTES]);
+
+// Commit the next batch, and return the mark it begins with.
+struct change_mark bench_next_mark(struct bench *self);
+
 // Let time pass in steps of a second, the worker beating for its lease in each.
 void bench_pass_beating(struct bench *self, core_conn conn, const char *token,
                         int64_t ms);
