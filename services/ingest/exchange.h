@@ -73,6 +73,7 @@ struct exchange {
     struct om_http_request *instead; // it replays this one (replay.h); in the arena
     struct exchange *other;          // the replay, and of a replay who asked for it
     struct later *later;             // a prediction that is a job (later.h); in the arena
+    struct task_watch *watch;        // a task it waits for (tasks.h); in the arena
     void (*announced)(struct exchange *x);
     struct exchange *prev, *next;
 };

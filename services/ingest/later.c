@@ -9,11 +9,9 @@
 #include "json.h"
 #include "keyed.h"
 #include "prefer.h"
+#include "tasks.h"
 
-enum {
-    WATCH_GRACE_MS = 2000,       // for the last event of a watch
-    GRANT_MS = 24 * 3600 * 1000, // it may wait this long for a worker
-};
+enum { GRANT_MS = 24 * 3600 * 1000 }; // it may wait this long for a worker
 
 struct later {
     struct prefer prefer;
@@ -117,55 +115,6 @@ on_task(void *context, const struct om_answer *answer)
 }
 
 static void
-ask_task(struct exchange *x)
-{
-    char traceparent[OM_TRACEPARENT_SIZE + 1];
-    struct wire_msg msg = message(x, traceparent);
-    msg.has &= ~W(traceparent); // asking is no part of the task's trace
-    exchange_send(x, WIRE_GET, &msg, (struct om_str){ 0 }, JOB_BROKER_MS, on_task);
-}
-
-// ---- waiting
-
-static void
-on_watch(void *context, const struct om_answer *answer)
-{
-    struct exchange *x = context;
-    if (answer->rc == OM_OK && !answer->msg->drain)
-        return; // it changed, but goes on
-    if (answer->rc != OM_OK && answer->rc != OM_ETIMEOUT) {
-        exchange_answered(x, answer);
-        return;
-    }
-    x->pending = 0;
-    x->on_stop = NULL;
-    ask_task(x);
-}
-
-static void
-stop_watch(struct exchange *x)
-{
-    om_client_forget(x->edge->client, x->pending);
-    x->pending = 0;
-    x->on_stop = NULL;
-    ask_task(x);
-}
-
-static void
-watch(struct exchange *x)
-{
-    char traceparent[OM_TRACEPARENT_SIZE + 1];
-    const struct later *later = x->later;
-    int64_t wait_ms = later->prefer.wait_s * 1000;
-    struct wire_msg msg = message(x, traceparent);
-    msg.has &= ~W(traceparent);
-    WIRE_SET(&msg, ttl_ms, wait_ms);
-    x->on_stop = stop_watch;
-    exchange_send(x, WIRE_WATCH, &msg, (struct om_str){ 0 }, wait_ms + WATCH_GRACE_MS,
-                  on_watch);
-}
-
-static void
 ignore(void *context, const struct om_answer *answer)
 {
     (void)context;
@@ -197,7 +146,7 @@ on_submitted(void *context, const struct om_answer *answer)
         snprintf(later->task, sizeof(later->task), "%.*s", (int)task.size, task.data);
     x->replayed = om_str_eq(answer->msg->param, OM_LIT("idem_key"));
     if (later->prefer.wait_s > 0)
-        watch(x);
+        task_await(x, om_str(later->task), later->prefer.wait_s * 1000, on_task);
     else
         reply_accepted(x);
 }

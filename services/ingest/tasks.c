@@ -188,6 +188,61 @@ task_read_id(struct exchange *x, struct om_str text)
     return false;
 }
 
+void
+task_ask(struct exchange *x, struct om_str task, om_answer_fn *fn)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    struct wire_msg msg = task_msg(x, task, traceparent);
+    exchange_send(x, WIRE_GET, &msg, (struct om_str){ 0 }, BROKER_MS, fn);
+}
+
+struct task_watch {
+    struct om_str task;
+    om_answer_fn *fn;
+};
+
+static void
+end_watch(struct exchange *x)
+{
+    const struct task_watch *watch = x->watch;
+    x->pending = 0;
+    x->on_stop = NULL;
+    task_ask(x, watch->task, watch->fn);
+}
+
+// The watch ends with the task or with the time: either way the task is asked for.
+static void
+on_watch(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    if (answer->rc == OM_OK && !answer->msg->drain)
+        return; // it changed, but goes on
+    if (answer->rc == OM_OK || answer->rc == OM_ETIMEOUT)
+        end_watch(x);
+    else
+        exchange_answered(x, answer);
+}
+
+static void
+stop_watch(struct exchange *x)
+{
+    om_client_forget(x->edge->client, x->pending);
+    end_watch(x);
+}
+
+void
+task_await(struct exchange *x, struct om_str task, int64_t wait_ms, om_answer_fn *fn)
+{
+    char traceparent[OM_TRACEPARENT_SIZE + 1];
+    struct wire_msg msg = task_msg(x, task, traceparent);
+    x->watch = om_arena_alloc(&x->arena, sizeof(*x->watch));
+    *x->watch = (struct task_watch){ task, fn };
+    x->on_stop = stop_watch;
+    WIRE_SET(&msg, ttl_ms, wait_ms);
+    exchange_send(x, WIRE_WATCH, &msg, (struct om_str){ 0 }, wait_ms + WATCH_GRACE_MS,
+                  on_watch);
+}
+
 static void
 on_task(void *context, const struct om_answer *answer)
 {
@@ -206,57 +261,16 @@ on_task(void *context, const struct om_answer *answer)
     exchange_reply_json(x, &response);
 }
 
-static void
-ask_task(struct exchange *x)
-{
-    char traceparent[OM_TRACEPARENT_SIZE + 1];
-    const struct task_query *query = x->record;
-    struct wire_msg msg = task_msg(x, query->id, traceparent);
-    exchange_send(x, WIRE_GET, &msg, (struct om_str){ 0 }, BROKER_MS, on_task);
-}
-
-// The watch ends with the task or with the time: either way the task is asked for.
-static void
-on_watch(void *context, const struct om_answer *answer)
-{
-    struct exchange *x = context;
-    if (answer->rc == OM_OK && !answer->msg->drain)
-        return; // it changed, but goes on
-    if (answer->rc != OM_OK && answer->rc != OM_ETIMEOUT) {
-        exchange_answered(x, answer);
-        return;
-    }
-    x->pending = 0;
-    x->on_stop = NULL;
-    ask_task(x);
-}
-
-static void
-stop_watch(struct exchange *x)
-{
-    om_client_forget(x->edge->client, x->pending);
-    x->pending = 0;
-    x->on_stop = NULL;
-    ask_task(x);
-}
-
 void
 task_get(struct exchange *x)
 {
-    char traceparent[OM_TRACEPARENT_SIZE + 1];
     struct task_query *query = exchange_read(x, &task_query_rec);
     if (!query || !task_read_id(x, query->id))
         return;
-    x->record = query;
-    if (query->wait == 0) {
-        ask_task(x);
-        return;
-    }
-    struct wire_msg msg = task_msg(x, query->id, traceparent);
-    WIRE_SET(&msg, ttl_ms, query->wait * 1000);
-    x->on_stop = stop_watch;
-    exchange_send(x, WIRE_WATCH, &msg, (struct om_str){ 0 },
-                  query->wait * 1000 + WATCH_GRACE_MS, on_watch);
+    if (query->wait == 0)
+        task_ask(x, query->id, on_task);
+    else
+        task_await(x, query->id, query->wait * 1000, on_task);
 }
 
 // ---- the list
