@@ -181,9 +181,9 @@ static const char *
 find_reason(const struct host *host, const struct om_job *job)
 {
     bool storage = job->rc == OM_EDB || job->rc == OM_ENOSPACE;
-    if (*job->text || !storage || !host->service->storage_error)
+    if (*job->text || !storage || !host->service->database)
         return job->text;
-    return host->service->storage_error(host->self);
+    return om_db_error(host->service->database(host->self));
 }
 
 // The one place where work is logged: failures of the platform as errors, the rest only

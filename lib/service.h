@@ -105,13 +105,10 @@ struct om_service {
     // (om_client_process() has been called before). Returns when to be called next.
     int64_t (*tick)(void *self, int64_t now_ms);
 
-    // May be NULL; not for services with slots. What storage said of its last failure,
-    // for the log: a caller is only told the code.
-    const char *(*storage_error)(const void *self);
-
     // May be NULL; not for services with slots. Its database, whose schema has
     // OM_IDEM_TABLE: what a handler commits for a request with an Idempotency-Key is
-    // then committed together with the answer, and done once.
+    // then committed together with the answer, and done once. What it says of a failure
+    // is logged: a caller is only told the code.
     struct om_db *(*database)(void *self);
     const struct om_shown_once *shown_once; // NULL: nothing is
 };

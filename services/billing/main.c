@@ -27,12 +27,6 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     return NULL;
 }
 
-static const char *
-storage_error(const void *context)
-{
-    return om_db_error(((const struct billing *)context)->db);
-}
-
 static struct om_db *
 database(void *context)
 {
@@ -55,7 +49,6 @@ main(int argc, char **argv)
         .stop = stop,
         .database = database,
         .tick = billing_tick,
-        .storage_error = storage_error,
     };
     return om_service_main(&billing, argc, argv);
 }

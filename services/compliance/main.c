@@ -55,12 +55,6 @@ tick(void *context, int64_t now_ms)
     return due_ms < self->request_due_ms ? due_ms : self->request_due_ms;
 }
 
-static const char *
-storage_error(const void *context)
-{
-    return om_db_error(((const struct compliance *)context)->db);
-}
-
 static struct om_db *
 database(void *context)
 {
@@ -83,7 +77,6 @@ main(int argc, char **argv)
         .stop = stop,
         .tick = tick,
         .database = database,
-        .storage_error = storage_error,
     };
     return om_service_main(&compliance, argc, argv);
 }

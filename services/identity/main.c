@@ -51,12 +51,6 @@ tick(void *context, int64_t now_ms)
     return now_ms + TICK_MS;
 }
 
-static const char *
-storage_error(const void *context)
-{
-    return om_db_error(((const struct identity *)context)->db);
-}
-
 static struct om_db *
 database(void *context)
 {
@@ -77,7 +71,6 @@ main(int argc, char **argv)
         .database = database,
         .shown_once = identity_shown_once,
         .tick = tick,
-        .storage_error = storage_error,
     };
     return om_service_main(&identity, argc, argv);
 }

@@ -45,12 +45,6 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
     return NULL;
 }
 
-static const char *
-storage_error(const void *context)
-{
-    return om_db_error(((const struct scheduler *)context)->db);
-}
-
 static struct om_db *
 database(void *context)
 {
@@ -69,7 +63,6 @@ main(int argc, char **argv)
         .start = start,
         .stop = stop,
         .database = database,
-        .storage_error = storage_error,
         .tick = scheduler_tick,
     };
     return om_service_main(&scheduler, argc, argv);

@@ -6,29 +6,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_fixture.h"
+#include "store_suite.h"
 
-static struct fixture fx;
 static struct loaded loaded;
 
 static void
 begin(void)
 {
-    disk_fail(SQLITE_OK, SQLITE_OK);
-    fixture_init(&fx);
+    store_begin();
     store_close(&fx.store);
     fx.conf.window_ms = 3600 * 1000; // only what somebody waits for is applied
     fixture_open(&fx);
 }
 
-static void
-end(void)
-{
-    disk_fail(SQLITE_OK, SQLITE_OK);
-    fixture_finish(&fx);
-}
-
-TestSuite(backlog, .init = begin, .fini = end);
+TestSuite(backlog, .init = begin, .fini = store_end);
 
 static enum om_rc
 commit_task(int64_t seq, size_t payload_bytes)

@@ -5,24 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store_fixture.h"
+#include "store_suite.h"
 
-static struct fixture fx;
 static struct loaded loaded;
 
-static void
-begin(void)
-{
-    fixture_init(&fx);
-}
-
-static void
-end(void)
-{
-    fixture_finish(&fx);
-}
-
-TestSuite(store, .init = begin, .fini = end);
+TestSuite(store, .init = store_begin, .fini = store_end);
 
 static void
 commit(struct batch *batch)

@@ -5,25 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_fixture.h"
+#include "store_suite.h"
 
-static struct fixture fx;
-
-static void
-begin(void)
-{
-    disk_fail(SQLITE_OK, SQLITE_OK);
-    fixture_init(&fx);
-}
-
-static void
-end(void)
-{
-    disk_fail(SQLITE_OK, SQLITE_OK);
-    fixture_finish(&fx);
-}
-
-TestSuite(store_faults, .init = begin, .fini = end);
+TestSuite(store_faults, .init = store_begin, .fini = store_end);
 
 static enum om_rc
 try_open(const char *url, const char **why)

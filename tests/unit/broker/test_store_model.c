@@ -2,7 +2,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
-#include "store_fixture.h"
+#include "store_suite.h"
 
 enum { TASKS = 400, ROUNDS = 120, SHARDS = 4 };
 
@@ -15,25 +15,11 @@ struct model {
     int64_t task_seq, shards[SHARDS], cursors[SHARDS];
 };
 
-static struct fixture fx;
 static struct model model, next;
 static uint64_t random_state;
 static int refusals;
 
-static void
-begin(void)
-{
-    disk_fail(SQLITE_OK, SQLITE_OK);
-    fixture_init(&fx);
-}
-
-static void
-end(void)
-{
-    fixture_finish(&fx);
-}
-
-TestSuite(store_model, .init = begin, .fini = end);
+TestSuite(store_model, .init = store_begin, .fini = store_end);
 
 // SplitMix64.
 static uint64_t

@@ -2,24 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store_fixture.h"
+#include "store_suite.h"
 
-static struct fixture fx;
-
-static void
-begin(void)
-{
-    disk_fail(0, 0);
-    fixture_init(&fx);
-}
-
-static void
-end(void)
-{
-    fixture_finish(&fx);
-}
-
-TestSuite(store_open, .init = begin, .fini = end);
+TestSuite(store_open, .init = store_begin, .fini = store_end);
 
 static void
 commit(struct batch *batch)

@@ -4,24 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store_fixture.h"
+#include "store_suite.h"
 
-static struct fixture fx;
 static struct loaded loaded;
 
-static void
-begin(void)
-{
-    fixture_init(&fx);
-}
-
-static void
-end(void)
-{
-    fixture_finish(&fx);
-}
-
-TestSuite(store_pack, .init = begin, .fini = end);
+TestSuite(store_pack, .init = store_begin, .fini = store_end);
 
 // Commit, and have it applied as a window of its own.
 static void

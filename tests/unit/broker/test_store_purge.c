@@ -1,24 +1,11 @@
 // The purge takes what is old enough, and forgets no more than it may.
 #include <stdio.h>
 
-#include "store_fixture.h"
+#include "store_suite.h"
 
-static struct fixture fx;
 static struct loaded loaded;
 
-static void
-begin(void)
-{
-    fixture_init(&fx);
-}
-
-static void
-end(void)
-{
-    fixture_finish(&fx);
-}
-
-TestSuite(store_purge, .init = begin, .fini = end);
+TestSuite(store_purge, .init = store_begin, .fini = store_end);
 
 static void
 commit(struct batch *batch)

@@ -1,7 +1,5 @@
 // What is set, and what started under it, is found again.
-#include "store_fixture.h"
-
-static struct fixture fx;
+#include "store_suite.h"
 
 static struct found {
     size_t settings, starts;
@@ -10,19 +8,7 @@ static struct found {
     char name[2][64];
 } found;
 
-static void
-begin(void)
-{
-    fixture_init(&fx);
-}
-
-static void
-end(void)
-{
-    fixture_finish(&fx);
-}
-
-TestSuite(store_setting, .init = begin, .fini = end);
+TestSuite(store_setting, .init = store_begin, .fini = store_end);
 
 static void
 keep_name(struct om_str *name, char out[64])
