@@ -143,19 +143,24 @@ set_timer(struct edge *self, struct om_timer *timer, int64_t at_ms)
         om_log(OM_ERROR, "no memory for a timer");
 }
 
-// At the end of each turn of the loop: move what the client has.
+// At the end of each turn of the loop: move what the client has, and what follows from
+// it. What that sends leaves with this turn, and does not wait for the next.
 static void
 on_wake(void *context)
 {
     struct edge *self = context;
-    bool was_open = om_link_is_open(om_client_link(self->client));
-    int64_t due_ms = om_client_process(self->client);
-    watch_link(self);
-    if (!was_open && om_link_is_open(om_client_link(self->client)))
-        feed_ask(self);
-    quota_desk_wake(self);
-    om_offload_box_run(self->commits);
-    share_process(self);
+    struct om_link *link = om_client_link(self->client);
+    int64_t due_ms;
+    do {
+        bool was_open = om_link_is_open(link);
+        due_ms = om_client_process(self->client);
+        watch_link(self);
+        if (!was_open && om_link_is_open(link))
+            feed_ask(self);
+        quota_desk_wake(self);
+        om_offload_box_run(self->commits);
+        share_process(self);
+    } while (!om_link_is_settled(link));
     stats_turn(self);
     set_timer(self, &self->client_timer, due_ms);
 }
