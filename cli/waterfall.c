@@ -55,7 +55,8 @@ compare_starts(const void *a, const void *b)
     const struct om_span *two = &((const struct waterfall_span *)b)->span;
     if (one->start_us != two->start_us)
         return one->start_us < two->start_us ? -1 : 1;
-    return one->end_us > two->end_us ? -1 : one->end_us < two->end_us; // what holds first
+    return one->end_us < two->end_us ? -1
+                                     : one->end_us > two->end_us; // what is over first
 }
 
 static void
@@ -169,6 +170,8 @@ name_span(const struct om_span *span, char *out, size_t size)
 {
     char more[TEXT_MAX];
     copy_text(span, span->name, out, size);
+    waterfall_attr(span, OM_ATTR_KIND, more, sizeof(more));
+    append(out, size, " ", more);
     waterfall_attr(span, OM_ATTR_ATTEMPT, more, sizeof(more));
     append(out, size, " #", more);
     waterfall_attr(span, OM_ATTR_MODEL, more, sizeof(more));

@@ -108,33 +108,44 @@ answer(struct host *host, struct om_job *job, const struct om_route *route,
                    run_handler, &run);
 }
 
-// One span of each event's own trace says that it has arrived.
+// One span in the trace of `count` events, that they have arrived with the others of a
+// run.
 static void
 trace_events(const struct om_job *job, const struct wire_logged *events, size_t count,
              int64_t start_us)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct om_trace parent, trace;
-        if (!events[i].traceparent.size ||
-            om_trace_parse(events[i].traceparent, &parent) != OM_OK ||
-            !om_span_wanted(&parent, false))
-            continue;
-        trace = om_trace_child(&parent);
-        struct om_span *span =
-            om_span_begin(&trace, parent.span_id, OM_SPAN_CONSUMER, start_us, false);
-        if (!span)
-            continue;
-        span->remote = true;
-        om_span_name(span, "process %.*s", (int)job->msg->queue.size,
-                     job->msg->queue.data);
-        om_span_str(span, OM_ATTR_SYSTEM, OM_LIT("omni"));
-        om_span_str(span, OM_ATTR_OPERATION, OM_LIT("process"));
-        om_span_str(span, OM_ATTR_OPERATION_TYPE, OM_LIT("process"));
-        om_span_str(span, OM_ATTR_DESTINATION, job->msg->queue);
-        om_span_str(span, OM_ATTR_MESSAGE, events[i].id);
-        om_span_str(span, OM_ATTR_TENANT, events[i].tenant);
-        om_span_int(span, OM_ATTR_BATCH, (int64_t)count);
-        om_span_end(span);
+    struct om_trace parent, trace;
+    if (!events->traceparent.size ||
+        om_trace_parse(events->traceparent, &parent) != OM_OK ||
+        !om_span_wanted(&parent, false))
+        return;
+    trace = om_trace_child(&parent);
+    struct om_span *span =
+        om_span_begin(&trace, parent.span_id, OM_SPAN_CONSUMER, start_us, false);
+    if (!span)
+        return;
+    span->remote = true;
+    om_span_name(span, "process %.*s", (int)job->msg->queue.size, job->msg->queue.data);
+    om_span_str(span, OM_ATTR_SYSTEM, OM_LIT("omni"));
+    om_span_str(span, OM_ATTR_OPERATION, OM_LIT("process"));
+    om_span_str(span, OM_ATTR_OPERATION_TYPE, OM_LIT("process"));
+    om_span_str(span, OM_ATTR_DESTINATION, job->msg->queue);
+    om_span_str(span, OM_ATTR_MESSAGE, events->id);
+    om_span_str(span, OM_ATTR_TENANT, events->tenant);
+    om_span_int(span, OM_ATTR_BATCH, (int64_t)count);
+    om_span_end(span);
+}
+
+// What one commit of the broker appended lies together, and is told of once.
+static void
+trace_run(const struct om_job *job, const struct wire_logged *events, size_t count,
+          int64_t start_us)
+{
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count; next++)
+            if (!om_str_eq(events[next].traceparent, events[i].traceparent))
+                break;
+        trace_events(job, &events[i], next - i, start_us);
     }
 }
 
@@ -159,7 +170,7 @@ run_events(struct host *host, struct om_job *job)
         host->service->on_events(host->self, (uint8_t)job->msg->shard, events, count);
     service_stats_run(job->rc, count, om_clock_wall_ms() - events[0].at);
     if (traced && job->rc == OM_OK)
-        trace_events(job, events, count, start_us);
+        trace_run(job, events, count, start_us);
     return job->rc;
 }
 

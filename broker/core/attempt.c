@@ -242,7 +242,11 @@ static void
 attempt_release(struct core *self, struct lease *lease)
 {
     struct task *task = task_of(lease);
-    told_attempt(self, task, (struct om_str){ 0 }, (struct om_str){ 0 });
+    // One that a restart has found, and nobody spoke for, is lost, though it costs
+    // nothing.
+    const struct om_rc_info *lost = lease->claimed ? NULL : om_rc_info(OM_ELOST);
+    told_attempt(self, task, om_str(lost ? lost->code : NULL),
+                 om_str(lost ? lost->text : NULL));
     lease_end(self, lease, 0);
     task->attempts--;
     if (!commit_withdraw(self, task->lease_mark)) {

@@ -54,8 +54,7 @@ tell(void *context, const struct core_told *told)
         om_span_begin(&trace, parent.span_id, OM_SPAN_INTERNAL, told->from_us, failed);
     if (!span)
         return;
-    if (told->to_us > told->from_us)
-        span->end_us = told->to_us;
+    span->end_us = told->to_us;
     span->remote = true;
     om_span_name(span, "%s %.*s", names[told->what], (int)told->queue.size,
                  told->queue.data);

@@ -196,6 +196,7 @@ ask_key(struct exchange *x)
 {
     struct key_resolve_request request = { 0 };
     om_http_pause(x->edge->loop, x->handle);
+    traced_ask(x);
     x->asked_seq = x->edge->keys.seq;
     REC_SET(&request, key_resolve_request, hash,
             ((struct om_str){ (const char *)x->key_hash, KEY_HASH }));

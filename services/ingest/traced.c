@@ -78,11 +78,31 @@ traced_begin(struct exchange *x, const struct om_http_request *request)
 }
 
 void
+traced_ask(struct exchange *x)
+{
+    x->traced.asked_us = om_span_now_us();
+}
+
+// The question itself is in no trace, as it was not known in which.
+static void
+write_asked(struct exchange *x)
+{
+    struct om_trace trace = om_trace_child(&x->trace);
+    struct om_span *span = om_span_begin(&trace, x->trace.span_id, OM_SPAN_INTERNAL,
+                                         x->traced.asked_us, false);
+    om_span_name(span, "identify");
+    om_span_end(span);
+}
+
+void
 traced_identify(struct exchange *x)
 {
     if (x->traced.waits)
         believe(x);
     x->traced.waits = false;
+    if (x->traced.asked_us)
+        write_asked(x);
+    x->traced.asked_us = 0;
 }
 
 // ---- the span

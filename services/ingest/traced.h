@@ -29,6 +29,7 @@ struct traced {
     struct om_trace asked; // what the caller said; none: nothing, or nothing valid
     struct om_str state;   // its tracestate, in the arena; passed on if it is believed
     uint8_t parent[8];     // of its span
+    int64_t asked_us;      // when identity was asked who it is; 0: it was not
     bool waits;            // nobody has said yet whether it may say so
     bool believed;
     bool held; // it is answered by a stream, and its span is written when that has ended
@@ -39,6 +40,9 @@ struct traced {
 
 // Read what the request says.
 void traced_begin(struct exchange *x, const struct om_http_request *request);
+
+// Identity is asked who the caller is.
+void traced_ask(struct exchange *x);
 
 // The caller is known.
 void traced_identify(struct exchange *x);

@@ -1,10 +1,14 @@
 """stage.py - an Omni whose spans come to a collector, for tests of whole traces."""
 import json
 import os
+import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -114,3 +118,29 @@ class Stage(unittest.TestCase):
         shown = subprocess.run([f"{self.BIN}/omni", "trace", of, "--data", f"{self.dir}/data"],
                                capture_output=True, check=True)
         return shown.stdout.decode()
+
+    def pid_of(self, node):
+        """The program of `omni up` with this OMNI_NODE; None: it does not run now."""
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                parent = re.search(r"\) \w (\d+)", (entry / "stat").read_text())[1]
+                if int(parent) == self.up.pid and \
+                        f"\0OMNI_NODE={node}\0".encode() in b"\0" + (entry / "environ").read_bytes():
+                    return int(entry.name)
+            except (OSError, TypeError):
+                continue
+        return None
+
+    def await_true(self, wanted, seconds=30):
+        until = time.monotonic() + seconds
+        while not (value := wanted()):
+            self.assertLess(time.monotonic(), until, f"not within {seconds} s")
+            time.sleep(0.02)
+        return value
+
+    def kill_program(self, node):
+        """kill -9; returns once `omni up` has started it again, and the edge is ready."""
+        before = self.await_true(lambda: self.pid_of(node))
+        os.kill(before, signal.SIGKILL)
+        self.await_true(lambda: self.pid_of(node) not in (None, before))
+        self.await_true(lambda: self.ask("GET", "/readyz")[0] == 200)

@@ -106,6 +106,46 @@ Test(told, of_an_unsampled_job_only_a_failure_is_and_of_others_nothing)
     }
 }
 
+Test(told, an_attempt_whose_worker_and_broker_died_is_since_it_was_given_out)
+{
+    struct bench bench = { .now = { 1000, INT64_C(1800000000000) } };
+    struct core_conf conf = bench_conf();
+    struct om_uuid id = bench_task(&bench, 1);
+    struct om_buf header = { 0 };
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("m"));
+    WIRE_SET(&msg, task, bench_task_text(&id));
+    WIRE_SET(&msg, queue, OM_LIT("omni.inference"));
+    WIRE_SET(&msg, kind, OM_LIT("k"));
+    WIRE_SET(&msg, traceparent, om_str(UNSAMPLED));
+    wire_encode(WIRE_SUBMIT, &msg, &header);
+    struct stored_task stored = { .seq = 1,
+                                  .id = id,
+                                  .queue = OM_LIT("omni.inference"),
+                                  .kind = OM_LIT("k"),
+                                  .header = om_buf_str(&header),
+                                  .attempts = 1,
+                                  .leased = true,
+                                  .token = { id, 1, 1, 1 },
+                                  .node = OM_LIT("w1"),
+                                  .started_ms = bench.now.wall_ms - 5000 };
+    cr_assert_eq(om_typeid_decode(OM_ID_TENANT, BENCH_TENANT, &stored.tenant), OM_OK);
+    conf.tell = note;
+    count = 0;
+    bench.core = core_create(&conf);
+    cr_assert_eq(core_load_task(bench.core, &stored), OM_OK);
+    core_serve(bench.core, bench.now);
+    bench_pass(&bench, 60000); // nobody comes with its lease
+    bench_settle(&bench);
+    cr_assert_eq(count, 1);
+    cr_expect(told[0].what == TOLD_ATTEMPT && told[0].attempt == 1);
+    cr_expect_eq(told[0].from_us, stored.started_ms * 1000);
+    cr_expect_str_eq(told[0].code, "worker_lost");
+    cr_expect_str_eq(told[0].node, "w1");
+    om_buf_finish(&header);
+    bench_finish(&bench);
+}
+
 static void
 take_calls(struct bench *bench, int64_t credit, int64_t ahead)
 {
