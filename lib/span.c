@@ -122,9 +122,9 @@ om_span_take(struct om_span *out)
 }
 
 void
-om_span_tell_next(void)
+om_span_tell_next(bool tell)
 {
-    atomic_store(&queue.tell, true);
+    atomic_store(&queue.tell, tell);
 }
 
 struct om_span_counts

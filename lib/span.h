@@ -174,8 +174,9 @@ void om_span_close(void); // when no thread writes any more
 // Take the oldest; false: none waits.
 bool om_span_take(struct om_span *out);
 
-// Is it to be told of the next span, however few wait? It is about to wait for one.
-void om_span_tell_next(void);
+// Is it to be told of the next span, however few wait? It is about to wait for one. Else
+// only of each that fills a batch.
+void om_span_tell_next(bool tell);
 
 // What became of them since om_span_open(); any thread.
 struct om_span_counts {

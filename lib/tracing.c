@@ -83,19 +83,30 @@ take(struct tracing *self)
         om_span_file_flush(self->file);
 }
 
-// Wait for spans, for the batch's time, or for the end.
+// Was it told of spans?
+static bool
+take_told(const struct tracing *self)
+{
+    uint64_t told;
+    return read(self->wake_fd, &told, sizeof(told)) == sizeof(told);
+}
+
+// Wait for spans, for the batch's time, or for the end. While spans gather nobody is woken
+// for each of them: a request would wait for the wake-up of a thread it does not need.
 static void
 wait_for_spans(struct tracing *self)
 {
-    uint64_t told;
     int64_t now_ms = om_clock_mono_ms();
     int64_t wait_ms =
         self->count ? self->batch_ms + self->conf.delay_ms - now_ms : SWEEP_MS;
     struct pollfd polled[] = { { self->stop_fd, POLLIN, 0 },
                                { self->wake_fd, POLLIN, 0 } };
-    if (poll(polled, OM_COUNT(polled), (int)(wait_ms > 0 ? wait_ms : 0)) > 0 &&
-        read(self->wake_fd, &told, sizeof(told)) == sizeof(told))
-        poll(polled, OM_COUNT(polled), GATHER_MS);
+    if (poll(polled, OM_COUNT(polled), (int)(wait_ms > 0 ? wait_ms : 0)) <= 0 ||
+        !take_told(self))
+        return;
+    om_span_tell_next(false);
+    if (poll(polled, OM_COUNT(polled), GATHER_MS) > 0)
+        (void)!take_told(self); // of a batch, which is taken now
 }
 
 static void
@@ -114,7 +125,7 @@ run(void *context)
     struct tracing *self = context;
     pthread_setname_np(pthread_self(), "tracing");
     while (!self->end_ms) {
-        om_span_tell_next(); // first, so that what comes while it takes is told
+        om_span_tell_next(true); // first, so that what comes while it takes is told
         take(self);
         if (self->count && om_clock_mono_ms() >= self->batch_ms + self->conf.delay_ms)
             send_batch(self);

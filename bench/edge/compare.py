@@ -229,6 +229,27 @@ def _beside(omni: Callable[[], Result], peer: Callable[[], Result], rounds: int)
     return result
 
 
+def _added(omni: Callable[[], Result], gateway: Callable[[], Result],
+           upstream: Callable[[], Result], direct_us: float, rounds: int) -> list[Result]:
+    """What Omni adds to what it stands in front of, beside what the gateway adds, in turns.
+
+    The gateway adds to a request of wrk to nginx. Omni stands in front of a function, and
+    its requests come over HTTP too; so it is told twice: with the round trip of HTTP
+    counted as Omni's, and without it, as it is for the gateway.
+    """
+    every = [[one()["p50_us"] for one in (upstream, gateway, omni)] for _ in range(rounds)]
+    rows = []
+    for name, base in (("the function", None), ("the function and a request to nginx", 0)):
+        added = [(ours - direct_us - (bare if base == 0 else 0), theirs - bare)
+                 for bare, theirs, ours in every]
+        ratios = [ours / max(theirs, 1) for ours, theirs in added]
+        rows.append({"beyond": name, "added_us": statistics.median(one for one, _ in added),
+                     "peer_added_us": statistics.median(one for _, one in added),
+                     "added_ratio": round(statistics.median(ratios), 3),
+                     "added_ratios": [round(ratio, 3) for ratio in ratios]})
+    return rows
+
+
 def _direct_us(binaries: pathlib.Path) -> float:
     """What the forecast costs as a call of a function, without Omni around it."""
     said = subprocess.run([str(binaries / "bench-direct")], check=True,
@@ -278,14 +299,20 @@ def _measure(options: argparse.Namespace, folder: pathlib.Path) -> list[tuple[st
                           "x-portkey-custom-host": f"http://127.0.0.1:{nginx}/v1",
                           "Content-Type": "application/json"}
                 chat = ('{"model":"bench","messages":[{"role":"user","content":"hello"}]}')
+
+                def complete(at: int, connections: int) -> Result:
+                    return _wrk(folder, at, "/v1/chat/completions", connections, seconds,
+                                "POST", target, chat)
+
                 rows.append(("predict, beside a pass-through of @portkey-ai/gateway", _beside(
-                    lambda: predict(many, True),
-                    lambda: _wrk(folder, gateway, "/v1/chat/completions", many, seconds,
-                                 "POST", target, chat), options.rounds)))
+                    lambda: predict(many, True), lambda: complete(gateway, many),
+                    options.rounds)))
                 rows.append(("the same at 1 connection", _beside(
-                    lambda: predict(1, True),
-                    lambda: _wrk(folder, gateway, "/v1/chat/completions", 1, seconds,
-                                 "POST", target, chat), options.rounds)))
+                    lambda: predict(1, True), lambda: complete(gateway, 1), options.rounds)))
+                for one in _added(lambda: predict(1, True), lambda: complete(gateway, 1),
+                                  lambda: complete(nginx, 1), direct, options.rounds):
+                    rows.append((f"p50 at 1 connection beyond {one['beyond']}, beside the "
+                                 "gateway's beyond a request to nginx", one))
         except Failed as failure:
             print(f"not measured: {failure}")
     return rows
@@ -318,6 +345,11 @@ def main() -> None:
                              sorted(one["cpu_us"].items(), key=lambda item: -item[1])
                              if us >= 0.5)
             print(f"| {name} | {sum(one['cpu_us'].values()):.0f}: {each} | | | | |")
+            continue
+        if "added_us" in one:
+            ratios = " ".join(f"{ratio:.2f}" for ratio in one["added_ratios"])
+            print(f"| {name} | | | {one['added_us']:.0f} of {one['peer_added_us']:.0f} "
+                  f"| **{one['added_ratio']:.2f}** ({ratios}) | |")
             continue
         if "rate" not in one:
             print(f"| {name} | | | {one['p50_us']:.0f} | | |")

@@ -185,13 +185,17 @@ Test(span, exporter_is_woken_when_many_wait_or_when_it_waits_for_the_next)
     write_one(&trace, false);
     cr_expect(is_readable(wake_fd));
     cr_assert_eq(read(wake_fd, &told, sizeof(told)), sizeof(told));
-    om_span_tell_next();
+    om_span_tell_next(true);
     cr_expect_not(is_readable(wake_fd));
     write_one(&trace, false);
     cr_expect(is_readable(wake_fd));
     cr_assert_eq(read(wake_fd, &told, sizeof(told)), sizeof(told));
     write_one(&trace, false);
     cr_expect_not(is_readable(wake_fd), "it was told");
+    om_span_tell_next(true);
+    om_span_tell_next(false);
+    write_one(&trace, false);
+    cr_expect_not(is_readable(wake_fd), "it gathers them");
 }
 
 Test(span, parts_are_children_of_what_the_thread_does)
