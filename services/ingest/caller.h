@@ -91,6 +91,9 @@ OM_MUST_CHECK enum om_rc caller_decode(const struct key_resolve_reply *reply,
 struct caller caller_hold(const struct caller *self);
 void caller_drop(struct caller *self);
 
+// How far the caller's clock is ahead of the wall clock: 0 but for a test key.
+int64_t caller_clock_ms(const struct caller *self);
+
 // What time it is for the caller: with a test key that of the sandbox's clock.
 int64_t caller_now_ms(const struct caller *self);
 

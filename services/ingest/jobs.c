@@ -94,20 +94,31 @@ check_parents(struct om_str list, struct job_refusal *why)
     return true;
 }
 
+// A time of the caller's clock, as the broker has it.
+static int64_t
+broker_ms(const struct exchange *x, int64_t at_ms)
+{
+    int64_t ahead_ms = caller_clock_ms(&x->caller);
+    return at_ms > ahead_ms ? at_ms - ahead_ms : 0;
+}
+
 #define COPY(field)                                                                      \
     if (REC_HAS(record, task_create, field))                                             \
     WIRE_SET(msg, field, record->field)
 
 static void
-set_options(const struct task_create *record, struct wire_msg *msg)
+set_options(const struct exchange *x, const struct task_create *record,
+            struct wire_msg *msg)
 {
     COPY(priority);
     COPY(max_attempts);
     COPY(limit_key);
     if (REC_HAS(record, task_create, delay_ms))
         WIRE_SET(msg, due_ms, om_clock_wall_ms() + record->delay_ms);
-    COPY(due_ms);
-    COPY(expires_ms);
+    if (REC_HAS(record, task_create, due_ms))
+        WIRE_SET(msg, due_ms, broker_ms(x, record->due_ms));
+    if (REC_HAS(record, task_create, expires_ms))
+        WIRE_SET(msg, expires_ms, broker_ms(x, record->expires_ms));
     COPY(soft_ms);
     COPY(hard_ms);
     COPY(retain_ms);
@@ -137,7 +148,7 @@ job_make(struct exchange *x, const struct task_create *record, struct om_str con
     WIRE_SET(msg, queue, record->queue);
     WIRE_SET(msg, kind, record->kind);
     WIRE_SET(msg, ctype, OM_LIT("application/json"));
-    set_options(record, msg);
+    set_options(x, record, msg);
     job_identify(x, content, place, out->idem_key, out->hash, msg);
     return true;
 }
@@ -213,7 +224,7 @@ status_then(const struct exchange *x)
 {
     const struct task_create *job =
         x->route->on_request == task_submit ? x->record : NULL;
-    bool later = job && (job->delay_ms > 0 || job->due_ms > om_clock_wall_ms()) &&
+    bool later = job && (job->delay_ms > 0 || job->due_ms > caller_now_ms(&x->caller)) &&
                  !job->depends_on.data;
     return om_str(state_info(later ? STATE_SCHEDULED : STATE_READY)->public_name);
 }

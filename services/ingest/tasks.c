@@ -111,20 +111,23 @@ put_parents(struct exchange *x, const struct wire_task *task)
     om_json_put_i64(out, task->waits_for);
 }
 
+// The broker's times are those of the wall clock, the caller's those of its own.
 static void
-put_times(struct om_buf *out, const struct wire_task *task)
+put_times(const struct exchange *x, const struct wire_task *task)
 {
+    struct om_buf *out = &x->edge->out;
+    int64_t ahead_ms = caller_clock_ms(&x->caller);
     bool waits = REC_HAS(task, wire_task, due_ms);
     bool retries = task->state == STATE_RETRY_WAIT;
-    put_time(out, ",\"created_at\":", true, task->created_ms);
-    put_time(out, ",\"due_at\":", waits && !retries, task->due_ms);
-    put_time(out, ",\"retry_at\":", waits && retries, task->due_ms);
+    put_time(out, ",\"created_at\":", true, task->created_ms + ahead_ms);
+    put_time(out, ",\"due_at\":", waits && !retries, task->due_ms + ahead_ms);
+    put_time(out, ",\"retry_at\":", waits && retries, task->due_ms + ahead_ms);
     put_time(out, ",\"expires_at\":", REC_HAS(task, wire_task, expires_ms),
-             task->expires_ms);
+             task->expires_ms + ahead_ms);
     put_time(out, ",\"started_at\":", REC_HAS(task, wire_task, started_ms),
-             task->started_ms);
+             task->started_ms + ahead_ms);
     put_time(out, ",\"finished_at\":", REC_HAS(task, wire_task, finished_ms),
-             task->finished_ms);
+             task->finished_ms + ahead_ms);
 }
 
 void
@@ -163,7 +166,7 @@ task_put(struct exchange *x, const struct wire_task *task, struct om_str result)
     om_json_put(out, task->cancel_requested ? ",\"cancel_requested\":true"
                                             : ",\"cancel_requested\":false");
     put_parents(x, task);
-    put_times(out, task);
+    put_times(x, task);
     om_json_put(out, "}");
 }
 
