@@ -437,6 +437,7 @@ void
 exchange_begin_reply(struct exchange *x, struct om_http_response *response)
 {
     note_reply(x, response);
+    request_hold(x);
     traced_hold(x, exchange_request(x));
     om_http_begin(x->edge->loop, x->handle, response);
 }
@@ -490,7 +491,10 @@ exchange_fail_as(struct exchange *x, int status, const struct error_text *error,
     om_buf_reset(&x->edge->out);
     error_write(&x->edge->out, error, x->id_text);
     if (x->stream) {
-        stream_fail(x, om_buf_str(&x->edge->out));
+        response.content_type = OM_LIT("text/event-stream");
+        response.body = om_buf_str(&x->edge->out);
+        request_note(x, &response);
+        stream_fail(x, response.body);
         om_buf_reset(&x->edge->out);
         return;
     }

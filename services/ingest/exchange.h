@@ -41,6 +41,7 @@ struct exchange {
     const char *version;   // of the interface it is made for; NULL: not known yet
     struct om_trace trace;
     struct traced traced;
+    const struct request_asked *asked; // held for the log (request_note.h)
     struct om_arena arena;
     uint64_t pending;       // the client's number of what it waits for
     struct om_str idem_key; // of the request, once it is handled; in the arena

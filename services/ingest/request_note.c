@@ -97,19 +97,83 @@ put_body(const struct exchange *x, const struct om_http_request *request, unsign
     return found & REDACT_CUT ? "cut" : "whole";
 }
 
+// What was asked, without its secrets; all of it in the arena of its exchange.
+struct request_asked {
+    const char *method, *body_kept;
+    struct om_str path, query, headers, body;
+    int64_t body_bytes;
+    bool redacted, failed;
+};
+
+static struct om_str
+move(struct exchange *x, struct om_buf *from, bool *failed)
+{
+    struct om_str kept = { om_arena_strdup(&x->arena, om_buf_str(from)), from->size };
+    *failed = *failed || from->failed;
+    om_buf_finish(from);
+    return kept;
+}
+
+// NULL: it left, and its request with it.
+static const struct request_asked *
+look_at(struct exchange *x, const struct om_http_request *request)
+{
+    struct om_buf path = { 0 }, query = { 0 }, headers = { 0 }, body = { 0 };
+    struct request_asked *asked = om_arena_alloc(&x->arena, sizeof(*asked));
+    *asked = (struct request_asked){
+        .method = om_http_method_name(request ? request->method : x->route->method),
+        .body_kept = "unread",
+        .body_bytes = request ? (int64_t)request->body.size : 0,
+    };
+    unsigned bits = 0;
+    if (request) {
+        bits |= redact_path(request->path, PATH_MAX_KEPT, &path);
+        bits |= redact_form(request->query_text, QUERY_MAX_KEPT, &query);
+        bits |= put_headers(request, &headers);
+        asked->body_kept = put_body(x, request, &bits, &body);
+    } else {
+        om_pack_array(&headers, 0);
+    }
+    asked->path = move(x, &path, &asked->failed);
+    asked->query = move(x, &query, &asked->failed);
+    asked->headers = move(x, &headers, &asked->failed);
+    asked->body = move(x, &body, &asked->failed);
+    asked->redacted = bits != 0;
+    return asked;
+}
+
+// Who asks for a request before it is kept would fill the log with that.
+static bool
+is_about_the_log(const struct route *route)
+{
+    return route->scope == SCOPE_REQUESTS_READ || route->scope == SCOPE_REQUESTS_REPLAY;
+}
+
+// Is it kept if it fails?
+static bool
+is_kept(const struct exchange *x)
+{
+    return x->authenticated && x->route && x->route->auth == AUTH_KEY &&
+           !is_about_the_log(x->route);
+}
+
+void
+request_hold(struct exchange *x)
+{
+    const struct om_http_request *request = exchange_request(x);
+    if (request && is_kept(x))
+        x->asked = look_at(x, request);
+}
+
 struct note {
     struct request_kept kept;
-    struct om_buf path, query, headers, body, reply_headers, reply_body, client_id;
+    struct om_buf reply_headers, reply_body, client_id;
     char trace_id[33];
 };
 
 static void
 note_finish(struct note *note)
 {
-    om_buf_finish(&note->path);
-    om_buf_finish(&note->query);
-    om_buf_finish(&note->headers);
-    om_buf_finish(&note->body);
     om_buf_finish(&note->reply_headers);
     om_buf_finish(&note->reply_body);
     om_buf_finish(&note->client_id);
@@ -118,37 +182,23 @@ note_finish(struct note *note)
 static bool
 has_failed(const struct note *note)
 {
-    return note->path.failed || note->query.failed || note->headers.failed ||
-           note->body.failed || note->reply_headers.failed || note->reply_body.failed ||
+    return note->reply_headers.failed || note->reply_body.failed ||
            note->client_id.failed;
 }
 
 static void
-note_request(const struct exchange *x, const struct om_http_request *request,
-             struct note *note)
+note_request(const struct request_asked *asked, struct note *note)
 {
     struct request_kept *kept = &note->kept;
-    unsigned bits = 0;
-    const char *body = "none";
-    if (request) {
-        bits |= redact_path(request->path, PATH_MAX_KEPT, &note->path);
-        bits |= redact_form(request->query_text, QUERY_MAX_KEPT, &note->query);
-        bits |= put_headers(request, &note->headers);
-        body = put_body(x, request, &bits, &note->body);
-    } else { // it left, and its request with it
-        om_pack_array(&note->headers, 0);
-        body = "unread";
-    }
-    REC_SET(kept, request_kept, method,
-            om_str(om_http_method_name(request ? request->method : x->route->method)));
-    REC_SET(kept, request_kept, path, om_buf_str(&note->path));
-    REC_SET(kept, request_kept, query, om_buf_str(&note->query));
-    REC_SET(kept, request_kept, headers, om_buf_str(&note->headers));
-    REC_SET(kept, request_kept, body_kept, om_str(body));
-    REC_SET(kept, request_kept, body_bytes, request ? (int64_t)request->body.size : 0);
-    REC_SET(kept, request_kept, redacted, bits != 0);
-    if (strcmp(body, "whole") == 0 || strcmp(body, "cut") == 0)
-        REC_SET(kept, request_kept, body, om_buf_str(&note->body));
+    REC_SET(kept, request_kept, method, om_str(asked->method));
+    REC_SET(kept, request_kept, path, asked->path);
+    REC_SET(kept, request_kept, query, asked->query);
+    REC_SET(kept, request_kept, headers, asked->headers);
+    REC_SET(kept, request_kept, body_kept, om_str(asked->body_kept));
+    REC_SET(kept, request_kept, body_bytes, asked->body_bytes);
+    REC_SET(kept, request_kept, redacted, asked->redacted);
+    if (strcmp(asked->body_kept, "whole") == 0 || strcmp(asked->body_kept, "cut") == 0)
+        REC_SET(kept, request_kept, body, asked->body);
 }
 
 static void
@@ -191,28 +241,23 @@ note_caller(const struct exchange *x, struct note *note)
         REC_SET(kept, request_kept, client_id, om_buf_str(&note->client_id));
 }
 
-// Who asks for a request before it is kept would fill the log with that.
-static bool
-is_about_the_log(const struct route *route)
-{
-    return route->scope == SCOPE_REQUESTS_READ || route->scope == SCOPE_REQUESTS_REPLAY;
-}
-
 void
 request_note(struct exchange *x, const struct om_http_response *response)
 {
     struct request_log *log = &x->edge->requests;
     int64_t now_ms = om_clock_mono_ms();
-    if (!x->authenticated || !x->route || x->route->auth != AUTH_KEY ||
-        is_about_the_log(x->route) ||
+    if (!is_kept(x) ||
         !request_log_admit(log, x->caller.tenant_text, response->status, now_ms))
         return;
     OM_AUTO(note_finish) struct note note = { 0 };
     OM_AUTO(om_buf_finish) struct om_buf record = { 0 };
+    if (!x->asked)
+        x->asked = look_at(x, exchange_request(x));
     note_caller(x, &note);
-    note_request(x, exchange_request(x), &note);
+    note_request(x->asked, &note);
     note_answer(x, response, &note);
     rec_encode(&request_kept_rec, &note.kept, &record);
-    record.failed |= has_failed(&note) || rec_check(&request_kept_rec, &note.kept, NULL);
+    record.failed |= x->asked->failed || has_failed(&note) ||
+                     rec_check(&request_kept_rec, &note.kept, NULL);
     request_log_put(log, x->caller.tenant_text, &record, now_ms);
 }

@@ -5,6 +5,10 @@
 #pragma once
 #include "exchange.h"
 
+// What is asked will be gone before it is known whether the answer, which comes in parts,
+// fails: have it ready.
+void request_hold(struct exchange *x);
+
 // Keep the exchange and its answer, if it has a tenant whose log has room. Before the
 // request is answered, since its bytes are gone then.
 void request_note(struct exchange *x, const struct om_http_response *response);

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -24,7 +25,7 @@ static struct setup {
     struct stage stage;
     char admin[128];
     int port;
-    struct program broker, identity, billing, ingest;
+    struct program broker, identity, billing, compliance, ingest;
     struct om_worker *worker;
     pthread_t thread;
 } here;
@@ -259,9 +260,11 @@ begin(void)
     program_expect_log(&here.broker, "serving");
     program_start(&here.identity, "omni-identity", here.stage.list, NULL);
     program_start(&here.billing, "omni-billing", here.stage.list, NULL);
+    program_start(&here.compliance, "omni-compliance", here.stage.list, NULL);
     program_start(&here.ingest, "omni-ingest", here.stage.list, NULL);
     program_expect_log(&here.identity, "serving");
     program_expect_log(&here.billing, "serving");
+    program_expect_log(&here.compliance, "serving");
     program_expect_log(&here.ingest, "listening");
     const char *address = strstr(here.ingest.log, "127.0.0.1:");
     cr_assert(address);
@@ -280,6 +283,7 @@ end(void)
     program_signal(&here.ingest, SIGTERM);
     cr_expect_eq(program_wait(&here.ingest, WAIT_S * 1000), 0, "%s", here.ingest.log);
     cr_expect_null(strstr(here.ingest.log, "Sanitizer"), "%s", here.ingest.log);
+    program_finish(&here.compliance);
     program_finish(&here.billing);
     program_finish(&here.identity);
     program_finish(&here.broker);
@@ -316,6 +320,40 @@ Test(parts, end_in_an_error_when_the_worker_fails_and_are_none_before_it_does)
     client = predict("dies", MANY + 1);
     cr_expect_eq(client.status, 400);
     leave(&client);
+}
+
+// Does the answer to `path` hold all of `texts`?
+static bool
+is_told(const char *path, const char *const texts[], char *line, size_t size)
+{
+    struct client client = ask("GET", path, "", "");
+    bool all = client.status == 200 && fgets(line, (int)size, client.file);
+    leave(&client);
+    for (size_t i = 0; all && texts[i]; i++)
+        all = strstr(line, texts[i]);
+    return all;
+}
+
+Test(parts, that_fail_after_the_first_are_kept_with_what_was_asked)
+{
+    static const char *const listed[] = { "\"status\":503", "predict/{model}", NULL };
+    static const char *const shown[] = { "time_series", "the model fell over",
+                                         "text/event-stream", NULL };
+    char line[8192], path[128];
+    struct event none;
+    struct client client = predict("dies", 2);
+    while (next(&client, &none))
+        ;
+    leave(&client);
+    int64_t until_ms = om_clock_mono_ms() + WAIT_S * 1000;
+    while (!is_told("/developer/requests", listed, line, sizeof(line))) {
+        cr_assert_lt(om_clock_mono_ms(), until_ms, "%s", line);
+        poll(NULL, 0, 10);
+    }
+    const char *id = strstr(line, "req_");
+    snprintf(path, sizeof(path), "/developer/requests/%.*s",
+             (int)strspn(id, "req_0123456789abcdefghijklmnopqrstuvwxyz"), id);
+    cr_expect(is_told(path, shown, line, sizeof(line)), "%s", line);
 }
 
 static int64_t
