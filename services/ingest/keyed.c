@@ -36,11 +36,9 @@ keyed_identify(struct exchange *x, struct om_str content)
 }
 
 bool
-keyed_is_valid(const struct route *route, struct om_str key)
+keyed_is_valid(struct om_str key)
 {
-    if (!key.data)
-        return !(route->flags & ROUTE_KEYED);
-    return key.size > 0 && key.size <= KEY_MAX;
+    return !key.data || (key.size > 0 && key.size <= KEY_MAX);
 }
 
 // Read the header. False: refused, and replied.
@@ -49,7 +47,7 @@ read_key(struct exchange *x)
 {
     uint8_t name[32];
     struct om_str key = om_http_field(exchange_request(x), "idempotency-key");
-    if (!keyed_is_valid(x->route, key)) {
+    if (!keyed_is_valid(key)) {
         exchange_fail(x, OM_EINVAL, "Idempotency-Key",
                       "the header Idempotency-Key must have 1 to %d bytes", KEY_MAX);
         return false;

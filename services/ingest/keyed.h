@@ -14,8 +14,8 @@ enum keyed_by { KEYED_NOBODY, KEYED_SERVICE, KEYED_BROKER, KEYED_CLAIM };
 // Who remembers the keys of a route's requests. Every POST has somebody.
 enum keyed_by keyed_by(const struct route *route);
 
-// Is that a key a request may have? Absent: it has none, which most routes allow.
-bool keyed_is_valid(const struct route *route, struct om_str key);
+// Is that a key a request may have? Absent: it has none.
+bool keyed_is_valid(struct om_str key);
 
 // Handle a request that is admitted and complete, with or without a key.
 void keyed_handle(struct exchange *x);

@@ -164,9 +164,7 @@ openapi_put_parameters(struct om_buf *out, const struct route *route)
     for (size_t i = 0; i < OM_COUNT(headers); i++) {
         if (!headers[i].is_asked(route))
             continue;
-        bool required =
-            headers[i].is_asked == openapi_takes_key && route->flags & ROUTE_KEYED;
-        put_parameter(out, &comma, om_str(headers[i].name), "header", required);
+        put_parameter(out, &comma, om_str(headers[i].name), "header", false);
         openapi_put_pair(out, ",", "description", headers[i].doc);
         om_json_put(out, ",\"schema\":{");
         om_json_put(out, headers[i].schema);

@@ -31,10 +31,8 @@ enum {
     ROUTE_ETAG = 64,
     // It submits jobs, by whose Idempotency-Keys the broker knows them (keyed.h).
     ROUTE_JOBS = 128,
-    // It is refused without an Idempotency-Key.
-    ROUTE_KEYED = 256,
     // It answers in parts (parts.h) too, to who asks for that.
-    ROUTE_PARTS = 512,
+    ROUTE_PARTS = 256,
 };
 
 enum { ROUTE_PARAMS_MAX = 3, CACHE_VARY_MAX = 2 };
