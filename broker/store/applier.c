@@ -235,7 +235,8 @@ tidy_up(struct applier *self)
     pthread_mutex_unlock(&self->mutex);
     journal_mark(self->journal);
     sqlite_write_behind(self->tables);
-    sqlite_checkpoint(self->tables, false);
+    sqlite_checkpoint(self->tables,
+                      journal_kept_bytes(self->journal) >= self->conf.kept_bytes);
     journal_release(self->journal, self->tables->synced);
     bool made = journal_maintain(self->journal);
     pthread_mutex_lock(&self->mutex);

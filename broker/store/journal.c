@@ -235,6 +235,15 @@ journal_release(struct journal *self, int64_t number)
     }
 }
 
+size_t
+journal_kept_bytes(struct journal *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    size_t bytes = self->full.count * self->conf.segment_bytes;
+    pthread_mutex_unlock(&self->mutex);
+    return bytes;
+}
+
 // Is there so much to append that the next segments will be needed soon?
 static bool
 is_busy(const struct journal *self)

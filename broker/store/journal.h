@@ -69,6 +69,9 @@ void journal_release(struct journal *self, int64_t number);
 // when something else is lost. Maintaining thread.
 void journal_mark(struct journal *self);
 
+// Bytes of the segments that are full and not released. Maintaining thread.
+size_t journal_kept_bytes(struct journal *self);
+
 // Make a segment before the appending thread needs it. True if one was made: then more
 // may be needed. Maintaining thread.
 bool journal_maintain(struct journal *self);

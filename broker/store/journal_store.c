@@ -31,6 +31,9 @@ const struct journal_store_conf journal_store_default = {
     .backlog_bytes = 64 << 20,
     .window_ms = 150,
     .log_bytes = 8 << 20,
+    .kept_bytes = 64 << 20,
+    .pack_least_bytes = 256 * 1024,
+    .pack_file_bytes = 64 << 20,
 };
 
 // ---- opening
@@ -45,6 +48,8 @@ static enum om_rc
 open_journal(struct journal_store *self, const struct journal_store_conf *conf)
 {
     self->tables->log_pages = (int)(conf->log_bytes / self->tables->page_bytes);
+    self->tables->pack_least_bytes = conf->pack_least_bytes;
+    self->tables->pack_file_bytes = conf->pack_file_bytes;
     char folder[4200];
     snprintf(folder, sizeof(folder), "%s/journal", self->tables->directory);
     struct journal_conf journal = { .io = conf->io,

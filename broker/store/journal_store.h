@@ -9,12 +9,15 @@
 
 struct journal_store_conf {
     const struct journal_io *io;
-    const char *vfs;      // SQLite's; NULL: the default one
-    size_t segment_bytes; // of the journal's files
-    size_t window_bytes;  // applied together
-    size_t backlog_bytes; // not applied: beyond this a commit waits
-    int64_t window_ms;    // a record waits no longer
-    size_t log_bytes;     // SQLite's log is checkpointed when it has grown to this
+    const char *vfs;         // SQLite's; NULL: the default one
+    size_t segment_bytes;    // of the journal's files
+    size_t window_bytes;     // applied together
+    size_t backlog_bytes;    // not applied: beyond this a commit waits
+    int64_t window_ms;       // a record waits no longer
+    size_t log_bytes;        // SQLite's log is checkpointed when it has grown to this
+    size_t kept_bytes;       // or the journal's segments that wait for a checkpoint
+    size_t pack_least_bytes; // finished tasks of a window go to a file from here on
+    size_t pack_file_bytes;  // then the next file is begun
 };
 
 extern const struct journal_store_conf journal_store_default;

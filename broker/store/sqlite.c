@@ -208,6 +208,30 @@ find_greatest_id(struct sqlite_store *self, const char *path)
     return code == SQLITE_DONE ? OM_OK : refuse_db(self->writer, path);
 }
 
+// Does a row name a block in the file? It is asked when the log is on the disk.
+static bool
+is_named(void *context, int64_t file)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(
+        context, "SELECT 1 FROM pack_file WHERE file = ?1 AND blocks > 0", -1, &stmt,
+        NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_bind_int64(stmt, 1, file);
+        code = sqlite3_step(stmt);
+    }
+    sqlite3_finalize(stmt);
+    return code != SQLITE_DONE;
+}
+
+static enum om_rc
+open_packs(struct sqlite_store *self, const struct journal_io *io)
+{
+    char folder[4200];
+    snprintf(folder, sizeof(folder), "%s/packs", self->directory);
+    return pack_files_open(folder, io, is_named, self->writer, &self->packs);
+}
+
 static int
 note_frames(void *context, sqlite3 *db, const char *name, int frames)
 {
@@ -252,13 +276,16 @@ prepare_all(struct sqlite_store *self, const char *path, const char *vfs)
     static const char *const reads[] = { SQLITE_READER_LIST(SQL_TEXT) };
 #undef SQL_TEXT
     if (sqlite_rows_register(self->writer, &self->rows) != SQLITE_OK ||
+        pack_register(self->writer, self->packs) != SQLITE_OK ||
         prepare(self->writer, writes, WRITER_COUNT, self->writes) != SQLITE_OK)
         return refuse_db(self->writer, path);
     sqlite3_wal_hook(self->writer, note_frames, self);
     if (connect_reader(path, vfs, &self->finder) != SQLITE_OK ||
+        pack_register(self->finder, self->packs) != SQLITE_OK ||
         prepare(self->finder, finds, FINDER_COUNT, self->finds) != SQLITE_OK)
         return refuse_db(self->finder, path);
     if (connect_reader(path, vfs, &self->reader) != SQLITE_OK ||
+        pack_register(self->reader, self->packs) != SQLITE_OK ||
         prepare(self->reader, reads, READER_COUNT, self->reads) != SQLITE_OK)
         return refuse_db(self->reader, path);
     return OM_OK;
@@ -285,6 +312,7 @@ sqlite_close(struct sqlite_store **self_p)
     disconnect(self->finder, self->finds, FINDER_COUNT);
     disconnect(self->reader, self->reads, READER_COUNT);
     disconnect(self->writer, self->writes, WRITER_COUNT);
+    pack_files_close(&self->packs);
     pthread_mutex_destroy(&self->reading);
     if (self->log_fd >= 0)
         close(self->log_fd);
@@ -322,6 +350,8 @@ sqlite_open(const char *path, const char *vfs, const struct journal_io *io,
         rc = bump_epoch(self, path);
     if (rc == OM_OK)
         rc = find_greatest_id(self, path);
+    if (rc == OM_OK)
+        rc = open_packs(self, io);
     if (rc == OM_OK)
         rc = prepare_all(self, path, vfs);
     if (rc != OM_OK) {

@@ -67,6 +67,10 @@ struct sqlite_store {
     int wal_frames, checkpoint_at;
     int log_fd; // of the log, to have it written early; -1: not possible
     struct sqlite_sweep sweep;
+    struct pack_files *packs;
+    size_t pack_least_bytes; // of a window, for its blocks to go to a file
+    size_t pack_file_bytes;
+    bool packs_emptied; // there is a file that may be removed
 
     // The committing thread's.
     sqlite3 *finder;
@@ -142,9 +146,9 @@ int sqlite_write_seq(struct sqlite_store *self, enum sqlite_writer statement,
 // of it at once, while commits wait for the same disk.
 void sqlite_write_behind(struct sqlite_store *self);
 
-// Checkpoint, if the log has grown enough or `now`. Afterwards `synced` says how much of
-// what was applied is on the disk.
-void sqlite_checkpoint(struct sqlite_store *self, bool now);
+// Checkpoint, if the log has grown enough or it is `due` for another reason. Afterwards
+// `synced` says how much of what was applied is on the disk.
+void sqlite_checkpoint(struct sqlite_store *self, bool due);
 
 // Remove a few rows of what store_purge() is to remove; true when there is more.
 bool sqlite_purge(struct sqlite_store *self, int64_t now_ms, int64_t retention_ms);

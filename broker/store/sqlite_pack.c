@@ -1,11 +1,13 @@
 #include <assert.h>
 #include <endian.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "sqlite.h"
 
 enum {
     BLOCK_BYTES = 16 * 1024 - 256, // a block and the head of its row fill a page
+    FILE_BLOCK_BYTES = 32 * 1024,  // in a file
     TASK_BYTES = BLOCK_BYTES / 4,  // one that is larger has rows of its own
     BUCKET_MS = 4,                 // at 100,000 a second 400 ids are searched
     SKEW_MS = 2000,                // of a client's clock
@@ -79,31 +81,67 @@ sort(void *items, size_t count, size_t size, int (*order)(const void *, const vo
 
 // How many of the items, from the first, are one block.
 static size_t
-block_count(const struct pack_item *items, size_t count)
+block_count(const struct pack_item *items, size_t count, size_t block_bytes)
 {
     size_t bytes = 0, at = 0;
     while (at < count && at < PACK_TASKS &&
            om_uuid_eq(&items[at].tenant, &items->tenant) &&
-           bytes + bytes_of(&items[at]) <= BLOCK_BYTES)
+           bytes + bytes_of(&items[at]) <= block_bytes)
         bytes += bytes_of(&items[at++]);
     return at;
 }
 
+// What of SQLite's codes the failure of a file's operation is.
 static int
-write_block(struct sqlite_store *self, const struct pack_item *items, size_t count,
-            int64_t window_last)
+file_code(void)
 {
-    char bytes[BLOCK_BYTES];
+    return errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+}
+
+// The tasks as one piece of bytes in the row.
+static struct om_str
+copy_block(char bytes[BLOCK_BYTES], const struct pack_item *items, size_t count)
+{
     size_t size = 0;
-    int64_t finished_ms = 0;
     for (size_t i = 0; i < count; i++) {
         const struct pack_item *item = &items[i];
         memcpy(bytes + size, item->task.data, item->task.size);
         memcpy(bytes + size + item->task.size, item->result.data, item->result.size);
         size += bytes_of(item);
-        if (finished_ms < item->finished_ms)
-            finished_ms = item->finished_ms;
     }
+    return (struct om_str){ bytes, size };
+}
+
+// The same in a file.
+static bool
+file_block(struct pack_files *files, const struct pack_item *items, size_t count,
+           struct pack_spot *spot)
+{
+    *spot = pack_files_spot(files);
+    for (size_t i = 0; i < count; i++) {
+        if (pack_files_put(files, items[i].task) != 0 ||
+            pack_files_put(files, items[i].result) != 0)
+            return false;
+        spot->size += (int64_t)bytes_of(&items[i]);
+    }
+    return true;
+}
+
+static int
+write_block(struct sqlite_store *self, const struct pack_item *items, size_t count,
+            int64_t window_last, bool filed)
+{
+    char bytes[BLOCK_BYTES];
+    struct om_str tasks = OM_LIT("");
+    struct pack_spot spot = { 0 };
+    if (!filed)
+        tasks = copy_block(bytes, items, count);
+    else if (!file_block(self->packs, items, count, &spot))
+        return file_code();
+    int64_t finished_ms = 0;
+    for (size_t i = 0; i < count; i++)
+        if (finished_ms < items[i].finished_ms)
+            finished_ms = items[i].finished_ms;
     sqlite3_stmt *stmt = self->writes[WRITER_ADD_PACK];
     sqlite3_bind_int64(stmt, 1, items->seq);
     sqlite_bind_uuid(stmt, 2, &items->tenant);
@@ -111,24 +149,39 @@ write_block(struct sqlite_store *self, const struct pack_item *items, size_t cou
     sqlite3_bind_int64(stmt, 4, window_last);
     sqlite3_bind_int64(stmt, 5, items->created_ms);
     sqlite3_bind_int64(stmt, 6, finished_ms);
-    sqlite_bind_blob(stmt, 7, (struct om_str){ bytes, size });
+    sqlite_bind_blob(stmt, 7, tasks);
+    sqlite3_bind_int64(stmt, 8, spot.file);
+    sqlite3_bind_int64(stmt, 9, spot.at);
+    sqlite3_bind_int64(stmt, 10, spot.size);
     return sqlite_run(stmt);
 }
 
 static int
 write_blocks(struct sqlite_store *self, const struct pack_item *items, size_t count,
-             int64_t window_last, struct pack_place *places)
+             int64_t window_last, bool filed, struct pack_place *places)
 {
+    int64_t blocks = 0;
     int code = SQLITE_DONE;
-    for (size_t at = 0; at < count && code == SQLITE_DONE;) {
-        size_t size = block_count(items + at, count - at);
-        code = write_block(self, items + at, size, window_last);
+    if (filed && pack_files_begin(self->packs, self->pack_file_bytes) != 0)
+        return file_code();
+    for (size_t at = 0; at < count && code == SQLITE_DONE; blocks++) {
+        size_t size =
+            block_count(items + at, count - at, filed ? FILE_BLOCK_BYTES : BLOCK_BYTES);
+        code = write_block(self, items + at, size, window_last, filed);
         for (size_t i = at; i < at + size; i++)
             places[i] =
                 (struct pack_place){ items[i].id, htole64((uint64_t)items[at].seq) };
         at += size;
     }
-    return code;
+    if (code != SQLITE_DONE || !filed)
+        return code;
+    int64_t file = pack_files_current(self->packs);
+    if (pack_files_end(self->packs) != 0)
+        return file_code();
+    sqlite3_stmt *stmt = self->writes[WRITER_ADD_FILE_BLOCKS];
+    sqlite3_bind_int64(stmt, 1, file);
+    sqlite3_bind_int64(stmt, 2, blocks);
+    return sqlite_run(stmt);
 }
 
 static int
@@ -158,14 +211,17 @@ pack_write(struct sqlite_store *self, struct pack_item *items, size_t count)
     if (!places)
         return count ? SQLITE_NOMEM : SQLITE_DONE;
     int64_t last = 0, finished_ms = 0;
+    size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
+        bytes += bytes_of(&items[i]);
         if (last < items[i].seq)
             last = items[i].seq;
         if (finished_ms < items[i].finished_ms)
             finished_ms = items[i].finished_ms;
     }
     sort(items, count, sizeof(*items), by_tenant_and_seq);
-    int code = write_blocks(self, items, count, last, places);
+    bool filed = bytes >= self->pack_least_bytes;
+    int code = write_blocks(self, items, count, last, filed, places);
     sort(places, count, sizeof(*places), by_id);
     if (code == SQLITE_DONE)
         code = write_ids(self, places, count, finished_ms);

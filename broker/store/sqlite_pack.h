@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 
 #include "journal_codec.h"
+#include "pack_file.h"
 
 struct sqlite_store;
 
@@ -30,7 +31,8 @@ bool pack_takes(const struct change_task *task);
 bool pack_fits(const struct pack_item *item);
 
 // Within a transaction of the applying thread: add the tasks of a window, all of which
-// fit, in any order; reorders them. A SQLITE_ code, SQLITE_DONE for success.
+// fit, in any order; reorders them. Much goes to a file, which pack_files_keep() is to
+// follow the commit of. A SQLITE_ code, SQLITE_DONE for success.
 int pack_write(struct sqlite_store *self, struct pack_item *items, size_t count);
 
 // What a row of `pack_id` has of each id, sorted.
@@ -42,6 +44,9 @@ struct pack_place {
 int64_t pack_bucket(const struct om_uuid *id);
 
 // ---- reading
+
+// Have a connection's statements find blocks in files: pack_block(file, at, size).
+int pack_register(sqlite3 *db, struct pack_files *files);
 
 // A task in a block. Strings are borrowed from the block.
 struct packed {

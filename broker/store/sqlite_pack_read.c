@@ -1,8 +1,30 @@
 #include <endian.h>
+#include <stdlib.h>
 
 #include "sqlite.h"
 
 // ---- blocks
+
+static void
+put_block(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    struct pack_spot spot = { .file = sqlite3_value_int64(values[0]),
+                              .at = sqlite3_value_int64(values[1]),
+                              .size = sqlite3_value_int64(values[2]) };
+    char *bytes = pack_files_read(sqlite3_user_data(context), &spot);
+    if (bytes)
+        sqlite3_result_blob64(context, bytes, (sqlite3_uint64)spot.size, free);
+    else
+        sqlite3_result_error_code(context, SQLITE_IOERR_READ);
+}
+
+int
+pack_register(sqlite3 *db, struct pack_files *files)
+{
+    return sqlite3_create_function(db, "pack_block", 3, SQLITE_UTF8, files, put_block,
+                                   NULL, NULL);
+}
 
 bool
 pack_next(struct om_str *block, struct packed *out)

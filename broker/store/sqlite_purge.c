@@ -142,6 +142,21 @@ keep_packed_names(struct sqlite_store *self, const struct packed *packed)
     return sqlite_run(keep);
 }
 
+// One block less of a file is needed.
+static int
+count_off(struct sqlite_store *self, int64_t seq)
+{
+    sqlite3_stmt *stmt = self->writes[WRITER_DROP_FILE_BLOCK];
+    sqlite3_bind_int64(stmt, 1, seq);
+    int code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW && sqlite3_column_int64(stmt, 0) == 0)
+        self->packs_emptied = true;
+    if (code == SQLITE_ROW)
+        code = sqlite3_step(stmt);
+    sqlite3_reset(stmt);
+    return code;
+}
+
 static int
 drop_pack(struct sqlite_store *self, int64_t seq, int64_t now_ms)
 {
@@ -158,6 +173,8 @@ drop_pack(struct sqlite_store *self, int64_t seq, int64_t now_ms)
     if (code == SQLITE_DONE && block.size > 0)
         code = SQLITE_CORRUPT;
     sqlite3_reset(row);
+    if (code == SQLITE_DONE)
+        code = count_off(self, seq);
     return code == SQLITE_DONE ? sqlite_write_seq(self, WRITER_DROP_PACK, seq) : code;
 }
 

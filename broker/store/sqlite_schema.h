@@ -100,4 +100,11 @@ static const char *const migrations[] = {
     "CREATE TABLE pack_id (n INTEGER PRIMARY KEY, bucket INTEGER NOT NULL,"
     " finished_ms INTEGER NOT NULL, ids BLOB NOT NULL);"
     "CREATE INDEX pack_id_bucket ON pack_id (bucket);",
+
+    // Blocks in files (pack_file.h): where one is, `tasks` being empty then, and how many
+    // of a file's are needed.
+    "ALTER TABLE pack ADD COLUMN file INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE pack ADD COLUMN at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE pack ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE pack_file (file INTEGER PRIMARY KEY, blocks INTEGER NOT NULL);",
 };

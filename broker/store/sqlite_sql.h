@@ -13,7 +13,9 @@
     " ORDER BY shard, topic LIMIT 1"
 #define SQLITE_IDS_OF_BUCKET                                                             \
     "SELECT ids FROM pack_id INDEXED BY pack_id_bucket WHERE bucket = ?1"
-#define SQLITE_BLOCK "SELECT tasks FROM pack WHERE seq = ?1"
+#define SQLITE_TASKS                                                                     \
+    "CASE WHEN file <> 0 THEN pack_block(file, at, size) ELSE tasks END"
+#define SQLITE_BLOCK "SELECT " SQLITE_TASKS " FROM pack WHERE seq = ?1"
 #define SQLITE_KNOWN_COLUMNS "t.seq, t.id, t.tenant, t.header"
 #define SQLITE_MATCHES                                                                   \
     " AND (?5 IS NULL OR t.queue = ?5) AND (?6 IS NULL OR t.kind = ?6)"                  \
@@ -34,8 +36,11 @@
       " w.state <> 8 THEN (SELECT tenant FROM task t WHERE t.seq = w.seq) END"           \
       " FROM window_result w")                                                           \
     X(ADD_PACK,                                                                          \
-      "INSERT INTO pack (seq, tenant, last, window_last, created_ms, finished_ms, tasks)"\
-      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                            \
+      "INSERT INTO pack (seq, tenant, last, window_last, created_ms, finished_ms, tasks,"\
+      " file, at, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")               \
+    X(ADD_FILE_BLOCKS,                                                                   \
+      "INSERT INTO pack_file (file, blocks) VALUES (?1, ?2)"                             \
+      " ON CONFLICT (file) DO UPDATE SET blocks = blocks + ?2")                          \
     X(ADD_PACK_IDS,                                                                      \
       "INSERT INTO pack_id (bucket, finished_ms, ids) VALUES (?1, ?2, ?3)")              \
     X(ADD_EVENTS,                                                                        \
@@ -90,8 +95,14 @@
     X(ENDED_PACK_IDS,                                                                    \
       "SELECT n, finished_ms, finished_ms FROM pack_id WHERE n > ?1 ORDER BY n LIMIT ?2")\
     X(PACKED_LATELY,                                                                     \
-      "SELECT tasks FROM pack WHERE seq = ?1 AND finished_ms > ?2")                      \
+      "SELECT " SQLITE_TASKS " FROM pack WHERE seq = ?1 AND finished_ms > ?2")           \
+    X(DROP_FILE_BLOCK,                                                                   \
+      "UPDATE pack_file SET blocks = blocks - 1"                                         \
+      " WHERE file = (SELECT file FROM pack WHERE seq = ?1) RETURNING blocks")           \
     X(DROP_PACK, "DELETE FROM pack WHERE seq = ?1")                                      \
+    X(EMPTY_FILE,                                                                        \
+      "SELECT file FROM pack_file WHERE blocks = 0 AND file <> ?1 LIMIT 1")              \
+    X(DROP_FILE, "DELETE FROM pack_file WHERE file = ?1")                                \
     X(DROP_PACK_IDS, "DELETE FROM pack_id WHERE n = ?1")                                 \
     X(RETAINED, "SELECT 1 FROM retain WHERE seq = ?1")                                   \
     X(RETAINED_ENDED,                                                                    \
@@ -195,10 +206,11 @@
     X(IDS_OF_BUCKET, SQLITE_IDS_OF_BUCKET)                                               \
     X(BLOCK, SQLITE_BLOCK)                                                               \
     X(BLOCKS_BEFORE,                                                                     \
-      "SELECT last, window_last, tasks FROM pack WHERE seq <= ?1 ORDER BY seq DESC")     \
+      "SELECT last, window_last, CASE WHEN last >= ?1 THEN " SQLITE_TASKS " END"         \
+      " FROM pack WHERE seq <= ?1 ORDER BY seq DESC")                                    \
     X(BLOCKS_OF_TENANT,                                                                  \
-      "SELECT tasks FROM pack INDEXED BY pack_tenant WHERE tenant = ?1 AND seq < ?2"     \
-      " ORDER BY seq DESC")                                                              \
+      "SELECT " SQLITE_TASKS " FROM pack INDEXED BY pack_tenant"                         \
+      " WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC")                               \
     X(PAYLOAD, "SELECT payload FROM task WHERE seq = ?1")                                \
     X(EVENTS,                                                                            \
       "SELECT seq, id, tenant, at_ms, body, traceparent FROM event"                      \

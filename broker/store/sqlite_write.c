@@ -229,17 +229,36 @@ sqlite_write_behind(struct sqlite_store *self)
         sync_file_range(self->log_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
+// Remove the files of which no block is needed any more, as is durable.
+static void
+drop_empty_files(struct sqlite_store *self)
+{
+    sqlite3_stmt *stmt = self->writes[WRITER_EMPTY_FILE];
+    int code = SQLITE_DONE;
+    for (int64_t file = 1; file && code == SQLITE_DONE;) {
+        sqlite3_bind_int64(stmt, 1, pack_files_current(self->packs));
+        file = sqlite3_step(stmt) == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+        sqlite3_reset(stmt);
+        if (file) {
+            pack_files_remove(self->packs, file);
+            code = sqlite_write_seq(self, WRITER_DROP_FILE, file);
+        }
+    }
+    self->packs_emptied = false;
+}
+
 void
-sqlite_checkpoint(struct sqlite_store *self, bool now)
+sqlite_checkpoint(struct sqlite_store *self, bool due)
 {
     if (self->wal_frames < self->log_pages)
         self->checkpoint_at = self->log_pages; // the log was begun anew
-    if (self->broken || (!now && self->wal_frames < self->checkpoint_at))
+    due = due || self->packs_emptied;
+    if (self->broken || (!due && self->wal_frames < self->checkpoint_at))
         return;
 
     // A log whose end a reader still needs is not begun anew but grows: wait for the
     // reader.
-    bool much = now || self->wal_frames >= MUCH * self->log_pages;
+    bool much = self->wal_frames >= MUCH * self->log_pages;
     int frames = 0, done = 0;
     int64_t began_us = om_clock_mono_us();
     if (much)
@@ -251,10 +270,13 @@ sqlite_checkpoint(struct sqlite_store *self, bool now)
     om_metric_observe(store_stats.checkpoints, om_clock_mono_us() - began_us, NULL);
 
     // A part may have been moved without a sync; all of it not.
-    if (code == SQLITE_OK && done == frames)
+    bool whole = code == SQLITE_OK && done == frames;
+    if (whole)
         self->synced = self->applied;
 
     // Pages that fsync refused may be lost though a later fsync succeeds.
     self->broken = code == SQLITE_IOERR_FSYNC;
     self->checkpoint_at = self->wal_frames + self->log_pages;
+    if (whole && self->packs_emptied)
+        drop_empty_files(self);
 }

@@ -340,6 +340,7 @@ window_apply(struct window *self, struct sqlite_store *tables, int64_t number)
         code = sqlite_write_seq(tables, WRITER_SET_APPLIED, number);
     rc = sqlite_end(tables, code);
     if (rc == OM_OK) {
+        pack_files_keep(tables->packs);
         tables->applied = number;
         if (memcmp(&self->greatest_id, &tables->greatest_id, sizeof(struct om_uuid)) > 0)
             tables->greatest_id = self->greatest_id;

@@ -359,6 +359,11 @@ run(uint64_t seed)
     conf.segment_bytes = 16 * 1024;
     conf.window_bytes = 4096 << power_draw(4);
     conf.log_bytes = (size_t)(64 * 1024) << power_draw(5);
+    conf.kept_bytes = (size_t)(64 * 1024) << power_draw(5);
+    if (power_draw(4)) {
+        conf.pack_least_bytes = 1;
+        conf.pack_file_bytes = (size_t)4096 << power_draw(4);
+    }
     // Most seeds apply only when they ask for it, and are the same each time.
     conf.window_ms = seed % 4 == 3 ? 1 : 3600 * 1000;
     memset(&acknowledged, 0, sizeof(acknowledged));
@@ -400,4 +405,13 @@ Test(power_cut, a_disk_that_lies_about_syncs_of_the_journal_is_caught)
     for (uint64_t seed = 1; seed <= 100 && !wrong; seed++)
         wrong = run(seed);
     cr_expect(wrong, "records were lost and nobody noticed");
+}
+
+Test(power_cut, a_disk_that_lies_about_syncs_of_packed_tasks_is_caught)
+{
+    power_lie("/packs/");
+    const char *wrong = NULL;
+    for (uint64_t seed = 1; seed <= 100 && !wrong; seed++)
+        wrong = run(seed);
+    cr_expect(wrong, "blocks were lost and nobody noticed");
 }
