@@ -145,6 +145,13 @@ class Export(unittest.TestCase):
         self.assertEqual(counts["lost"] + counts["exported"], counts["written"])
         self.assertEqual(counts["exported"], 0)
 
+    def test_an_answer_that_comes_a_byte_at_a_time_is_given_up(self):
+        self.answers(*["drip"] * 100)
+        counts, _ = run(self.collector, 20, rate=20, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10",
+                        OTEL_EXPORTER_OTLP_TIMEOUT="300", OTEL_BSP_EXPORT_TIMEOUT="300")
+        self.assertEqual((counts["lost"], counts["exported"]), (20, 0))
+        self.assertLess(counts["stop_us"], 1_900_000)
+
     def test_no_collector_costs_the_same(self):
         dead = Collector()
         dead.stop()
