@@ -5,6 +5,7 @@
 // service's own records change by adding optional fields; a change of meaning is a new
 // operation.
 #pragma once
+#include "error_record.h"
 #include "request_log.h"
 #include "status_record.h"
 #include "tenant.h"
@@ -306,6 +307,7 @@ REC_DECLARE(audit_event, AUDIT_EVENT);
 REC_DECLARE(audit_item, AUDIT_ITEM);
 #define AUDIT_PAGE(F, M) PAGE_REPLY(F, M, &audit_item_rec)
 #define REQUEST_PAGE(F, M) PAGE_REPLY(F, M, &request_summary_rec)
+#define ERROR_PAGE(F, M) PAGE_REPLY(F, M, &error_group_rec)
 #define AUDIT_VERIFY_REPLY(F, M)                                                          \
     F(M, BOOL, valid,     REQUIRED, 0, 1, NULL, "does every row's hash hold?")            \
     F(M, I64,  entries,   REQUIRED, 0, 9e15, NULL, "rows checked")                        \
@@ -313,6 +315,14 @@ REC_DECLARE(audit_item, AUDIT_ITEM);
     F(M, I64,  broken_at, OPTIONAL, 1, 9e15, NULL, "the first row that does not hold")
 
 // ---- scheduler
+
+#define ERROR_TENANT_REQUEST(F, M)                                                        \
+    LIST_REQUEST(F, M)                                                                    \
+    ERROR_LIST_REQUEST(F, M)
+#define ERROR_ALL_REQUEST(F, M)                                                           \
+    LIST_REQUEST(F, M)                                                                    \
+    ERROR_LIST_REQUEST(F, M)                                                              \
+    F(M, STR, tenant, OPTIONAL, 1, 48, NULL, "only of this tenant")
 
 #define SCHEDULE_ITEM(F, M)                                                               \
     F(M, STR, id,         REQUIRED, 1, 48, NULL, "schedule id")                           \
@@ -470,7 +480,21 @@ REC_DECLARE(schedule_item, SCHEDULE_ITEM);
     X(schedule_delete, SCHEDULER,  CALL, ID_REQUEST,              DELETED_REPLY,          \
       ROLE_BIT(INGEST), "delete a schedule")                                              \
     X(status_get,      SCHEDULER,  CALL, EMPTY_REQUEST,           STATUS_REPLY,           \
-      ROLE_BIT(INGEST), "how the platform does, and has done")
+      ROLE_BIT(INGEST), "how the platform does, and has done")                            \
+    X(error_list,      SCHEDULER,  CALL, ERROR_TENANT_REQUEST,    ERROR_PAGE,             \
+      ROLE_BIT(INGEST), "the tenant's groups of errors")                                  \
+    X(error_get,       SCHEDULER,  CALL, ID_REQUEST,              ERROR_DETAIL,           \
+      ROLE_BIT(INGEST), "one group, with its newest errors")                              \
+    X(error_resolve,   SCHEDULER,  CALL, ERROR_CHANGE_REQUEST,    ERROR_GROUP,            \
+      ROLE_BIT(INGEST), "it is done with, until it comes again")                          \
+    X(error_ignore,    SCHEDULER,  CALL, ERROR_CHANGE_REQUEST,    ERROR_GROUP,            \
+      ROLE_BIT(INGEST), "it is counted, and nobody wants to know")                        \
+    X(error_reopen,    SCHEDULER,  CALL, ERROR_CHANGE_REQUEST,    ERROR_GROUP,            \
+      ROLE_BIT(INGEST), "it is open again")                                               \
+    X(error_list_all,  SCHEDULER,  CALL, ERROR_ALL_REQUEST,       ERROR_PAGE,             \
+      ROLE_BIT(INGEST), "the platform's groups of errors, of all tenants")                \
+    X(error_get_any,   SCHEDULER,  CALL, ID_REQUEST,              ERROR_DETAIL,           \
+      ROLE_BIT(INGEST), "one of those, of whatever tenant")
 // clang-format on
 
 // struct NAME_request and struct NAME_reply for every operation.

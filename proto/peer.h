@@ -56,7 +56,8 @@ enum queue_class {
     X(BILLING_EVENTS,    "omni.billing.events",     BILLING,    SHORT, 60000)             \
     X(COMPLIANCE,        "omni.compliance",         COMPLIANCE, SHORT, 30000)             \
     X(COMPLIANCE_EVENTS, "omni.compliance.events",  COMPLIANCE, SHORT, 60000)             \
-    X(SCHEDULER,         "omni.scheduler",          SCHEDULER,  SHORT, 10000)
+    X(SCHEDULER,         "omni.scheduler",          SCHEDULER,  SHORT, 10000)             \
+    X(SCHEDULER_EVENTS,  "omni.scheduler.events",   SCHEDULER,  SHORT, 60000)
 // clang-format on
 
 enum queue {
@@ -81,12 +82,13 @@ const struct queue_info *queue_find(struct om_str name);
 // May a tenant have a queue of this name: [a-z][a-z0-9_-]{0,63}?
 bool queue_name_valid(struct om_str name);
 
-// Which subscriber gets which events.
+// Which subscriber gets which events. Their numbers are stored: a row never moves.
 // clang-format off
 //  topic     queue
 #define SUBSCRIPTION_LIST(X)                                                              \
     X("usage", BILLING_EVENTS)                                                            \
-    X("audit", COMPLIANCE_EVENTS)
+    X("audit", COMPLIANCE_EVENTS)                                                         \
+    X("error", SCHEDULER_EVENTS)
 // clang-format on
 
 struct subscription {

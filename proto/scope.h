@@ -36,7 +36,9 @@
     X(23, ROLES_READ,      "roles:read",      "list roles and who has them")              \
     X(24, ROLES_WRITE,     "roles:write",     "make roles, give and take them")           \
     X(25, REQUESTS_READ,   "requests:read",   "read requests that failed")                \
-    X(26, REQUESTS_REPLAY, "requests:replay", "run them again in the sandbox")
+    X(26, REQUESTS_REPLAY, "requests:replay", "run them again in the sandbox")            \
+    X(27, ERRORS_READ,     "errors:read",     "read groups of errors")                    \
+    X(28, ERRORS_WRITE,    "errors:write",    "resolve, ignore and reopen them")
 // clang-format on
 
 enum scope {

@@ -28,6 +28,7 @@ enum {
 #define OM_ID_EVENT    "evt"
 #define OM_ID_SCHEDULE "sched"
 #define OM_ID_BLOB     "blob"
+#define OM_ID_ERROR    "err"
 
 // The UUIDv7 (RFC 9562) of `unix_ms` whose last byte is `shard`. `entropy` gives the
 // random bits; the caller brings them, so that this stays a pure function.

@@ -35,20 +35,59 @@ put_number(char *out, uint32_t value)
     return count;
 }
 
+enum { PREFIX_MAX = OM_TYPEID_MAX + 24 };
+
+// "<task>/<attempt>", with which the ids of its events begin.
+static struct om_str
+event_prefix(const struct task *task, char out[PREFIX_MAX])
+{
+    size_t size = om_typeid_encode(OM_ID_TASK, &task->id, out);
+    out[size++] = '/';
+    return (struct om_str){ out,
+                            size + put_number(out + size, task->lease.token.attempt) };
+}
+
+static struct events_origin
+origin_of(const struct task *task)
+{
+    return (struct events_origin){ .tenant = task->tenant->id,
+                                   .traceparent = task->traceparent,
+                                   .own_worker = !task->share->queue->info };
+}
+
 // Usage and events go with the change that caused them. A lost attempt bills nothing.
 static void
 add_events(struct core *self, const struct task *task, struct om_str usage,
            struct om_str events)
 {
-    struct events_origin origin = { .tenant = task->tenant->id,
-                                    .traceparent = task->traceparent,
-                                    .own_worker = !task->share->queue->info };
-    char prefix[OM_TYPEID_MAX + 24];
-    size_t size = om_typeid_encode(OM_ID_TASK, &task->id, prefix);
-    prefix[size++] = '/';
-    size += put_number(prefix + size, task->lease.token.attempt);
-    events_add_usage(self, &origin, (struct om_str){ prefix, size }, usage);
+    struct events_origin origin = origin_of(task);
+    char prefix[PREFIX_MAX];
+    events_add_usage(self, &origin, event_prefix(task, prefix), usage);
     events_add(self, &origin, events);
+}
+
+// The attempt failed: that is an event too, in the commit which says so.
+static void
+add_error(struct core *self, const struct task *task, struct om_str code,
+          struct om_str text, bool retried)
+{
+    struct events_origin origin = origin_of(task);
+    char prefix[PREFIX_MAX], id[OM_TYPEID_MAX];
+    om_typeid_encode(OM_ID_TASK, &task->id, id);
+    struct error_event error = { 0 };
+    REC_SET(&error, error_event, source, OM_LIT(ERROR_SOURCE_JOB));
+    REC_SET(&error, error_event, queue, queue_name(task->share->queue));
+    REC_SET(&error, error_event, code, code.size ? code : OM_LIT("failed"));
+    REC_SET(&error, error_event, text, text.data ? text : OM_LIT(""));
+    REC_SET(&error, error_event, task_id, om_str(id));
+    REC_SET(&error, error_event, attempt, task->lease.token.attempt);
+    if (retried)
+        REC_SET(&error, error_event, retried, true);
+    if (task->kind.size)
+        REC_SET(&error, error_event, kind, task->kind);
+    if (task->lease.node.size)
+        REC_SET(&error, error_event, worker, label_str(&task->lease.node));
+    events_add_error(self, &origin, event_prefix(task, prefix), &error);
 }
 
 // A worker's word ended the attempt: it hears DONE_ACK when `group` is durable.
@@ -68,13 +107,17 @@ task_end(struct core *self, struct task *task, struct ending *ending)
     // The result says all that the mark of the attempt would, and no RETRY follows.
     if (ending->state == STATE_SUCCEEDED)
         commit_withdraw(self, task->lease_mark);
-    size_t count = 1 + events_count(ending->usage) + events_count(ending->events);
+    bool failed = ending->state == STATE_FAILED;
+    size_t count =
+        1 + events_count(ending->usage) + events_count(ending->events) + failed;
     struct group *group = commit_group(self, EFFECT_END, count);
     group->task = task;
     group->send = ending->send;
     told_attempt(self, task, ending->code, ending->text);
     add_result(self, task, ending);
     add_events(self, task, ending->usage, ending->events);
+    if (failed)
+        add_error(self, task, ending->code, ending->text, false);
     task->ending = ending->state;
     depend_ending(self, task, ending->state);
     task->finished_ms = self->now.wall_ms;
@@ -124,14 +167,17 @@ retry_later(struct core *self, struct task *task, enum mark_kind kind,
             const struct failure *failure, int64_t delay_ms)
 {
     self->stats.retried++;
+    bool failed = !failure->cancelled; // else its worker gave it back, as it has to stop
     struct group *group =
-        commit_group(self, EFFECT_RETRY, 1 + events_count(failure->usage));
+        commit_group(self, EFFECT_RETRY, 1 + events_count(failure->usage) + failed);
     group->task = task;
     struct change_mark *mark = task_mark(self, task, kind);
     mark->due_ms = self->now.wall_ms + delay_ms;
     mark->code = commit_copy(self, failure->code);
     mark->text = commit_copy(self, failure->text);
     add_events(self, task, failure->usage, (struct om_str){ 0 });
+    if (failed)
+        add_error(self, task, failure->code, failure->text, true);
     told_attempt(self, task, failure->code, failure->text);
     acknowledge(self, task, group, failure->conn);
     task_set_text(&task->code, failure->code);

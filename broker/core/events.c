@@ -122,6 +122,21 @@ events_add_usage(struct core *self, const struct events_origin *origin,
 }
 
 void
+events_add_error(struct core *self, const struct events_origin *origin,
+                 struct om_str prefix, const struct error_event *error)
+{
+    static const char suffix[] = "/error";
+    char id[EVENT_ID_MAX];
+    assert(prefix.size + sizeof(suffix) <= sizeof(id));
+    memcpy(id, prefix.data, prefix.size);
+    memcpy(id + prefix.size, suffix, sizeof(suffix));
+    om_buf_reset(&self->scratch);
+    rec_encode(&error_event_rec, error, &self->scratch);
+    add(self, origin, OM_LIT(ERROR_TOPIC), om_str(id), om_buf_str(&self->scratch),
+        self->now.wall_ms);
+}
+
+void
 on_publish(struct core *self, const struct input *in)
 {
     const struct wire_msg *msg = in->msg;

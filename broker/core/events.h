@@ -1,5 +1,6 @@
 // events.h - events on their way into the log.
 #pragma once
+#include "error_record.h"
 #include "inner.h"
 
 // Whose events they are, and the trace context they were made in.
@@ -26,5 +27,9 @@ void events_add(struct core *self, const struct events_origin *origin,
 // "own.".
 void events_add_usage(struct core *self, const struct events_origin *origin,
                       struct om_str prefix, struct om_str usage);
+
+// Add an event of topic "error" with the id "<prefix>/error".
+void events_add_error(struct core *self, const struct events_origin *origin,
+                      struct om_str prefix, const struct error_event *error);
 
 void on_publish(struct core *self, const struct input *in);

@@ -9,14 +9,15 @@ const struct permit_seed permit_seeds[] = {
       { { "files:*", false }, { "models:*", false }, { "train", false },
         { "predict", false }, { "tasks:*", false }, { "queues:*", false },
         { "schedules:*", false }, { "keys:*", false }, { "usage:read", false },
-        { "requests:*", false }, { "tenants:read", false }, { "worker", false } } },
+        { "requests:*", false }, { "errors:*", false }, { "tenants:read", false },
+        { "worker", false } } },
     { "billing", "sees what is used and what it costs",
       { { "usage:*", false }, { "billing:*", false }, { "tenants:read", false } } },
     { "auditor", "reads everything, the audit log too, and changes nothing",
       { { "*:read", false } } },
-    { "viewer", "reads everything but keys, failed requests and the audit log",
+    { "viewer", "reads everything but keys, failed requests, errors and the audit log",
       { { "*:read", false }, { "audit:*", true }, { "keys:*", true },
-        { "requests:*", true } } },
+        { "requests:*", true }, { "errors:*", true } } },
 };
 // clang-format on
 

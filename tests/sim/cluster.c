@@ -92,6 +92,7 @@ build(struct sim *self)
     add_actor(self, &billing_type, NULL);
     add_actor(self, &billing_type, NULL);
     add_actor(self, &compliance_type, NULL);
+    add_actor(self, &scheduler_type, NULL);
 }
 
 bool

@@ -177,7 +177,7 @@ disk_commit(struct disk *self, struct batch *batch)
             disk_add_task(self, batch, i);
             break;
         case CHANGE_MARK:
-            disk_add_mark(self, &change->mark);
+            disk_add_mark(self, batch, &change->mark);
             break;
         case CHANGE_RESULT:
             disk_add_result(self, batch, &change->result);

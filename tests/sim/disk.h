@@ -109,7 +109,8 @@ void disk_insert(struct disk *self, const struct change_task *task);
 
 // Add the task of the batch there, unless it is known; with the first of a set all of it.
 void disk_add_task(struct disk *self, struct batch *batch, size_t place);
-void disk_add_mark(struct disk *self, const struct change_mark *change);
+void disk_add_mark(struct disk *self, const struct batch *batch,
+                   const struct change_mark *change);
 void disk_add_result(struct disk *self, const struct batch *batch,
                      const struct change_result *change);
 void disk_add_chunk(struct disk *self, const struct change_chunk *change);

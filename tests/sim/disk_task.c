@@ -3,6 +3,7 @@
 #include "judge.h"
 #include "judge_flow.h"
 #include "judge_limit.h"
+#include "ops.h"
 
 struct disk_task *
 disk_find(const struct disk *self, const struct om_uuid *id)
@@ -54,8 +55,43 @@ disk_insert(struct disk *self, const struct change_task *task)
 
 // ---- what happens to it
 
+static bool
+is_failure(const struct change *change, int64_t task_seq)
+{
+    const struct change_mark *mark = &change->mark;
+    if (change->kind == CHANGE_RESULT)
+        return change->result.task_seq == task_seq &&
+               change->result.state == STATE_FAILED;
+    return change->kind == CHANGE_MARK && mark->task_seq == task_seq &&
+           (mark->kind == MARK_LOST ||
+            (mark->kind == MARK_FAIL && !om_str_eq(mark->code, OM_LIT("cancelled"))));
+}
+
+// Attempts that failed are told of in the same batch, once each.
+static void
+judge_failures(struct disk *self, const struct batch *batch, const struct disk_task *task)
+{
+    char text[OM_TYPEID_MAX];
+    struct om_str id = { text, om_typeid_encode(OM_ID_TASK, &task->row.id, text) };
+    int failures = 0, errors = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct change *change = &batch->changes[i];
+        struct error_event error;
+        failures += is_failure(change, task->row.seq);
+        errors +=
+            change->kind == CHANGE_EVENT &&
+            om_str_eq(change->event.topic, OM_LIT(ERROR_TOPIC)) &&
+            rec_decode(&error_event_rec, change->event.body, &error, NULL) == OM_OK &&
+            om_str_eq(error.task_id, id);
+    }
+    if (failures != errors)
+        sim_fail(self->sim, "%d failures of %s were committed with %d errors", failures,
+                 text, errors);
+}
+
 void
-disk_add_mark(struct disk *self, const struct change_mark *change)
+disk_add_mark(struct disk *self, const struct batch *batch,
+              const struct change_mark *change)
 {
     struct disk_task *task = disk_find_seq(self, change->task_seq);
     if (!task)
@@ -74,6 +110,7 @@ disk_add_mark(struct disk *self, const struct change_mark *change)
     mark.text = disk_keep(self, mark.text);
     stored_task_mark(&task->row, &mark);
     task->marked = true;
+    judge_failures(self, batch, task);
     if (change->kind != MARK_LEASE)
         return;
     judge_start(self, task, change->at_ms);
@@ -130,6 +167,7 @@ disk_add_result(struct disk *self, const struct batch *batch,
     task->result = disk_keep_payload(change->payload);
     if (change->state == STATE_SUCCEEDED)
         judge_success(self, batch, task);
+    judge_failures(self, batch, task);
 }
 
 void

@@ -117,7 +117,7 @@ struct om_str sim_tenant_text(const struct sim *self, int tenant);
 struct om_str sim_task_text(const struct om_uuid *id); // of a static
 
 extern const struct actor_type client_type, inference_type, tenant_worker_type,
-    identity_type, billing_type, compliance_type;
+    identity_type, billing_type, compliance_type, scheduler_type;
 
 // A part of a call's answer, or in REPLY the last of them: who made it, and its number;
 // and what one costs of the caller's limit.

@@ -65,6 +65,14 @@ compliance_create(struct actor *self)
 }
 
 static void
+scheduler_create(struct actor *self)
+{
+    worker_create(self);
+    take_from(self, "omni.scheduler.events", 2);
+    ((struct worker *)self->state)->subscription = SUBSCRIPTION_SCHEDULER_EVENTS;
+}
+
+static void
 worker_destroy(struct actor *self)
 {
     struct worker *worker = self->state;
@@ -333,3 +341,4 @@ WORKER_TYPE(tenant_worker_type, "tenant", tenant_create)
 WORKER_TYPE(identity_type, "identity", identity_create)
 WORKER_TYPE(billing_type, "billing", billing_create)
 WORKER_TYPE(compliance_type, "compliance", compliance_create)
+WORKER_TYPE(scheduler_type, "scheduler", scheduler_create)
