@@ -89,3 +89,55 @@ om_log_hidden(struct om_str value, size_t at)
         size = userinfo(value, at);
     return size ? size : email(value, at);
 }
+
+// What stands behind "name=" or "name: ", if the field of this name is hidden: `at` is at
+// the name, *from at the value. Returns the value's size.
+static size_t
+named(struct om_str text, size_t at, size_t *from)
+{
+    char name[32];
+    size_t size = run_size(text, at, "_-"), i = at + size;
+    if (size == 0 || size >= sizeof(name) ||
+        (at > 0 && run_size((struct om_str){ text.data, at }, at - 1, "_-")))
+        return 0;
+    memcpy(name, text.data + at, size);
+    name[size] = '\0';
+    bool hides = om_log_hides_field(name);
+    for (size_t k = 1; k < size && !hides; k++) // access_token
+        hides = strchr("_-", name[k - 1]) && om_log_hides_field(name + k);
+    if (!hides)
+        return 0;
+    while (i < text.size && strchr("\"' ", text.data[i]))
+        i++;
+    if (i >= text.size || (text.data[i] != '=' && text.data[i] != ':'))
+        return 0;
+    i++;
+    while (i < text.size && strchr("\"' ", text.data[i]))
+        i++;
+    for (size = 0;
+         i + size < text.size && !strchr("\"', \t\r\n;&}", text.data[i + size]);)
+        size++;
+    *from = i;
+    return size;
+}
+
+size_t
+om_log_mask(struct om_str text, char *out, size_t max)
+{
+    size_t size = 0, secret_at = 0, secret = 0;
+    for (size_t i = 0; i < text.size;) {
+        if (!secret)
+            secret = named(text, i, &secret_at);
+        size_t hidden = secret && i == secret_at ? secret : om_log_hidden(text, i);
+        struct om_str part =
+            hidden ? OM_LIT("[hidden]") : (struct om_str){ text.data + i, 1 };
+        if (secret && i >= secret_at)
+            secret = 0;
+        if (size + part.size > max)
+            break;
+        memcpy(out + size, part.data, part.size);
+        size += part.size;
+        i += hidden ? hidden : 1;
+    }
+    return size;
+}

@@ -25,7 +25,8 @@
     X(EDGE, "omni-ingest")                                                               \
     X(INFERENCE, "omni-inference")                                                       \
     X(BILLING, "omni-billing")                                                           \
-    X(COMPLIANCE, "omni-compliance")
+    X(COMPLIANCE, "omni-compliance")                                                     \
+    X(SCHEDULER, "omni-scheduler")
 
 // clang-format off
 //    group    name                             type    unit      labels             help
@@ -121,6 +122,7 @@
     X(EDGE, omni_cache_bytes,                   GAUGE,  "bytes",  "",                "What they take of it.") \
     X(EDGE, omni_cache_evictions_total,         COUNT,  "",       "",                "Answers forgotten because memory was full.") \
     X(EDGE, omni_request_log_total,             COUNT,  "",       "result",          "Requests that failed, kept or dropped.") \
+    X(EDGE, omni_failures_total,                COUNT,  "",       "result",          "Answers of 5xx to requests of a tenant, told for the groups of errors or dropped.") \
     X(EDGE, omni_broker_up,                     GAUGE,  "",       "",                "Whether all threads have a session with the broker.") \
     X(EDGE, omni_identity_answer_age_seconds,   GAUGE,  "seconds", "",               "Since identity told this edge what changed of keys; the slowest thread.") \
     X(EDGE, omni_tls_certificate_expiry_timestamp_seconds, GAUGE, "seconds", "",     "When the certificate that is served ends; only with TLS.") \
@@ -146,6 +148,14 @@
     X(COMPLIANCE, omni_audit_chain_intact,      GAUGE,  "",       "",                "Whether all audit logs looked at in the last round were as they were written.") \
     X(COMPLIANCE, omni_audit_verified_timestamp_seconds, GAUGE, "seconds", "",       "When the last round over all audit logs ended, since 1970.") \
     X(COMPLIANCE, omni_audit_verified_records_total, COUNT, "",   "",                "Records whose place in the chain was checked.")
+
+#define METRICS_SCHEDULER(X)                                                              \
+    X(SCHEDULER, omni_errors_total,             COUNT,  "",       "source",          "Errors counted, once each: attempts of jobs, and requests answered with a 5xx.") \
+    X(SCHEDULER, omni_errors_ungrouped_total,   COUNT,  "",       "",                "Of those, counted as other, as their tenant has no room for a group.") \
+    X(SCHEDULER, omni_errors_dropped_total,     COUNT,  "",       "reason",          "Events of errors that were not counted: malformed, or a repeat of one that was.") \
+    X(SCHEDULER, omni_error_groups,             GAUGE,  "",       "status",          "Groups of errors that are open, resolved or ignored; looked at once a minute.") \
+    X(SCHEDULER, omni_error_groups_opened_total, COUNT, "",       "owner,reason",    "Groups that are new, or regressed: came again after they were resolved. Of the platform, or of tenants' own queues.") \
+    X(SCHEDULER, omni_error_groups_removed_total, COUNT, "",      "reason",          "Groups removed: expired, or evicted for a new one.")
 // clang-format on
 
 #define METRIC_LIST(X)                                                                   \
@@ -156,4 +166,5 @@
     METRICS_EDGE(X)                                                                      \
     METRICS_INFERENCE(X)                                                                 \
     METRICS_BILLING(X)                                                                   \
-    METRICS_COMPLIANCE(X)
+    METRICS_COMPLIANCE(X)                                                                \
+    METRICS_SCHEDULER(X)

@@ -14,7 +14,7 @@ read_cursor(struct om_txn *txn, uint8_t shard)
 
 enum om_rc
 om_subscriber_apply(struct om_db *db, uint8_t shard, const struct wire_logged *events,
-                    size_t count, om_apply_fn *apply)
+                    size_t count, om_apply_fn *apply, void *context)
 {
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin(db);
     if (!txn)
@@ -23,7 +23,7 @@ om_subscriber_apply(struct om_db *db, uint8_t shard, const struct wire_logged *e
     for (size_t i = 0; i < count; i++) {
         if (events[i].seq <= done)
             continue;
-        enum om_rc rc = apply(txn, &events[i]);
+        enum om_rc rc = apply(context, txn, &events[i]);
         if (rc)
             return rc;
         done = events[i].seq;

@@ -12,10 +12,12 @@
     ");"
 
 // Apply one event. Anything but OM_OK: nothing of the run is applied.
-typedef enum om_rc om_apply_fn(struct om_txn *txn, const struct wire_logged *event);
+typedef enum om_rc om_apply_fn(void *context, struct om_txn *txn,
+                               const struct wire_logged *event);
 
 // Give the events of a run to `apply` in order, but for those that were applied before.
 // The results are those of an om_events_handler.
 OM_MUST_CHECK enum om_rc om_subscriber_apply(struct om_db *db, uint8_t shard,
                                              const struct wire_logged *events,
-                                             size_t count, om_apply_fn *apply);
+                                             size_t count, om_apply_fn *apply,
+                                             void *context);

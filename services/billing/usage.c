@@ -16,8 +16,9 @@ OM_SQL(
     "WHERE usage_hour.quantity <= 9223372036854775807 - excluded.quantity");
 
 static enum om_rc
-apply_one(struct om_txn *txn, const struct wire_logged *event)
+apply_one(void *context, struct om_txn *txn, const struct wire_logged *event)
 {
+    (void)context;
     struct om_uuid tenant;
     struct wire_usage usage;
     if (om_typeid_decode(OM_ID_TENANT, event->tenant, &tenant) ||
@@ -43,7 +44,7 @@ enum om_rc
 usage_apply(void *context, uint8_t shard, const struct wire_logged *events, size_t count)
 {
     struct billing *self = context;
-    enum om_rc rc = om_subscriber_apply(self->db, shard, events, count, apply_one);
+    enum om_rc rc = om_subscriber_apply(self->db, shard, events, count, apply_one, self);
     usage_stats_end(rc == OM_OK);
     return rc;
 }

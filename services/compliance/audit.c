@@ -40,8 +40,9 @@ audit_read(struct om_rows *rows, struct chain_row *row, uint8_t hash[CHAIN_HASH]
 static uint64_t appended; // in the run that is applied
 
 static enum om_rc
-append(struct om_txn *txn, const struct wire_logged *event)
+append(void *context, struct om_txn *txn, const struct wire_logged *event)
 {
+    (void)context;
     struct chain_row row = { .at_ms = event->at, .event_id = event->id };
     if (om_typeid_decode(OM_ID_TENANT, event->tenant, &row.tenant) ||
         rec_decode(&audit_event_rec, event->body, &row.event, NULL))
@@ -72,7 +73,7 @@ audit_apply(void *context, uint8_t shard, const struct wire_logged *events, size
     if (!records)
         records = om_metric_cell(M_omni_audit_records_total);
     appended = 0;
-    enum om_rc rc = om_subscriber_apply(self->db, shard, events, count, append);
+    enum om_rc rc = om_subscriber_apply(self->db, shard, events, count, append, self);
     if (rc == OM_OK)
         om_metric_add(records, appended);
     return rc;

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "cors_reply.h"
 #include "exchange.h"
+#include "failure_note.h"
 #include "id.h"
 #include "keyed.h"
 #include "log.h"
@@ -112,6 +113,7 @@ on_refuse(void *context, const struct om_http_request *request, const char *reas
         exchange_name(x, response);
         x->code = error.code;
         request_note(x, response);
+        failure_note(x, response->status);
     } else {
         om_http_response_field(response, "x-request-id", om_str(self->refused_id));
     }
@@ -192,6 +194,7 @@ on_tick(void *context)
     streams_tick(self);
     report_flush(&self->report);
     request_log_flush(&self->requests, om_clock_mono_ms());
+    failures_flush(&self->failures);
     quota_desk_tick(self);
     if (self->ticks % RENEW_TICKS == 0)
         admit_renew(self);
@@ -273,6 +276,7 @@ edge_create(struct ingest *ingest, int64_t number, int listen_fd, char *why,
         return NULL;
     }
     self->report.client = self->client;
+    failures_init(&self->failures, self->client, &ingest->failures);
     request_log_init(&self->requests, self->client, &ingest->requests,
                      ingest->conf.request_rate);
     self->client_timer.fire = on_client_due;
@@ -308,8 +312,9 @@ flush(struct edge *self)
         om_client_process(self->client);
         report_flush(&self->report);
         request_log_flush(&self->requests, om_clock_mono_ms());
+        failures_flush(&self->failures);
         if (!self->busy && report_idle(&self->report) && quota_desk_idle(self) &&
-            request_log_idle(&self->requests))
+            request_log_idle(&self->requests) && failures_idle(&self->failures))
             return;
         om_client_process(self->client);
         wait_for_link(self, FLUSH_TURN_MS);
@@ -348,6 +353,7 @@ edge_destroy(struct edge **self_p)
     om_offload_box_destroy(&self->commits);
     report_finish(&self->report);
     request_log_finish(&self->requests);
+    failures_finish(&self->failures);
     om_client_destroy(&self->client);
     quota_desk_finish(self);
     keys_finish(&self->keys);

@@ -9,6 +9,7 @@
 #include "commit.h"
 #include "cors_reply.h"
 #include "exchange.h"
+#include "failure_note.h"
 #include "id.h"
 #include "json.h"
 #include "keyed.h"
@@ -431,6 +432,7 @@ note_reply(struct exchange *x, struct om_http_response *response)
     log_reply(x, response->status);
     if (response->status >= 400)
         request_note(x, response);
+    failure_note(x, response->status);
 }
 
 void
@@ -488,12 +490,15 @@ exchange_fail_as(struct exchange *x, int status, const struct error_text *error,
     stats_error(error->code);
     cached_fail(x, status, error, retry_after);
     x->code = om_arena_strdup(&x->arena, om_str(error->code));
+    if (status >= 500)
+        x->failure = om_arena_strdup(&x->arena, error->message);
     om_buf_reset(&x->edge->out);
     error_write(&x->edge->out, error, x->id_text);
     if (x->stream) {
         response.content_type = OM_LIT("text/event-stream");
         response.body = om_buf_str(&x->edge->out);
         request_note(x, &response);
+        failure_note(x, status);
         stream_fail(x, response.body);
         om_buf_reset(&x->edge->out);
         return;

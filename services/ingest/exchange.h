@@ -71,6 +71,7 @@ struct exchange {
     void (*on_gone)(struct exchange *x);
     struct om_str client_id;         // the x-request-id it came with; in the arena
     const char *code;                // of the error it is answered with
+    const char *failure;             // its message, of a 5xx; in the arena
     struct om_http_request *instead; // it replays this one (replay.h); in the arena
     struct exchange *other;          // the replay, and of a replay who asked for it
     struct later *later;             // a prediction that is a job (later.h); in the arena

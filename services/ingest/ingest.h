@@ -9,6 +9,7 @@
 #include "client.h"
 #include "conf.h"
 #include "cors.h"
+#include "failures.h"
 #include "grant.h"
 #include "http.h"
 #include "keys.h"
@@ -84,6 +85,7 @@ struct ingest {
     // should have been asked.
     atomic_uint_fast64_t limited, unshared;
     struct request_counts requests;            // kept of those that failed
+    struct failure_counts failures;            // told of answers of 5xx
     atomic_bool shared_up[INGEST_THREADS_MAX]; // each thread's connection to it
     // When identity answered each thread last, on the mono clock: a process is ready when
     // all its threads are, since nobody knows which one a connection will reach.
@@ -109,6 +111,7 @@ struct edge {
     struct plans plans;
     struct report report;
     struct request_log requests;
+    struct failures failures;
     struct quota_desk quotas;
     struct traced_budget traced;
     struct shared *shared; // NULL: edges share nothing

@@ -212,6 +212,25 @@ const struct route routes[] = {
       .body_max = SMALL, .action = "requests.replay",
       .doc = "Run a request that failed again, in the sandbox"),
 
+    // groups of errors
+    R(GET, "/api/v1/errors", ERRORS_READ, OP_error_list, 200,
+      .doc = "Errors that came up, grouped, the newest group first"),
+    R(GET, "/api/v1/errors/{id}", ERRORS_READ, OP_error_get, 200, .param = "id",
+      .flags = ROUTE_ETAG, .doc = "One group of errors, with its newest samples"),
+    R(POST, "/api/v1/errors/{id}/resolve", ERRORS_WRITE, OP_error_resolve, 200,
+      .flags = ROUTE_MUTATES | ROUTE_ETAG, .param = "id", .action = "errors.resolve",
+      .doc = "Say that an error is dealt with; it is open again when it comes again"),
+    R(POST, "/api/v1/errors/{id}/ignore", ERRORS_WRITE, OP_error_ignore, 200,
+      .flags = ROUTE_MUTATES | ROUTE_ETAG, .param = "id", .action = "errors.ignore",
+      .doc = "Have an error counted and no more"),
+    R(POST, "/api/v1/errors/{id}/reopen", ERRORS_WRITE, OP_error_reopen, 200,
+      .flags = ROUTE_MUTATES | ROUTE_ETAG, .param = "id", .action = "errors.reopen",
+      .doc = "Have a group open again that was resolved or ignored"),
+    R(GET, "/api/v1/admin/errors", OPERATOR, OP_error_list_all, 200,
+      .doc = "Errors of the platform, of all tenants; not those of tenants' own queues"),
+    R(GET, "/api/v1/admin/errors/{id}", OPERATOR, OP_error_get_any, 200, .param = "id",
+      .flags = ROUTE_ETAG, .doc = "One of those, with its newest samples"),
+
     // the tenant itself
     R(GET, "/api/v1/tenants/me", TENANTS_READ, OP_tenant_show, 200, .flags = ROUTE_ETAG,
       .doc = "Your own tenant, and what is set for it"),

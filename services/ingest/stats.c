@@ -98,6 +98,10 @@ put_others(struct ingest *self, struct om_scrape *scrape)
                   (double)atomic_load(&self->requests.kept), OM_LIT("kept"));
     om_scrape_put(scrape, M_omni_request_log_total,
                   (double)atomic_load(&self->requests.dropped), OM_LIT("dropped"));
+    om_scrape_put(scrape, M_omni_failures_total,
+                  (double)atomic_load(&self->failures.told), OM_LIT("told"));
+    om_scrape_put(scrape, M_omni_failures_total,
+                  (double)atomic_load(&self->failures.dropped), OM_LIT("dropped"));
     om_scrape_put(scrape, M_omni_identity_answer_age_seconds,
                   (double)(om_clock_mono_ms() - oldest_ms) / 1000);
     if (self->tls && om_tls_expiry(self->tls, &expires_ms))

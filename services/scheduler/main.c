@@ -5,6 +5,7 @@
 struct scheduler_conf {
     struct om_service_conf service;
     struct status_conf status;
+    struct error_conf errors;
 };
 
 #define AT(member) offsetof(struct scheduler_conf, status.member)
@@ -16,6 +17,11 @@ static const struct om_setting settings[] = {
       "file to which the status is written as JSON; none: it is not" },
     { "OMNI_LOOK_MS", CONF_INT, AT(look_ms), "15000", 100, 60000,
       "how often the programs are looked at, ms" },
+    { "OMNI_ERROR_GROUPS", CONF_INT, offsetof(struct scheduler_conf, errors.groups_max),
+      "500", 1, 100000, "groups of errors of a tenant" },
+    { "OMNI_ERROR_MS", CONF_INT, offsetof(struct scheduler_conf, errors.keep_ms),
+      "2592000000", 1, INT64_C(3660) * 24 * 3600 * 1000,
+      "how long a group of errors is kept after it was seen last" },
     { 0 },
 };
 
@@ -39,6 +45,7 @@ start(const void *context, struct om_client *client, char *why, size_t why_size)
         return NULL;
     }
     self->sender.client = client;
+    self->errors = conf->errors;
     if (status_open(&self->status, &conf->status, why, why_size))
         return self;
     stop(self);
@@ -60,6 +67,9 @@ main(int argc, char **argv)
         .settings = settings,
         .conf_size = sizeof(struct scheduler_conf),
         .routes = scheduler_routes,
+        .metrics = METRICS_BIT(SCHEDULER),
+        .on_events = scheduler_on_events,
+        .events_queue = QUEUE_SCHEDULER_EVENTS,
         .start = start,
         .stop = stop,
         .database = database,

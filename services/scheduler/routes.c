@@ -1,5 +1,6 @@
 #include "clock.h"
 #include "cron.h"
+#include "error_routes.h"
 #include "id.h"
 #include "json.h"
 #include "misfire.h"
@@ -228,5 +229,12 @@ const struct om_route scheduler_routes[] = {
     { OP_schedule_list, on_schedule_list },
     { OP_schedule_delete, on_schedule_delete },
     { OP_status_get, on_status_get },
+    { OP_error_list, on_error_list },
+    { OP_error_get, on_error_get },
+    { OP_error_resolve, on_error_resolve },
+    { OP_error_ignore, on_error_ignore },
+    { OP_error_reopen, on_error_reopen },
+    { OP_error_list_all, on_error_list_all },
+    { OP_error_get_any, on_error_get_any },
     { 0 },
 };

@@ -5,6 +5,7 @@
 enum {
     LOOK_MS = 1000,
     CLEAN_MS = 60 * 60 * 1000,
+    TIDY_MS = 60 * 1000,
 };
 
 static void
@@ -28,6 +29,26 @@ fire_all(struct scheduler *self)
     return rc || next_ms - now_ms > LOOK_MS ? LOOK_MS : next_ms - now_ms;
 }
 
+enum om_rc
+scheduler_on_events(void *context, uint8_t shard, const struct wire_logged *events,
+                    size_t count)
+{
+    struct scheduler *self = context;
+    return error_apply(&self->errors, self->db, shard, events, count, om_clock_wall_ms());
+}
+
+// In small steps, so that nothing else waits for it.
+static void
+tidy_errors(struct scheduler *self, int64_t now_ms)
+{
+    bool more = false;
+    if (now_ms < self->tidy_ms)
+        return;
+    report(self, error_tidy(&self->errors, self->db, om_clock_wall_ms(), &more));
+    report(self, error_census(self->db));
+    self->tidy_ms = more ? now_ms : now_ms + TIDY_MS;
+}
+
 int64_t
 scheduler_tick(void *context, int64_t now_ms)
 {
@@ -41,6 +62,7 @@ scheduler_tick(void *context, int64_t now_ms)
     else if (!answered)
         return self->due_ms;
     report(self, sender_submit(&self->sender, self->db));
+    tidy_errors(self, now_ms);
     if (now_ms >= self->clean_ms) {
         report(self, fire_clean(self->db, om_clock_wall_ms()));
         report(self, history_clean(self->db, om_clock_wall_ms()));

@@ -1,6 +1,7 @@
 // echo_worker ENDPOINT KEY QUEUE - a tenant's own worker: it answers a job with the job's
 // payload, with the results of all it depends on when the kind is "parents", fails when
-// it is "fail", sends three partial results first when it is "stream" and 900 large ones
+// it is "fail", or of what is in its payload when it is "wrong" or, to be tried again,
+// "flaky", sends three partial results first when it is "stream" and 900 large ones
 // when it is "flood", and runs until it is told to stop when it is "wait".
 #include <poll.h>
 #include <stdio.h>
@@ -37,6 +38,12 @@ handle(void *context, struct om_job *job)
     }
     if (om_str_eq(job->msg->kind, OM_LIT("fail"))) {
         om_job_fail(job, OM_EINVAL, "payload", "asked to fail");
+        return;
+    }
+    bool flaky = om_str_eq(job->msg->kind, OM_LIT("flaky"));
+    if (flaky || om_str_eq(job->msg->kind, OM_LIT("wrong"))) {
+        om_job_fail(job, flaky ? OM_EUNAVAILABLE : OM_EINVAL, NULL, "cannot do %.*s",
+                    (int)job->payload.size, job->payload.data);
         return;
     }
     if (om_str_eq(job->msg->kind, OM_LIT("stream"))) {
