@@ -125,6 +125,24 @@ zmtp_frames(const struct zmtp *self)
 
 // ---- sending
 
+static bool
+is_full(const struct zmtp *self)
+{
+    return self->out.size - self->out_at > self->out_max;
+}
+
+// What has left takes no room, also of a peer so slow that something always waits.
+static void
+drop_sent(struct zmtp *self)
+{
+    size_t left = self->out.size - self->out_at;
+    if (self->out_at < left)
+        return; // to move more than was sent would cost more than it
+    memmove(self->out.data, self->out.data + self->out_at, left);
+    self->out.size = left;
+    self->out_at = 0;
+}
+
 // Write what waits, as far as there is room.
 static void
 flush(struct zmtp *self)
@@ -135,6 +153,7 @@ flush(struct zmtp *self)
         if (sent >= 0) {
             self->out_at += (size_t)sent;
         } else if (errno == EAGAIN) {
+            drop_sent(self);
             return;
         } else if (errno != EINTR) {
             zmtp_break(self);
@@ -172,7 +191,7 @@ put_greeting(struct om_buf *out)
 enum om_rc
 zmtp_send(struct zmtp *self, struct om_str header, struct om_str payload)
 {
-    if (self->state != OPEN || self->out.size - self->out_at > self->out_max)
+    if (self->state != OPEN || is_full(self))
         return OM_EUNAVAILABLE;
     put_frame(&self->out, payload.data ? FLAG_MORE : 0, header);
     if (payload.data)
@@ -238,6 +257,8 @@ on_command(struct zmtp *self, struct om_str body)
         return false;
     } else if (is_command(body, "PING") && body.size >= 7) { // its context comes back
         char pong[COMMAND_MAX] = "\4PONG";
+        if (is_full(self))
+            return false; // it asks, and reads no answer
         memcpy(pong + 5, body.data + 7, body.size - 7);
         put_frame(&self->out, FLAG_COMMAND, (struct om_str){ pong, body.size - 2 });
         flush(self);
