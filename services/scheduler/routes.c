@@ -87,13 +87,14 @@ write_payload(struct om_call *call, struct om_str payload, struct om_buf *json)
     return OM_OK;
 }
 
+// With the one that was just made.
 static enum om_rc
 check_count(struct om_call *call, struct om_txn *txn)
 {
     OM_AUTO(om_rows_close)
     struct om_rows *rows =
         om_db_query(txn, &sql_schedule_count, DB_UUID(&call->tenant_id));
-    if (om_rows_next(rows) && om_row_i64(rows, 0) >= SCHEDULES_MAX)
+    if (om_rows_next(rows) && om_row_i64(rows, 0) > SCHEDULES_MAX)
         return om_job_fail(call->job, OM_ECONFLICT, NULL,
                            "there are %d schedules, which is the most: delete one",
                            SCHEDULES_MAX);
@@ -124,13 +125,14 @@ store(struct scheduler *self, struct om_call *call,
     OM_AUTO(om_db_rollback) struct om_txn *txn = om_db_begin(self->db);
     if (!txn)
         return OM_EDB;
-    enum om_rc rc = check_count(call, txn);
-    if (!rc)
-        rc = insert(call, txn, request, cron, policy, payload, &id);
+    enum om_rc rc = insert(call, txn, request, cron, policy, payload, &id);
+    bool made = !rc && om_db_changes(txn) == 1;
+    if (made)
+        rc = check_count(call, txn);
     if (rc)
         return rc;
     OM_AUTO(om_rows_close)
-    struct om_rows *rows = om_db_changes(txn) == 1
+    struct om_rows *rows = made
                                ? om_db_query(txn, &sql_schedule_by_id,
                                              DB_UUID(&call->tenant_id), DB_UUID(&id))
                                : om_db_query(txn, &sql_schedule_by_call,
