@@ -130,7 +130,7 @@ core_destroy(struct core **self_p)
     commit_destroy_all(self);
     query_destroy_all(self);
     run_destroy_all(self);
-    lease_forget_all(self);
+    recents_finish(&self->recents);
     spill_destroy(self);
     node_destroy_all(self);
     for (struct queue_state *queue; (queue = self->queues);) {

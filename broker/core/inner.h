@@ -16,6 +16,7 @@
 
 #include "core.h"
 #include "pool.h"
+#include "recent.h"
 #include "timer.h"
 
 enum {
@@ -27,7 +28,6 @@ enum {
     QUERIES_MAX = 4096,        // reads asked for by clients, under way
     LIST_MAX = 256,            // rows of a LIST
     PENDING_MAX = 64,          // batches waiting for the disk before work is refused
-    RECENT_MAX = 16384,        // finished leases remembered
     CALL_TTL_MS = 10 * 1000,   // of a CALL that names none
     CALL_ORPHAN_MS = 2 * 1000, // a queue without workers refuses its calls after
     WALL_CHECK_MS = 1000,      // how late a jump of the wall clock may be noticed
@@ -50,7 +50,6 @@ struct listing;
 struct name;
 struct node;
 struct queue_state;
-struct recent;
 struct replay;
 struct retry;
 struct run;
@@ -99,7 +98,7 @@ struct core {
     struct session *sessions;
     struct session *acking; // those that have acknowledgements to get
     struct node *nodes;     // with leases of workers that are not connected
-    struct recent *recents;
+    struct recents recents;
     uint64_t last_lease;
 
     struct key *keys; // of tenants' workers

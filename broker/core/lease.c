@@ -20,49 +20,15 @@ token_eq(const struct wire_token *a, const struct wire_token *b)
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-// ---- leases that ended by their worker's word
-
-static struct recent *
-recent_find(const struct core *self, const struct wire_token *token)
-{
-    struct recent *recent = NULL;
-    HASH_FIND(hh, self->recents, token, sizeof(*token), recent);
-    return recent;
-}
-
-static void
-recent_add(struct core *self, const struct wire_token *token, core_conn conn)
-{
-    if (HASH_COUNT(self->recents) >= RECENT_MAX) {
-        struct recent *first = self->recents; // the hash keeps the order of adding
-        HASH_DEL(self->recents, first);
-        pool_give(first);
-    }
-    struct recent *recent = pool_take(&self->pool, sizeof(*recent));
-    recent->token = *token;
-    recent->conn = conn;
-    HASH_ADD(hh, self->recents, token, sizeof(recent->token), recent);
-}
-
 void
 lease_ack(struct core *self, const struct wire_token *token, core_conn conn)
 {
-    struct recent *recent = recent_find(self, token);
+    struct recent *recent = recents_find(&self->recents, token);
     if (recent) {
         recent->durable = true;
         conn = recent->conn;
     }
     ack_done(self, conn, token);
-}
-
-void
-lease_forget_all(struct core *self)
-{
-    struct recent *recent, *next;
-    HASH_ITER (hh, self->recents, recent, next) {
-        HASH_DEL(self->recents, recent);
-        pool_give(recent);
-    }
 }
 
 // ---- the life of a lease
@@ -197,7 +163,7 @@ void
 lease_end(struct core *self, struct lease *lease, core_conn conn)
 {
     if (conn)
-        recent_add(self, &lease->token, conn);
+        recents_add(&self->recents, &lease->token, conn);
     timer_stop(&self->mono, &lease->timer);
     if (lease->credit) {
         lease->credit->reserved--;
@@ -330,7 +296,7 @@ hold(struct core *self, struct session *session, struct om_str held,
                 mark_started(self, lease);
                 lease->kind->progress(self, lease, &item);
             }
-        } else if (!recent_find(self, &token)) {
+        } else if (!recents_find(&self->recents, &token)) {
             self->stats.stale++;
             stale(context, item.token);
         }
@@ -446,7 +412,7 @@ lease_said(struct core *self, const struct input *in)
         claim(self, lease, in->session);
         return lease;
     }
-    struct recent *recent = recent_find(self, &token);
+    struct recent *recent = recents_find(&self->recents, &token);
     if (!recent) {
         self->stats.stale++;
         out_token(self, in->conn, WIRE_STALE, &token);

@@ -55,14 +55,6 @@ struct lease {
     struct lease *prev, *next; // in its session's list or its node's list of orphans
 };
 
-// A lease that ended by its worker's word: the word said again gets DONE_ACK again.
-struct recent {
-    struct wire_token token;
-    bool durable;
-    core_conn conn; // who said it last
-    UT_hash_handle hh;
-};
-
 // Give work to the session of `credit`. The caller has set kind, queue, share and
 // hard_ms, sets `waiting`, and calls lease_ready() for each thing that has come (0: for
 // none).
@@ -105,8 +97,6 @@ void lease_lose_earlier(struct core *self, struct session *session);
 // earlier start of the broker that it does not name may still be on its way to it, and is
 // given to another when the worker's beats do not name it either, or it has run out.
 void lease_adopt(struct core *self, struct session *session, struct om_str held);
-
-void lease_forget_all(struct core *self);
 
 void on_start(struct core *self, const struct input *in);
 void on_beat(struct core *self, const struct input *in);

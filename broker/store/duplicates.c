@@ -144,6 +144,16 @@ next_of_set(struct batch *batch, size_t *place, uint32_t set)
     return NULL;
 }
 
+// So that the memory of one is fetched while another is checked.
+void
+duplicates_expect(const struct duplicates *self, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->changes[i].kind == CHANGE_TASK)
+            known_expect(self->known,
+                         known_hash_id(self->known, &batch->changes[i].task.id));
+}
+
 enum om_rc
 duplicates_check(struct duplicates *self, struct batch *batch, size_t place)
 {
@@ -184,13 +194,16 @@ duplicates_note(struct duplicates *self, const struct change *change, int64_t nu
 {
     switch (change->kind) {
     case CHANGE_TASK:
+        self->keyed = self->keyed || change->task.unique_key.data;
         return note_task(self, &change->task, number, bytes);
     case CHANGE_RESULT:
-        return known_add(self->known,
+        return !self->keyed ||
+               known_add(self->known,
                          known_hash_seq(self->known, change->result.task_seq), number,
                          bytes);
     case CHANGE_REOPEN:
-        return known_add(self->known, known_hash_seq(self->known, change->reopen_seq),
+        return !self->keyed ||
+               known_add(self->known, known_hash_seq(self->known, change->reopen_seq),
                          number, bytes);
     default:
         return true;

@@ -12,7 +12,11 @@ struct duplicates {
     struct known *known;
     struct sqlite_store *tables; // borrowed
     struct om_uuid greatest_id;  // in the tables
+    bool keyed; // there are tasks with unique keys: the end of one is to be remembered
 };
+
+// Prepare for the tasks of a batch.
+void duplicates_expect(const struct duplicates *self, const struct batch *batch);
 
 // Look for the task of a change by its id and its keys, and fill in what the store sets:
 // of all tasks of its set, if it is the first of one. OM_EDB: the tables cannot be read.

@@ -27,11 +27,11 @@ struct journal_store {
 const struct journal_store_conf journal_store_default = {
     .io = &journal_io_files,
     .segment_bytes = 4 << 20,
-    .window_bytes = 8 << 20,
+    .window_bytes = 16 << 20,
     .backlog_bytes = 64 << 20,
-    .window_ms = 150,
+    .window_ms = 250,
     .log_bytes = 8 << 20,
-    .kept_bytes = 64 << 20,
+    .kept_bytes = 48 << 20,
     .pack_least_bytes = 256 * 1024,
     .pack_file_bytes = 64 << 20,
 };
@@ -99,6 +99,7 @@ journal_store_open(const char *path, const struct journal_store_conf *conf,
             .known = known_create(self->tables->journal_id),
             .tables = self->tables,
             .greatest_id = self->tables->greatest_id,
+            .keyed = sqlite_holds_keys(self->tables),
         };
         self->applier = applier_start(self->tables, self->journal, conf);
         if (rc == OM_OK && (!self->applier || !self->duplicates.known))
@@ -190,6 +191,7 @@ fill(struct journal_store *self, struct batch *batch, struct record *record)
     enum om_rc rc = OM_OK;
     bool duplicates = false;
     uint32_t set = 0; // that was checked last
+    duplicates_expect(&self->duplicates, batch);
     for (size_t i = 0; i < batch->count && rc == OM_OK; i++) {
         struct change *change = &batch->changes[i];
         bool left_out = change->kind == CHANGE_NONE;

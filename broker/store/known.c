@@ -5,7 +5,10 @@
 
 #include "known.h"
 
-enum { FIRST_CAPACITY = 1024 };
+enum {
+    FIRST_CAPACITY = 1024,
+    FORGET_AHEAD = 8, // slots that are fetched before their turn
+};
 
 struct entry {
     uint64_t hash;
@@ -13,12 +16,17 @@ struct entry {
     struct om_str change;
 };
 
-// The entries are a ring; `slots` has, by open addressing, their places in it plus one.
+struct slot {
+    uint32_t hash;  // its lower half
+    uint32_t place; // in the ring, plus one; 0: empty
+};
+
+// The entries are a ring; `slots` has, by open addressing, their places in it.
 struct known {
     uint64_t seed;
     struct entry *ring;
     size_t capacity, first, count; // the capacity is a power of two
-    uint32_t *slots;               // twice the capacity
+    struct slot *slots;            // twice the capacity
 };
 
 struct known *
@@ -73,10 +81,11 @@ slot_mask(const struct known *self)
 static void
 put_slot(struct known *self, size_t place)
 {
-    size_t at = self->ring[place].hash & slot_mask(self);
-    while (self->slots[at])
+    uint64_t hash = self->ring[place].hash;
+    size_t at = hash & slot_mask(self);
+    while (self->slots[at].place)
         at = (at + 1) & slot_mask(self);
-    self->slots[at] = (uint32_t)place + 1;
+    self->slots[at] = (struct slot){ (uint32_t)hash, (uint32_t)place + 1 };
 }
 
 // Empty a slot, and move up those behind it that would not be found over the gap.
@@ -84,21 +93,21 @@ static void
 clear_slot(struct known *self, size_t gap)
 {
     size_t mask = slot_mask(self);
-    for (size_t at = (gap + 1) & mask; self->slots[at]; at = (at + 1) & mask) {
-        size_t home = self->ring[self->slots[at] - 1].hash & mask;
+    for (size_t at = (gap + 1) & mask; self->slots[at].place; at = (at + 1) & mask) {
+        size_t home = self->slots[at].hash & mask;
         if (((at - home) & mask) < ((at - gap) & mask))
             continue;
         self->slots[gap] = self->slots[at];
         gap = at;
     }
-    self->slots[gap] = 0;
+    self->slots[gap].place = 0;
 }
 
 static void
 remove_slot(struct known *self, size_t place)
 {
     size_t at = self->ring[place].hash & slot_mask(self);
-    while (self->slots[at] != (uint32_t)place + 1)
+    while (self->slots[at].place != (uint32_t)place + 1)
         at = (at + 1) & slot_mask(self);
     clear_slot(self, at);
 }
@@ -108,8 +117,8 @@ grow(struct known *self)
 {
     size_t capacity = self->capacity ? self->capacity * 2 : FIRST_CAPACITY;
     struct entry *ring = malloc(capacity * sizeof(*ring));
-    uint32_t *slots = calloc(capacity * 2, sizeof(*slots));
-    if (!ring || !slots || capacity >= UINT32_MAX) {
+    struct slot *slots = calloc(capacity * 2, sizeof(*slots));
+    if (!ring || !slots || capacity > UINT32_MAX / 2) {
         free(ring);
         free(slots);
         return false;
@@ -149,8 +158,10 @@ known_find(const struct known *self, uint64_t hash, known_matches *matches,
     if (self->count == 0)
         return newest;
     size_t mask = slot_mask(self);
-    for (size_t at = hash & mask; self->slots[at]; at = (at + 1) & mask) {
-        size_t place = self->slots[at] - 1;
+    for (size_t at = hash & mask; self->slots[at].place; at = (at + 1) & mask) {
+        if (self->slots[at].hash != (uint32_t)hash)
+            continue;
+        size_t place = self->slots[at].place - 1;
         const struct entry *entry = &self->ring[place];
         size_t age = (place - self->first) & (self->capacity - 1);
         if (entry->hash != hash || (newest.data && age < newest_age) ||
@@ -163,9 +174,19 @@ known_find(const struct known *self, uint64_t hash, known_matches *matches,
 }
 
 void
+known_expect(const struct known *self, uint64_t hash)
+{
+    if (self->count > 0)
+        __builtin_prefetch(&self->slots[hash & slot_mask(self)]);
+}
+
+void
 known_forget(struct known *self, int64_t number)
 {
     while (self->count > 0 && self->ring[self->first].number <= number) {
+        size_t soon = (self->first + FORGET_AHEAD) & (self->capacity - 1);
+        if (self->count > FORGET_AHEAD)
+            known_expect(self, self->ring[soon].hash);
         remove_slot(self, self->first);
         self->first = (self->first + 1) & (self->capacity - 1);
         self->count--;

@@ -27,6 +27,9 @@ typedef bool known_matches(const void *context, struct om_str change);
 struct om_str known_find(const struct known *self, uint64_t hash, known_matches *matches,
                          const void *context);
 
+// Have the memory that known_find() will touch fetched meanwhile.
+void known_expect(const struct known *self, uint64_t hash);
+
 // Forget what came with records up to `number`; or from `number` on.
 void known_forget(struct known *self, int64_t number);
 void known_take_back(struct known *self, int64_t number);

@@ -174,6 +174,9 @@ OM_MUST_CHECK enum om_rc sqlite_find_key(struct sqlite_store *self, enum known_b
                                          struct sqlite_known *out);
 void sqlite_find_end(struct sqlite_store *self);
 
+// Does any task hold a unique key?
+bool sqlite_holds_keys(struct sqlite_store *self);
+
 // The hash a stored header was submitted with; zero if none.
 void sqlite_header_hash(struct om_str header, uint8_t out[32]);
 

@@ -111,3 +111,9 @@ sqlite_find_key(struct sqlite_store *self, enum known_by by, const struct om_uui
     sqlite_bind_str(row, 2, key);
     return find_gone(row, out);
 }
+
+bool
+sqlite_holds_keys(struct sqlite_store *self)
+{
+    return sqlite_run(self->finds[FINDER_HELD]) != SQLITE_DONE;
+}

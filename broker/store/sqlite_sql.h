@@ -150,6 +150,7 @@
     X(BY_IDEM,                                                                           \
       "SELECT " SQLITE_KNOWN_COLUMNS " FROM task t WHERE t.tenant = ?1"                  \
       " AND t.idem_key = ?2 AND t.idem_key IS NOT NULL")                                 \
+    X(HELD, "SELECT 1 FROM held LIMIT 1")                                                \
     X(IDS_OF_BUCKET, SQLITE_IDS_OF_BUCKET)                                               \
     X(BLOCK, SQLITE_BLOCK)                                                               \
     X(GONE_BY_ID, "SELECT seq, id, tenant, hash FROM gone WHERE id = ?1")                \
