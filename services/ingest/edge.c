@@ -361,6 +361,7 @@ edge_destroy(struct edge **self_p)
     om_buf_finish(&self->frame);
     om_buf_finish(&self->scratch);
     om_buf_finish(&self->refusal);
+    om_buf_finish(&self->status);
     while (self->idle) {
         struct exchange *next = self->idle->next;
         om_arena_finish(&self->idle->arena);

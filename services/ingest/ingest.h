@@ -136,6 +136,8 @@ struct edge {
     struct om_buf frame;    // the event being made
     struct om_buf scratch;  // what a key of the cache is made of; empty between two
     struct flight *flights; // calls of the cache that are under way
+    struct om_buf status;   // what the scheduler said of it last,
+    int64_t status_ms;      // and when
     // The body of a refusal: the loop sends it after on_refuse() returned, so nobody is
     // there to empty `out` again.
     struct om_buf refusal;

@@ -1,18 +1,19 @@
 // How the platform does, for anybody: JSON, or a page for a browser.
+#include "clock.h"
 #include "exchange.h"
 #include "json.h"
 #include "status_page.h"
 
-enum { SCHEDULER_MS = 5000 };
+enum {
+    SCHEDULER_MS = 5000,
+    KEPT_MS = 1000, // no key is needed: nobody can have the scheduler asked more often
+};
 
 static void
-on_status(void *context, const struct om_answer *answer)
+reply_status(struct exchange *x, struct om_str bytes)
 {
-    struct exchange *x = context;
     struct status_get_reply status;
-    if (!exchange_answered(x, answer))
-        return;
-    if (rec_decode(&status_get_reply_rec, answer->payload, &status, NULL)) {
+    if (rec_decode(&status_get_reply_rec, bytes, &status, NULL)) {
         exchange_fail(x, OM_EINTERNAL, NULL, "the scheduler's answer is malformed");
         return;
     }
@@ -36,9 +37,28 @@ on_status(void *context, const struct om_answer *answer)
     exchange_reply(x, &response);
 }
 
+static void
+on_status(void *context, const struct om_answer *answer)
+{
+    struct exchange *x = context;
+    struct om_buf *kept = &x->edge->status;
+    if (!exchange_answered(x, answer))
+        return;
+    om_buf_reset(kept);
+    om_buf_put(kept, answer->payload.data, answer->payload.size);
+    x->edge->status_ms = om_clock_mono_ms();
+    if (kept->failed)
+        om_buf_finish(kept);
+    reply_status(x, answer->payload);
+}
+
 void
 show_status(struct exchange *x)
 {
     const struct status_get_request nothing = { 0 };
-    exchange_call(x, OP_status_get, false, &nothing, SCHEDULER_MS, on_status);
+    const struct edge *edge = x->edge;
+    if (edge->status.size && om_clock_mono_ms() - edge->status_ms < KEPT_MS)
+        reply_status(x, om_buf_str(&edge->status));
+    else
+        exchange_call(x, OP_status_get, false, &nothing, SCHEDULER_MS, on_status);
 }

@@ -225,6 +225,7 @@ on_call(struct personas *self)
         REC_SET(&reply, request_keep_reply, kept, 0);
         answer_record(self, op->reply, &reply);
     } else if (op == &ops[OP_status_get]) { // the platform's, for anybody
+        atomic_fetch_add(&self->statuses, 1);
         show_status(self);
     } else if (op == &ops[OP_predict] && self->forecasts) {
         notice(self);

@@ -41,6 +41,7 @@ struct personas {
     // What came from the edge for others than identity and billing's quotas: in the name
     // of the asker, and of anybody else.
     atomic_int asker, seen, foreign;
+    atomic_int statuses; // how often the scheduler was asked for the status
     char foreign_kind[64];
     bool forecasts; // a worker answers predictions
     // Requests a minute of OTHER's user, who is no operator then; 0: no limit.
