@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -41,6 +42,15 @@ make_keys(const char *directory)
     return EX_CANTCREAT;
 }
 
+// Left to itself the C library learns from the first large block that is freed to keep
+// such blocks in its heap, tens of MiB of them, in pieces.
+static void
+bound_heap(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 2 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -54,6 +64,7 @@ main(int argc, char **argv)
     char why[512];
     struct broker_conf conf = { 0 };
     om_log_init("broker");
+    bound_heap();
     status = EX_CONFIG;
     if (om_conf_load(settings, &conf, why, sizeof(why)) == OM_OK)
         status = check ? EX_OK : broker_run(&conf);

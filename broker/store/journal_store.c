@@ -6,6 +6,7 @@
 #include "duplicates.h"
 #include "journal_codec.h"
 #include "journal_store.h"
+#include "records.h"
 #include "store_stats.h"
 
 enum { EVENTS_PATIENCE_MS = 20 }; // nobody waits for them, but for reads behind them
@@ -18,8 +19,7 @@ struct journal_store {
 
     // The committing thread's.
     struct duplicates duplicates;
-    struct record *oldest;              // not forgotten yet
-    struct record **end;                // of that list
+    struct records records;             // not forgotten yet
     int64_t number;                     // of the last record
     int64_t event_seqs[OM_SHARD_COUNT]; // of the last event
 };
@@ -67,11 +67,7 @@ journal_store_close(struct store *store)
 {
     struct journal_store *self = (struct journal_store *)store;
     applier_stop(&self->applier);
-    while (self->oldest) {
-        struct record *record = self->oldest;
-        self->oldest = record->kept;
-        free(record);
-    }
+    records_finish(&self->records);
     known_destroy(&self->duplicates.known);
     journal_close(&self->journal);
     sqlite_close(&self->tables);
@@ -87,7 +83,7 @@ journal_store_open(const char *path, const struct journal_store_conf *conf,
         return store_refuse(OM_EDB, "no memory");
     store_stats_open();
     self->base.driver = &store_journal;
-    self->end = &self->oldest;
+    records_init(&self->records);
     enum om_rc rc = sqlite_open(path, conf->vfs, conf->io, &self->tables);
     if (rc == OM_OK)
         rc = open_journal(self, conf);
@@ -126,13 +122,7 @@ static void
 forget(struct journal_store *self, int64_t applied)
 {
     known_forget(self->duplicates.known, applied);
-    while (self->oldest && self->oldest->number <= applied) {
-        struct record *record = self->oldest;
-        self->oldest = record->kept;
-        free(record);
-    }
-    if (!self->oldest)
-        self->end = &self->oldest;
+    records_forget(&self->records, applied);
 }
 
 // Was this task refused as a duplicate, earlier in the batch?
@@ -212,18 +202,13 @@ fill(struct journal_store *self, struct batch *batch, struct record *record)
 }
 
 static struct record *
-record_create(const struct batch *batch, int64_t number)
+record_create(struct journal_store *self, const struct batch *batch)
 {
     size_t size = 0;
     for (size_t i = 0; i < batch->count; i++)
         size += journal_change_size(&batch->changes[i]);
-    if (size >= UINT32_MAX)
-        return NULL;
-    size_t memory = sizeof(struct record) + journal_record_bytes(size);
-    struct record *self = aligned_alloc(JOURNAL_ALIGN, memory);
-    if (self)
-        *self = (struct record){ .number = number, .memory = memory };
-    return self;
+    return size < UINT32_MAX ? records_create(&self->records, self->number + 1, size)
+                             : NULL;
 }
 
 // Undo what fill() has noted. Within a shard events rise, so all before the batch are
@@ -237,7 +222,7 @@ take_back(struct journal_store *self, const struct batch *batch, struct record *
         if (change->kind == CHANGE_EVENT)
             self->event_seqs[change->event.shard] = change->event.seq - 1;
     }
-    free(record);
+    records_take_back(&self->records, &record);
 }
 
 static void
@@ -258,12 +243,12 @@ journal_store_commit(struct store *store, struct batch *batch)
     if (rc != OM_OK)
         return rc;
     forget(self, applied);
-    struct record *record = record_create(batch, self->number + 1);
+    struct record *record = record_create(self, batch);
     if (!record)
         return OM_EDB;
     rc = fill(self, batch, record);
     if (rc == OM_OK && record->changes == 0) {
-        free(record);
+        records_take_back(&self->records, &record);
         return OM_OK;
     }
     if (rc == OM_OK && record->reopens)
@@ -276,8 +261,7 @@ journal_store_commit(struct store *store, struct batch *batch)
         return rc;
     }
     self->number = record->number;
-    *self->end = record;
-    self->end = &record->kept;
+    records_keep(&self->records, record);
     if (record->cursors > 0)
         note_cursors(self, batch);
     applier_give(self->applier, record);

@@ -11,8 +11,9 @@
 
 enum {
     SCHEMA = OM_COUNT(migrations),
-    CACHE_KIB = 32 * 1024, // a connection
-    BUSY_MS = 2000,        // somebody reads the file with a tool
+    WRITER_CACHE_KIB = 16 * 1024,
+    READER_CACHE_KIB = 8 * 1024, // each
+    BUSY_MS = 2000,              // somebody reads the file with a tool
 };
 
 // ---- opening
@@ -242,10 +243,11 @@ note_frames(void *context, sqlite3 *db, const char *name, int frames)
 }
 
 static int
-prepare(sqlite3 *db, const char *const *sql, size_t count, sqlite3_stmt **out)
+prepare(sqlite3 *db, int cache_kib, const char *const *sql, size_t count,
+        sqlite3_stmt **out)
 {
     char pragma[64];
-    snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = -%d", (int)CACHE_KIB);
+    snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = -%d", cache_kib);
     int code = sqlite3_exec(db, pragma, NULL, NULL, NULL);
     for (size_t i = 0; i < count && code == SQLITE_OK; i++)
         code =
@@ -277,16 +279,19 @@ prepare_all(struct sqlite_store *self, const char *path, const char *vfs)
 #undef SQL_TEXT
     if (sqlite_rows_register(self->writer, &self->rows) != SQLITE_OK ||
         pack_register(self->writer, self->packs) != SQLITE_OK ||
-        prepare(self->writer, writes, WRITER_COUNT, self->writes) != SQLITE_OK)
+        prepare(self->writer, WRITER_CACHE_KIB, writes, WRITER_COUNT, self->writes) !=
+            SQLITE_OK)
         return refuse_db(self->writer, path);
     sqlite3_wal_hook(self->writer, note_frames, self);
     if (connect_reader(path, vfs, &self->finder) != SQLITE_OK ||
         pack_register(self->finder, self->packs) != SQLITE_OK ||
-        prepare(self->finder, finds, FINDER_COUNT, self->finds) != SQLITE_OK)
+        prepare(self->finder, READER_CACHE_KIB, finds, FINDER_COUNT, self->finds) !=
+            SQLITE_OK)
         return refuse_db(self->finder, path);
     if (connect_reader(path, vfs, &self->reader) != SQLITE_OK ||
         pack_register(self->reader, self->packs) != SQLITE_OK ||
-        prepare(self->reader, reads, READER_COUNT, self->reads) != SQLITE_OK)
+        prepare(self->reader, READER_CACHE_KIB, reads, READER_COUNT, self->reads) !=
+            SQLITE_OK)
         return refuse_db(self->reader, path);
     return OM_OK;
 }
