@@ -33,6 +33,8 @@ int cmd_user_set(const struct args *args);
 int cmd_user_delete(const struct args *args);
 int cmd_team_create(const struct args *args);
 int cmd_team_set(const struct args *args);
+
+// roles.c
 int cmd_role_get(const struct args *args);
 int cmd_role_create(const struct args *args);
 int cmd_role_set(const struct args *args);
