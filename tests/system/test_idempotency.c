@@ -132,6 +132,19 @@ a_failed_request(void)
 }
 
 static const char *
+an_error(void)
+{
+    int64_t end_ms = om_clock_mono_ms() + WAIT_MS;
+    a_failed_task();
+    do {
+        cr_assert_lt(om_clock_mono_ms(), end_ms, "the error was never counted");
+        omni_pause();
+        cr_assert_eq(omni_ask(&omni, "GET", NULL, "/api/v1/errors"), 200);
+    } while (!omni_text("last_id")[0]);
+    return omni_text("last_id");
+}
+
+static const char *
 a_tenant(void)
 {
     return make("/api/v1/admin/tenants", "{\"name\":\"T\",\"slug\":\"t\"}", "id");
@@ -191,6 +204,9 @@ static const struct sample {
     { "/developer/keys/{id}/rotate", a_key, "{}", "{\"overlap_s\":1}", true },
     { "/developer/keys/{id}/revoke", a_key, "", NULL, false },
     { "/developer/requests/{id}/replay", a_failed_request, "", NULL, false },
+    { "/api/v1/errors/{id}/resolve", an_error, "", NULL, false },
+    { "/api/v1/errors/{id}/ignore", an_error, "", NULL, false },
+    { "/api/v1/errors/{id}/reopen", an_error, "", NULL, false },
     { "/api/v1/admin/tenants", NULL, "{\"name\":\"A\",\"slug\":\"a\"}",
       "{\"name\":\"B\",\"slug\":\"b\"}", true },
     { "/api/v1/admin/users", NULL, "{\"email\":\"a@example.org\"}",
