@@ -73,6 +73,11 @@ int cmd_request_show(const struct args *args);
 int cmd_request_replay(const struct args *args);
 int cmd_cache_purge(const struct args *args);
 
+// errors.c
+int cmd_errors(const struct args *args);
+int cmd_error_show(const struct args *args);
+int cmd_error_change(const struct args *args); // resolve, ignore, reopen
+
 // trace.c
 int cmd_trace(const struct args *args);
 
