@@ -136,6 +136,7 @@ list(struct om_uuid tenant, const char *status)
     struct error_list_reply reply;
     struct om_str bytes;
     size_t count = 0;
+    memset(groups, 0, sizeof(groups));
     REC_SET(&request, error_list_request, limit, 32);
     if (status)
         REC_SET(&request, error_list_request, status, om_str(status));
@@ -147,6 +148,17 @@ list(struct om_uuid tenant, const char *status)
         count++;
     cr_assert_eq(iter.left, 0);
     return count;
+}
+
+// Of those listed last; ids made within a millisecond have no order.
+static const struct error_group *
+titled(const char *title)
+{
+    for (size_t i = 0; i < OM_COUNT(groups); i++)
+        if (om_str_eq(groups[i].title, om_str(title)))
+            return &groups[i];
+    cr_assert_fail("there is no group %s", title);
+    return NULL;
 }
 
 static enum om_rc
@@ -184,15 +196,15 @@ Test(error_group, the_same_error_with_other_ids_is_one_group_with_the_newest_sam
     happen(a, again, now_ms - 1000);
     happen(a, job_error("the shop is closed"), now_ms);
     cr_assert_eq(list(a, NULL), 2);
-    expect_text(groups[0].title, "the shop is closed");
-    expect_text(groups[1].title, "no order <n> of <str>");
-    expect_text(groups[1].message, "no order 3 of 'bob'");
-    expect_text(groups[1].worker, "w2");
-    expect_text(groups[1].status, "open");
-    cr_expect_eq(groups[1].count, 2);
-    cr_expect_eq(groups[1].retried, 1);
-    cr_expect_eq(groups[1].first_seen_ms, now_ms - 2000);
-    cr_expect_eq(groups[1].last_seen_ms, now_ms - 1000);
+    cr_expect_eq(titled("the shop is closed")->count, 1);
+    const struct error_group *group = titled("no order <n> of <str>");
+    expect_text(group->message, "no order 3 of 'bob'");
+    expect_text(group->worker, "w2");
+    expect_text(group->status, "open");
+    cr_expect_eq(group->count, 2);
+    cr_expect_eq(group->retried, 1);
+    cr_expect_eq(group->first_seen_ms, now_ms - 2000);
+    cr_expect_eq(group->last_seen_ms, now_ms - 1000);
     call_expect_routes(scheduler_routes, QUEUE_SCHEDULER);
 }
 
@@ -467,13 +479,14 @@ Test(error_group, without_room_an_error_is_counted_as_other_and_none_is_lost)
     happen_new(b, 0, now_ms);
     cr_expect_eq(total(a), 20);
     cr_assert_eq(list(a, NULL), MOST + 1);
-    expect_text(groups[0].code, "other");
-    cr_expect_eq(groups[0].count, 20 - MOST);
-    expect_text(groups[0].message, "strange t");
+    const struct error_group *other = titled("errors that found no group of their own");
+    expect_text(other->code, "other");
+    cr_expect_eq(other->count, 20 - MOST);
+    expect_text(other->message, "strange t");
     cr_expect_eq(list(b, NULL), 1, "one tenant's flood is not another's");
     happen_new(a, 0, now_ms); // those that have a group keep it
     cr_assert_eq(list(a, NULL), MOST + 1);
-    cr_expect_eq(groups[MOST].count, 2);
+    cr_expect_eq(titled("strange a")->count, 2);
 }
 
 Test(error_group, a_new_one_takes_the_place_of_what_is_resolved_or_not_seen_for_a_day)
