@@ -191,17 +191,17 @@ print_group(json_t *group)
     print_line("worker", text_of(group, "worker"));
     print_line("model", text_of(group, "model"));
     print_line("message", text_of(group, "message"));
-    print_text("");
+    putchar('\n');
     json_t *rows = json_pack("[O]", group);
     print_table(rows, times, "");
     json_decref(rows);
     json_t *samples = json_object_get(group, "samples");
     if (json_array_size(samples) > 0) {
-        print_text("");
+        putchar('\n');
         print_table(samples, sample_columns, "");
     }
     if (*text_of(group, "trace_id")) {
-        print_text("");
+        putchar('\n');
         print_line("see", "omni trace TRACE");
     }
 }
