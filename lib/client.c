@@ -11,7 +11,12 @@
 #include "id.h"
 #include "span.h"
 
-enum { PENDING_MAX = 65536, NODE_MAX = 64, EXPIRE_MAX = 256 };
+enum {
+    PENDING_MAX = 65536,
+    NODE_MAX = 64,
+    EXPIRE_MAX = 256,
+    ALLOW_AGAIN_MS = 1000, // without a part: what allows more of them may be lost
+};
 
 struct pending {
     uint64_t number;
@@ -23,6 +28,8 @@ struct pending {
     bool broken;                       // and they do not go on: it ends at once
     int64_t chunks;                    // so many came
     int64_t call;                      // the broker's number of what makes them
+    int64_t limit;                     // of them, as was said last; 0: nothing was
+    int64_t heard_ms;                  // when that was said, or a part came
     struct om_str id, header, payload; // in `memory`; payload.data NULL: none
     UT_hash_handle by_id, by_number;
     char memory[];
@@ -35,6 +42,7 @@ struct om_client {
     struct pending *by_id, *by_number;
     uint64_t last_number;
     int64_t next_deadline_ms;
+    int64_t allow_ms;     // when to look for answers that stand still
     struct om_buf header; // of the request that is sent
 
     // The answer of om_client_request().
@@ -95,7 +103,7 @@ om_client_create(const struct om_link_conf *conf, struct om_client **out,
     snprintf(self->node, sizeof(self->node), "%.*s/%u", NODE_MAX - 12, conf->node,
              atomic_fetch_add(&created, 1) + 1);
     self->conf = *conf;
-    self->next_deadline_ms = INT64_MAX;
+    self->next_deadline_ms = self->allow_ms = INT64_MAX;
     struct om_link_conf own = *conf;
     own.context = self;
     own.node = self->node;
@@ -233,6 +241,16 @@ om_client_send(struct om_client *self, enum wire_type type,
     return one->number;
 }
 
+static void
+allow(struct om_client *self, struct pending *one, int64_t now_ms)
+{
+    struct wire_msg more = { 0 };
+    WIRE_SET(&more, id, one->id);
+    WIRE_SET(&more, limit, one->limit);
+    (void)!om_link_send(self->link, WIRE_CALL_CREDIT, &more, (struct om_str){ 0 });
+    one->heard_ms = now_ms;
+}
+
 void
 om_client_allow(struct om_client *self, uint64_t number, int64_t limit)
 {
@@ -240,10 +258,28 @@ om_client_allow(struct om_client *self, uint64_t number, int64_t limit)
     HASH_FIND(by_number, self->by_number, &number, sizeof(number), one);
     if (!one)
         return;
-    struct wire_msg more = { 0 };
-    WIRE_SET(&more, id, one->id);
-    WIRE_SET(&more, limit, limit);
-    (void)!om_link_send(self->link, WIRE_CALL_CREDIT, &more, (struct om_str){ 0 });
+    int64_t now_ms = om_clock_mono_ms();
+    one->limit = limit;
+    allow(self, one, now_ms);
+    if (self->allow_ms > now_ms + ALLOW_AGAIN_MS)
+        self->allow_ms = now_ms + ALLOW_AGAIN_MS;
+}
+
+// Who makes an answer that stands still may not have heard that it may go on.
+static void
+allow_again(struct om_client *self, int64_t now_ms)
+{
+    if (now_ms < self->allow_ms)
+        return;
+    self->allow_ms = INT64_MAX;
+    for (struct pending *one = self->by_number; one; one = one->by_number.next) {
+        if (!one->limit || one->broken)
+            continue;
+        if (now_ms >= one->heard_ms + ALLOW_AGAIN_MS)
+            allow(self, one, now_ms);
+        if (one->heard_ms + ALLOW_AGAIN_MS < self->allow_ms)
+            self->allow_ms = one->heard_ms + ALLOW_AGAIN_MS;
+    }
 }
 
 static void
@@ -286,6 +322,7 @@ is_next(struct om_client *self, struct pending *one, const struct wire_msg *msg)
     }
     one->chunks += is_chunk;
     one->call = msg->call;
+    one->heard_ms = om_clock_mono_ms();
     return true;
 }
 
@@ -378,10 +415,13 @@ om_client_process(struct om_client *self)
             deliver(self, &frame);
         int64_t now_ms = om_clock_mono_ms();
         expire(self, now_ms);
+        allow_again(self, now_ms);
         int64_t due_ms = om_link_tick(self->link, now_ms);
         // What was sent just now may have used up the descriptor's edge.
-        if (om_link_is_settled(self->link) || !om_link_recv(self->link, &frame))
+        if (om_link_is_settled(self->link) || !om_link_recv(self->link, &frame)) {
+            due_ms = due_ms < self->allow_ms ? due_ms : self->allow_ms;
             return due_ms < self->next_deadline_ms ? due_ms : self->next_deadline_ms;
+        }
         deliver(self, &frame);
     }
 }

@@ -38,7 +38,8 @@ uint64_t om_client_send(struct om_client *self, enum wire_type type,
                         const struct wire_msg *msg, struct om_str payload,
                         int64_t timeout_ms, om_answer_fn *fn, void *context);
 
-// Take more CHUNKs of a call's answer: `limit` counts from its first (wire.h).
+// Take more CHUNKs of a call's answer: `limit` counts from its first (wire.h). It is said
+// again each second that none comes.
 void om_client_allow(struct om_client *self, uint64_t number, int64_t limit);
 
 // The answer is not wanted any more; fn will not be called. A call is cancelled, a watch

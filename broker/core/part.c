@@ -56,8 +56,8 @@ void
 on_call_credit(struct core *self, const struct input *in)
 {
     struct call *call = find_made(in->session, in->msg->id);
-    if (!call || in->msg->limit <= call->limit)
-        return;
+    if (!call || in->msg->limit < call->limit)
+        return; // said again it is passed on again: it may have been lost
     call->limit = in->msg->limit;
     if (!call->worker)
         return; // it is told with the call

@@ -165,6 +165,9 @@ Test(part, is_taken_up_to_what_the_caller_adds)
     cr_expect_eq(credit->limit, WIRE_CHUNK_COST + 3);
     say_of_call(&bench, WIRE_CALL_CREDIT, 1); // an earlier one, late
     bench_expect_nothing(&bench);
+    say_of_call(&bench, WIRE_CALL_CREDIT, WIRE_CHUNK_COST + 3); // again: it may be lost
+    credit = bench_expect(&bench, BENCH_WORKER, WIRE_CALL_CREDIT);
+    cr_expect_eq(credit->limit, WIRE_CHUNK_COST + 3);
     say_part(&bench, call, 1, "one");
     expect_part(&bench, 1, "one");
     bench_finish(&bench);

@@ -352,6 +352,25 @@ Test(client, hears_the_parts_of_an_answer_and_takes_more_of_them)
     close_client(&f);
 }
 
+Test(client, says_again_that_it_takes_more_while_nothing_comes)
+{
+    struct fixture f;
+    open_client(&f);
+    uint64_t number = call_in_parts(&f);
+    answer_seq(&f, WIRE_CHUNK, 1);
+    expect_answers(&f, 1);
+    om_client_allow(f.client, number, 5000);
+    for (int said = 0; said < 3; said++) { // none of which is heard
+        expect(&f, WIRE_CALL_CREDIT);
+        cr_expect_eq(f.broker.msg.limit, 5000);
+    }
+    answer_seq(&f, WIRE_CHUNK, 2);
+    answer_seq(&f, WIRE_REPLY, 2);
+    expect_answers(&f, 3);
+    cr_expect_eq(f.rc, OM_OK);
+    close_client(&f);
+}
+
 Test(client, is_told_once_that_a_part_was_lost)
 {
     static const struct {
