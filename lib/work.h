@@ -24,6 +24,15 @@ struct work_usage {
 };
 
 // The control thread owns it; while it is RUNNING a slot's thread fills in the outcome.
+// A part of what is made, which is not sent yet.
+struct work_chunk {
+    struct work_chunk *next;
+    int64_t seq;
+    const char *ctype; // NULL: none
+    size_t size;
+    char bytes[];
+};
+
 struct work {
     struct om_job job; // first, so that a handler's om_job is its work
     struct wire_msg msg;

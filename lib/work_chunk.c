@@ -9,14 +9,6 @@ enum {
     STALL_MS = 5000, // a caller that takes nothing for so long keeps no slot busy
 };
 
-struct work_chunk {
-    struct work_chunk *next;
-    int64_t seq;
-    const char *ctype; // NULL: none
-    size_t size;
-    char bytes[];
-};
-
 bool
 om_job_streams(const struct om_job *job)
 {

@@ -16,6 +16,7 @@ struct call {
     enum role from;           // set by the test: who calls; 0 for the edge
     bool now;                 // set by the test: it is to be answered at once
     int64_t deadline_ms; // set by the test: mono, when the work is cancelled; 0: never
+    int64_t parts; // set by the test: so much is taken of an answer in parts; 0: whole
     struct om_arena arena;
     union {
         struct work work; // what om_job_usage() and om_job_progress() write into
@@ -30,6 +31,7 @@ struct call {
 static inline void
 call_finish(struct call *self)
 {
+    work_drop_chunks(&self->work);
     om_arena_finish(&self->arena);
     om_buf_finish(&self->request);
     om_buf_finish(&self->reply);
@@ -44,7 +46,12 @@ call_op(struct call *self, const struct om_route *routes, void *service, enum op
     *self = (struct call){ .client = self->client,
                            .from = self->from,
                            .now = self->now,
-                           .deadline_ms = self->deadline_ms };
+                           .deadline_ms = self->deadline_ms,
+                           .parts = self->parts };
+    self->work.chunk_fd = -1; // nobody sends them
+    self->work.chunks_end = &self->work.chunks;
+    self->work.streams = self->parts > 0;
+    self->work.chunk_limit = self->parts;
     pthread_mutex_init(&self->work.lock, NULL);
     self->job.slot = self->client;
     om_typeid_encode(OM_ID_TENANT, &tenant, self->tenant);
