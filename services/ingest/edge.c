@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -23,6 +24,25 @@ enum {
 };
 
 // ---- requests
+
+// A field of which only one can be meant, and that stands there twice; NULL: none.
+// Somebody in front of the edge may have taken the other one for it.
+static const char *
+repeated_field(const struct om_http_request *request)
+{
+    static const char *const single[] = { "authorization", "idempotency-key",
+                                          "content-type", "last-event-id" };
+    for (size_t i = 0; i < OM_COUNT(single); i++) {
+        size_t size = strlen(single[i]), count = 0;
+        for (size_t j = 0; j < request->field_count; j++) {
+            struct om_str name = request->fields[j].name;
+            count += name.size == size && strncasecmp(name.data, single[i], size) == 0;
+        }
+        if (count > 1)
+            return single[i];
+    }
+    return NULL;
+}
 
 static void
 on_head(void *context, struct om_http_request *request)
@@ -47,6 +67,12 @@ on_head(void *context, struct om_http_request *request)
         else
             exchange_fail(x, OM_ENOTFOUND, NULL,
                           "there is no such path; GET /openapi.json lists them");
+        return;
+    }
+    const char *repeated = repeated_field(request);
+    if (repeated) {
+        exchange_fail(x, OM_EINVAL, repeated, "the header %s must be given once",
+                      repeated);
         return;
     }
     for (size_t i = 0; i < ROUTE_PARAMS_MAX && params[i].data; i++)

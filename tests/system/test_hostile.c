@@ -81,6 +81,29 @@ get(int fd, int64_t wait_ms)
     return status_of(fd, wait_ms);
 }
 
+// A proxy may have looked at one of them, and the edge at the other.
+Test(hostile, fields_of_which_one_is_meant_are_refused_when_there_are_two)
+{
+    static const char *const fields[] = { "Authorization: Bearer omni_live_x",
+                                          "Idempotency-Key: b", "content-type: text/csv",
+                                          "LAST-EVENT-ID: 1" };
+    char text[1024];
+    for (size_t i = 0; i < OM_COUNT(fields); i++) {
+        int fd = connect_to_edge();
+        snprintf(text, sizeof(text),
+                 "GET /api/v1/tasks HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n"
+                 "Idempotency-Key: a\r\nContent-Type: text/plain\r\n"
+                 "Last-Event-ID: 0\r\n\r\n",
+                 omni.key);
+        say(fd, text);
+        cr_expect_eq(status_of(fd, WAIT_MS), 200, "once");
+        snprintf(text + strlen(text) - 2, 64, "%s\r\n\r\n", fields[i]);
+        say(fd, text);
+        cr_expect_eq(status_of(fd, WAIT_MS), 400, "%s", fields[i]);
+        close(fd);
+    }
+}
+
 static int
 descriptors_of(pid_t pid)
 {
