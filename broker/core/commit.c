@@ -286,13 +286,39 @@ make_durable(struct core *self, struct pending *pending)
     }
 }
 
-static void
-finish_oldest(struct core *self)
+struct batch *
+core_follow_batch(struct core *self, struct core_now now, size_t least)
 {
-    struct pending *pending = self->oldest;
+    struct pending *durable = self->oldest, *next = durable->next;
+    if (!next || next->batch.count < least)
+        return NULL;
+    self->now = now;
+    self->durable = durable;
+    self->oldest = next;
+    self->batch_out = false;
+    self->full_until_ms = 0;
+    return core_take_batch(self);
+}
+
+// The batch that is durable: the oldest, or the one before it.
+static struct pending *
+take_durable(struct core *self)
+{
+    struct pending *pending = self->durable;
+    self->durable = NULL;
+    if (pending)
+        return pending;
+    pending = self->oldest;
     self->oldest = pending->next;
     if (!self->oldest)
         self->newest = NULL;
+    return pending;
+}
+
+static void
+finish_durable(struct core *self)
+{
+    struct pending *pending = take_durable(self);
     self->pending_count--;
     self->submit_bytes -= pending->weight;
     make_durable(self, pending); // may begin a new batch
@@ -350,10 +376,12 @@ answer_waiting(struct core *self, enum om_rc rc)
 void
 commit_done(struct core *self, enum om_rc rc)
 {
-    self->batch_out = false;
-    self->full_until_ms = 0;
+    if (!self->durable) { // else the one behind it is out
+        self->batch_out = false;
+        self->full_until_ms = 0;
+    }
     if (rc == OM_OK) {
-        finish_oldest(self);
+        finish_durable(self);
         return;
     }
     take_numbers_back(self, &self->oldest->batch);
@@ -365,7 +393,7 @@ commit_done(struct core *self, enum om_rc rc)
         answer_waiting(self, rc);
     }
     if (self->oldest->batch.count == 0) {
-        finish_oldest(self);
+        finish_durable(self);
         return;
     }
     self->retry_commit_ms = self->now.mono_ms + wait_ms;

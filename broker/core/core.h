@@ -145,6 +145,11 @@ void core_set_disk_free(struct core *self, double share);
 // The caller gives it back with core_committed().
 struct batch *core_take_batch(struct core *self);
 
+// The batch that is out is durable, and core_committed() will be called for it next, with
+// OM_OK: the batch that follows it, if there is one, of at least `least` changes, that is
+// due. The disk need not wait until all is done that the first one allows.
+struct batch *core_follow_batch(struct core *self, struct core_now now, size_t least);
+
 struct core_send {
     core_conn conn;
     struct om_str header;

@@ -216,6 +216,11 @@ take_results(struct broker *self)
 {
     enum om_rc rc;
     struct batch *batch = committer_take(self->committer, &rc);
+    struct batch *next = NULL;
+    if (batch && rc == OM_OK)
+        next = core_follow_batch(self->core, now(), COMMITTER_QUICK + 1);
+    if (next)
+        committer_give(self->committer, next); // the disk does not wait for the rest
     if (batch)
         finish_batch(self, batch, rc);
     for (struct read *read; (read = reader_take(self->reader));)

@@ -10,7 +10,6 @@
 enum {
     SWEEP_MS = 60 * 1000,  // between two sweeps of the purge
     FREE_BYTES = 32 << 20, // of the heap: what is not worth returning
-    QUICK_CHANGES = 128,   // more are worth waking the thread for
     QUICK_US = 300,        // a disk that takes longer is waited for by the thread
 };
 
@@ -185,7 +184,7 @@ committer_take(struct committer *self, enum om_rc *rc)
 bool
 committer_is_quick(const struct committer *self, const struct batch *batch)
 {
-    return batch->count <= QUICK_CHANGES && self->mean_us <= QUICK_US &&
+    return batch->count <= COMMITTER_QUICK && self->mean_us <= QUICK_US &&
            store_has_room(self->conf.store);
 }
 

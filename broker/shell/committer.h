@@ -9,6 +9,8 @@
 
 struct committer;
 
+enum { COMMITTER_QUICK = 128 }; // changes: more are worth waking the thread for
+
 struct committer_conf {
     struct store *store; // borrowed
     int wake_fd;
