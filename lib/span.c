@@ -211,7 +211,7 @@ put_text(struct om_span *self, const void *data, size_t size)
 void
 om_span_name(struct om_span *self, const char *format, ...)
 {
-    if (!self)
+    if (!self || self->text_used == OM_SPAN_TEXT)
         return;
     va_list args;
     va_start(args, format);

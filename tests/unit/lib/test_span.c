@@ -120,6 +120,22 @@ Test(span, texts_and_attributes_beyond_its_size_are_cut_and_counted)
     cr_expect_eq(out.name.size, OM_SPAN_TEXT - 1);
 }
 
+Test(span, has_no_name_where_its_texts_have_taken_all_the_room)
+{
+    char text[OM_SPAN_TEXT];
+    struct om_span out;
+    struct om_trace trace = om_span_root();
+    open_queue(eight);
+    memset(text, 'x', sizeof(text));
+    struct om_span *span = om_span_begin(&trace, NULL, OM_SPAN_INTERNAL, 1, false);
+    om_span_str(span, OM_ATTR_PATH, (struct om_str){ text, sizeof(text) });
+    om_span_name(span, "%s", "a name");
+    om_span_end(span);
+    cr_assert(om_span_take(&out));
+    cr_expect_eq(out.name.size, 0);
+    cr_expect_eq(out.text_used, OM_SPAN_TEXT);
+}
+
 Test(span, of_an_unsampled_trace_is_written_only_if_it_failed)
 {
     open_queue(
