@@ -11,6 +11,7 @@ struct bench_options {
     int64_t window, jobs, payload_bytes, workers, slots, threads;
     int64_t tenants; // whose jobs they are, in turns
     int64_t rate;    // jobs started a second; 0: as fast as the window lets
+    int64_t sampled; // of a hundred jobs, as their trace contexts say
     const char *queue;
     const char *broker, *work; // endpoints of a broker that runs; NULL: start one
     const char *folder;        // for the store of the broker that is started

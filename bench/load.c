@@ -171,8 +171,10 @@ load_submit(struct load *self, int64_t start_us)
     WIRE_SET(&msg, tenant, om_str(self->tenants[tenant]));
     WIRE_SET(&msg, queue, om_str(self->options->queue));
     WIRE_SET(&msg, kind, OM_LIT("bench"));
+    bool sampled = self->submitted % 100 < self->options->sampled;
     WIRE_SET(&msg, traceparent,
-             OM_LIT("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+             sampled ? OM_LIT("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+                     : OM_LIT("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"));
     struct om_str payload = { self->payload, (size_t)self->options->payload_bytes };
     self->board->marks[self->submitted++].start_us = start_us;
     if (!om_client_send(self->client, WIRE_SUBMIT, &msg, payload, LOAD_TIMEOUT_MS,

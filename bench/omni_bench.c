@@ -14,8 +14,8 @@ usage(FILE *out)
     fputs(
         "usage: omni-bench jobs|backlog|calls [--window N] [--jobs M] [--payload BYTES]\n"
         "                  [--workers N] [--slots N] [--threads N] [--rate N]\n"
-        "                  [--tenants N] [--queue NAME] [--folder DIR]\n"
-        "                  [--broker URL --work URL]\n",
+        "                  [--sampled PERCENT] [--tenants N] [--queue NAME]\n"
+        "                  [--folder DIR] [--broker URL --work URL]\n",
         out);
 }
 
@@ -42,6 +42,7 @@ read_options(int argc, char **argv, struct bench_options *out)
         { "slots", required_argument, NULL, 's' },
         { "threads", required_argument, NULL, 't' },
         { "rate", required_argument, NULL, 'r' },
+        { "sampled", required_argument, NULL, 'a' },
         { "tenants", required_argument, NULL, 'e' },
         { "queue", required_argument, NULL, 'q' },
         { "folder", required_argument, NULL, 'f' },
@@ -72,6 +73,9 @@ read_options(int argc, char **argv, struct bench_options *out)
             break;
         case 'r':
             out->rate = number(optarg, 0, 10000000);
+            break;
+        case 'a':
+            out->sampled = number(optarg, 0, 100);
             break;
         case 'e':
             out->tenants = number(optarg, 1, TENANTS_MAX);
@@ -108,6 +112,7 @@ main(int argc, char **argv)
         .workers = 2,
         .slots = 64,
         .tenants = 1,
+        .sampled = 100,
         .queue = "omni.inference",
         .folder = "/var/tmp",
     };
