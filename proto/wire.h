@@ -317,7 +317,9 @@ enum wire_from {
       "asks for tasks, newest first: TASKS")                                              \
     X(26, TASK,       TO_CLIENT, W(id) | W(task) | W(info), W(ctype),                     \
       "one task; the payload is its result, if it has one")                               \
-    X(27, TASKS,      TO_CLIENT, W(id), 0, "payload: array of task records")              \
+    X(27, TASKS,      TO_CLIENT, W(id), W(after),                                         \
+      "payload: array of task records; with after, it may have fewer than were asked "    \
+      "for, as no task older than that one was looked at")                                \
     X(28, CANCEL,     CLIENT,    W(id) | W(task), W(tenant),                              \
       "asks to cancel: CANCEL_ACK, or ERROR conflict when it has ended")                  \
     X(29, CANCEL_ACK, TO_CLIENT, W(id) | W(task), 0, "the intent to cancel is on disk")   \

@@ -29,6 +29,11 @@ send_page(struct core *self, struct listing **listing_p)
         abort();
     struct wire_msg msg = { 0 };
     WIRE_SET(&msg, id, label_str(&listing->asker.id));
+    char after[OM_TYPEID_MAX];
+    if (!om_uuid_is_zero(&listing->cut) && listing->count < listing->limit) {
+        om_typeid_encode(OM_ID_TASK, &listing->cut, after);
+        WIRE_SET(&msg, after, om_str(after));
+    }
     out_send(self, listing->asker.conn, WIRE_TASKS, &msg, payload);
     payload_unref(&payload);
     om_buf_finish(&array);
@@ -205,6 +210,7 @@ list_read_done(struct core *self, struct listing **listing_p, const struct read 
         return;
     }
     self->query_count--;
+    listing->cut = read->cut;
     if (!failed) {
         send_page(self, listing_p);
         return;

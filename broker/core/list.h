@@ -11,6 +11,7 @@
 struct listing {
     struct asker asker;
     struct om_uuid tenant, after;
+    struct om_uuid cut;             // no older task was looked at; zero: none is left
     bool open;                      // of open tasks
     bool states[STATE_COUNT];       // of those
     enum task_state ended;          // else; STATE_NONE: of all tasks

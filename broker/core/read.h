@@ -81,8 +81,9 @@ struct read {
     enum om_rc rc;
     struct stored_task *tasks; // TASK: one; LIST: `count`; from malloc()
     size_t count;              // LIST; EVENTS: events in the run
-    int64_t last_seq;          // EVENTS: of the run's last event
-    struct payload *payload;   // TASK: result or NULL; EVENTS: array of wire_logged
+    struct om_uuid cut;      // LIST, OPEN: no older one was looked at; zero: none is left
+    int64_t last_seq;        // EVENTS: of the run's last event
+    struct payload *payload; // TASK: result or NULL; EVENTS: array of wire_logged
     struct change_chunk
         *chunks; // CHUNKS: `count`, payloads owned by the read; from malloc()
     struct read_block *memory; // what read_keep() holds

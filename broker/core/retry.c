@@ -66,7 +66,10 @@ retry_read_done(struct core *self, struct retry **retry_p, const struct read *re
         if (rc == OM_OK)
             retry->after = read->tasks[seen].id;
     }
-    bool more = rc != OM_OK || read->count == read->limit;
+    bool cut = !om_uuid_is_zero(&read->cut);
+    if (rc == OM_OK && cut)
+        retry->after = read->cut;
+    bool more = rc != OM_OK || read->count == read->limit || cut;
     if (rc == OM_OK && more && retry->left > 0) {
         *retry_p = NULL; // the next read has it
         query_failed(self, retry, slice_of(retry));

@@ -190,20 +190,35 @@
     X(LIST_ALL,                                                                          \
       "SELECT " SQLITE_TASK_COLUMNS " FROM task t INDEXED BY task_tenant"                \
       " LEFT JOIN result r ON r.seq = t.seq WHERE t.tenant = ?1 AND t.seq < ?2"          \
-      SQLITE_MATCHES " ORDER BY t.seq DESC LIMIT ?3")                                    \
+      " AND t.seq >= ?8" SQLITE_MATCHES " ORDER BY t.seq DESC LIMIT ?3")                 \
     X(LIST_SUCCEEDED,                                                                    \
       "SELECT " SQLITE_TASK_COLUMNS " FROM task t INDEXED BY task_tenant"                \
       " CROSS JOIN result r ON r.seq = t.seq WHERE t.tenant = ?1 AND t.seq < ?2"         \
-      " AND r.state = 8" SQLITE_MATCHES " ORDER BY t.seq DESC LIMIT ?3")                 \
+      " AND t.seq >= ?8 AND r.state = 8" SQLITE_MATCHES " ORDER BY t.seq DESC LIMIT ?3") \
     X(LIST_STATE,                                                                        \
       "SELECT " SQLITE_TASK_COLUMNS " FROM result r INDEXED BY result_tenant"            \
       " CROSS JOIN task t ON t.seq = r.seq WHERE r.tenant = ?1 AND r.seq < ?2"           \
-      " AND r.state = ?4" SQLITE_MATCHES " ORDER BY r.seq DESC LIMIT ?3")                \
+      " AND r.seq >= ?8 AND r.state = ?4" SQLITE_MATCHES " ORDER BY r.seq DESC LIMIT ?3")\
     X(LIST_OPEN,                                                                         \
       "SELECT " SQLITE_TASK_COLUMNS " FROM open o INDEXED BY open_tenant"                \
       " CROSS JOIN task t ON t.seq = o.seq LEFT JOIN result r ON r.seq = t.seq"          \
-      " WHERE o.tenant = ?1 AND o.seq < ?2" SQLITE_MATCHES                               \
+      " WHERE o.tenant = ?1 AND o.seq < ?2 AND o.seq >= ?8" SQLITE_MATCHES               \
       " ORDER BY o.seq DESC LIMIT ?3")                                                   \
+    X(FLOOR_TASKS,                                                                       \
+      "SELECT l.seq, (SELECT id FROM task WHERE seq = l.seq)"                            \
+      " FROM task l INDEXED BY task_tenant WHERE l.tenant = ?1 AND l.seq < ?2"           \
+      " ORDER BY l.seq DESC LIMIT 1 OFFSET ?3")                                          \
+    X(FLOOR_STATE,                                                                       \
+      "SELECT l.seq, (SELECT id FROM task WHERE seq = l.seq)"                            \
+      " FROM result l INDEXED BY result_tenant WHERE l.tenant = ?1 AND l.seq < ?2"       \
+      " AND l.state = ?4 ORDER BY l.seq DESC LIMIT 1 OFFSET ?3")                         \
+    X(FLOOR_OPEN,                                                                        \
+      "SELECT l.seq, (SELECT id FROM task WHERE seq = l.seq)"                            \
+      " FROM open l INDEXED BY open_tenant WHERE l.tenant = ?1 AND l.seq < ?2"           \
+      " ORDER BY l.seq DESC LIMIT 1 OFFSET ?3")                                          \
+    X(FLOOR_BLOCKS,                                                                      \
+      "SELECT seq FROM pack INDEXED BY pack_tenant WHERE tenant = ?1 AND seq < ?2"       \
+      " ORDER BY seq DESC LIMIT 1 OFFSET ?3")                                            \
     X(IDS_OF_BUCKET, SQLITE_IDS_OF_BUCKET)                                               \
     X(BLOCK, SQLITE_BLOCK)                                                               \
     X(BLOCKS_BEFORE,                                                                     \

@@ -288,7 +288,8 @@ on_tasks(void *context, const struct om_answer *answer)
     const struct task_list_query *query = x->record;
     struct rec_iter iter = rec_iter(answer->payload);
     struct om_str bytes, first = { 0 }, last = { 0 };
-    bool more = (int64_t)iter.left > query->limit; // one more than wanted was asked for
+    bool cut = answer->msg->after.data; // older tasks were not looked at
+    bool more = (int64_t)iter.left > query->limit || cut; // one more was asked for
     om_json_put(out, "{\"object\":\"list\",\"data\":[");
     for (int64_t n = 0; n < query->limit && rec_next_raw(&iter, &bytes); n++) {
         struct wire_task task;
@@ -299,6 +300,8 @@ on_tasks(void *context, const struct om_answer *answer)
         first = first.size ? first : task.task;
         last = task.task;
     }
+    if (cut)
+        last = answer->msg->after;
     om_json_put(out, more ? "],\"has_more\":true" : "],\"has_more\":false");
     put_name(out, ",\"first_id\":", first);
     put_name(out, ",\"last_id\":", last);

@@ -98,6 +98,47 @@ Test(retry_many, reopens_in_slices_and_answers_when_all_is_on_disk)
     bench_finish(&bench);
 }
 
+// A read that looked at many and found few says where it stopped.
+Test(retry_many, goes_on_where_a_read_was_cut_short)
+{
+    struct bench bench;
+    open_bench(&bench, NULL);
+    retry_many(&bench, 10, "boom");
+    struct read *read = core_next_read(bench.core);
+    cr_assert(read);
+    struct om_uuid cut = bench_task(&bench, 77);
+    read->cut = cut;
+    core_read_done(bench.core, bench.now, &read);
+    bench_expect_nothing(&bench);
+    read = core_next_read(bench.core);
+    cr_assert(read && read->kind == READ_LIST);
+    cr_expect(om_uuid_eq(&read->id, &cut));
+    core_read_done(bench.core, bench.now, &read);
+    cr_expect_eq(bench_expect(&bench, BENCH_CLIENT, WIRE_RETRIED)->sent, 0);
+    bench_finish(&bench);
+}
+
+// So does a list, which sends what it has.
+Test(retry_many, a_list_that_was_cut_short_says_where_it_goes_on)
+{
+    struct bench bench;
+    open_bench(&bench, NULL);
+    struct wire_msg msg = { 0 };
+    WIRE_SET(&msg, id, OM_LIT("l"));
+    WIRE_SET(&msg, tenant, BENCH_TENANT);
+    WIRE_SET(&msg, limit, 5);
+    WIRE_SET(&msg, status, OM_LIT("complete"));
+    bench_send(&bench, BENCH_CLIENT, &bench_local, WIRE_LIST, &msg, NULL);
+    struct read *read = core_next_read(bench.core);
+    cr_assert(read);
+    read->cut = bench_task(&bench, 77);
+    struct om_uuid cut = read->cut;
+    core_read_done(bench.core, bench.now, &read);
+    const struct wire_msg *tasks = bench_expect(&bench, BENCH_CLIENT, WIRE_TASKS);
+    cr_expect(om_str_eq(tasks->after, bench_task_text(&cut)));
+    bench_finish(&bench);
+}
+
 Test(retry_many, stops_at_the_limit_and_says_where_to_go_on)
 {
     struct bench bench;
