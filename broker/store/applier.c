@@ -6,10 +6,11 @@
 #include "window.h"
 
 enum {
-    WINDOW_CHANGES = 50000, // so many are not kept waiting for more
-    YOUNG_MS = 50,          // records are left for a while: their events may get applied
-    RETRY_MS = 250,         // after a failure
-    WAIT_MS = 10 * 1000,    // longest wait of another thread
+    SEGMENTS_BYTES = 512 * 1024, // so much waits: the journal will need segments
+    WINDOW_CHANGES = 50000,      // so many are not kept waiting for more
+    YOUNG_MS = 50,       // records are left for a while: their events may get applied
+    RETRY_MS = 250,      // after a failure
+    WAIT_MS = 10 * 1000, // longest wait of another thread
 };
 
 struct applier {
@@ -449,11 +450,14 @@ applier_give(struct applier *self, struct record *record)
     self->given = record->number;
     bool much = self->waiting_changes >= WINDOW_CHANGES ||
                 self->waiting_bytes >= self->conf.window_bytes;
+    bool little = self->waiting_bytes < SEGMENTS_BYTES;
     self->waiting_bytes += record->memory;
     self->waiting_changes += record->changes;
     bool enough = self->waiting_changes >= WINDOW_CHANGES ||
                   self->waiting_bytes >= self->conf.window_bytes;
-    if (first || (enough && !much))
+    bool busy = little && self->waiting_bytes >= SEGMENTS_BYTES;
+    self->extending = self->extending || busy;
+    if (first || busy || (enough && !much))
         pthread_cond_signal(&self->work);
     pthread_mutex_unlock(&self->mutex);
 }

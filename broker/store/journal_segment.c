@@ -14,6 +14,7 @@ enum {
     SEGMENT_VERSION = 2, // 1: records without a seal, with a magic for a head's check
     RECORD_MAGIC = 0x4a724f6d, // "mOrJ", of version 1
     ZEROS_BYTES = 256 * 1024,
+    ZEROS_ALIGN = 4096,
     PATH_BYTES = 4200,
 };
 
@@ -139,13 +140,6 @@ write_all(const struct journal_conf *conf, int fd, const void *data, size_t size
     return 0;
 }
 
-int
-segment_write(const struct journal_conf *conf, const struct segment *self,
-              const void *data, size_t size, size_t at)
-{
-    return write_all(conf, self->fd, data, size, at);
-}
-
 // Not every file system can, and some only larger blocks.
 static void
 open_direct(const struct journal_conf *conf, const char *path, struct segment *self)
@@ -227,29 +221,45 @@ segment_remove(const struct journal_conf *conf, const char *folder,
     conf->io->remove(path); // what stays is found again at the next start
 }
 
+// Write a file's `size` bytes of zeros but for the head, past the page cache where that
+// works: what is left for the sync to write at once is what commits wait for meanwhile.
+static int
+write_zeros(const struct journal_conf *conf, int fd, char *piece, size_t size)
+{
+    struct segment_head head = { .version = htole64(SEGMENT_VERSION),
+                                 .id = htole64(conf->id),
+                                 .bytes = htole64(size) };
+    memcpy(head.magic, segment_magic, sizeof(head.magic));
+    memset(piece, 0, ZEROS_BYTES);
+    memcpy(piece, &head, sizeof(head));
+    int failed = 0;
+    for (size_t at = 0; at < size && failed == 0; at += ZEROS_BYTES) {
+        size_t left = size - at;
+        failed = write_all(conf, fd, piece,
+                           left < ZEROS_BYTES ? left : (size_t)ZEROS_BYTES, at);
+        memset(piece, 0, sizeof(head));
+    }
+    return failed;
+}
+
 // Write every block once, and have the file durable before it gets its name: a segment
 // that can be seen is whole.
 static int
-fill(const struct journal_conf *conf, const struct segment *self)
+fill(const struct journal_conf *conf, const struct segment *self, const char *path)
 {
-    char *zeros = calloc(1, ZEROS_BYTES);
-    if (!zeros) {
+    char *piece = aligned_alloc(ZEROS_ALIGN, ZEROS_BYTES);
+    if (!piece) {
         errno = ENOMEM;
         return -1;
     }
-    int failed = 0;
-    for (size_t at = 0; at < self->bytes && failed == 0; at += ZEROS_BYTES) {
-        size_t left = self->bytes - at;
-        failed = segment_write(conf, self, zeros,
-                               left < ZEROS_BYTES ? left : (size_t)ZEROS_BYTES, at);
+    int direct_fd = conf->io->open(path, O_WRONLY | O_DIRECT), failed = -1;
+    if (direct_fd >= 0) {
+        failed = write_zeros(conf, direct_fd, piece, self->bytes);
+        conf->io->close(direct_fd);
     }
-    free(zeros);
-    struct segment_head head = { .version = htole64(SEGMENT_VERSION),
-                                 .id = htole64(conf->id),
-                                 .bytes = htole64(self->bytes) };
-    memcpy(head.magic, segment_magic, sizeof(head.magic));
-    if (failed == 0)
-        failed = segment_write(conf, self, &head, sizeof(head), 0);
+    if (direct_fd < 0 || (failed != 0 && errno == EINVAL))
+        failed = write_zeros(conf, self->fd, piece, self->bytes);
+    free(piece);
     return failed == 0 ? conf->io->sync(self->fd) : failed;
 }
 
@@ -264,7 +274,7 @@ segment_create(const struct journal_conf *conf, const char *folder, unsigned nam
     if (!self)
         return store_refuse(OM_EDB, "no memory");
     self->fd = conf->io->open(temporary, O_RDWR | O_CREAT | O_TRUNC);
-    if (self->fd >= 0 && fill(conf, self) == 0 &&
+    if (self->fd >= 0 && fill(conf, self, temporary) == 0 &&
         conf->io->rename(temporary, path) == 0 && conf->io->sync_folder(folder) == 0) {
         open_direct(conf, path, self);
         *out = self;

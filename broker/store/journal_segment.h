@@ -66,10 +66,6 @@ void segment_remove(const struct journal_conf *conf, const char *folder,
 int segment_append(const struct journal_conf *conf, struct segment *self,
                    const char *record, size_t size, size_t at, bool *written);
 
-// Write all of `data`. -1 and errno on failure, which may have written a part.
-int segment_write(const struct journal_conf *conf, const struct segment *self,
-                  const void *data, size_t size, size_t at);
-
 // Read what is there of `size` bytes, or -1.
 ssize_t segment_read(const struct journal_conf *conf, const struct segment *self,
                      void *data, size_t size, size_t at);
