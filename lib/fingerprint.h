@@ -1,10 +1,10 @@
-// fingerprint.h - which errors are the same one: the text of an error without what differs
-// from one time to the next. Pure.
+// fingerprint.h - which errors are the same one: the text of an error without what
+// differs from one time to the next. Pure.
 //
 // Ids, numbers, addresses, paths, quoted words and long tokens become marks such as <n>;
 // several of a kind in a row become one. Of a traceback in Python's form only the type of
-// the exception and the functions it came through stay, without lines and values: those of
-// the program itself, not of the libraries it uses.
+// the exception and the functions it came through stay, without lines and values: those
+// of the program itself, not of the libraries it uses.
 #pragma once
 #include "base.h"
 

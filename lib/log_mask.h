@@ -14,5 +14,6 @@ bool om_log_hides_field(const char *name);
 size_t om_log_hidden(struct om_str value, size_t at);
 
 // Write at most `max` bytes of a text with a mark for all that is hidden, also for what
-// stands behind the name of a field that is ("password=…", "token": "…"). Returns its size.
+// stands behind the name of a field that is ("password=…", "token": "…"). Returns its
+// size.
 size_t om_log_mask(struct om_str text, char *out, size_t max);

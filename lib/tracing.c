@@ -91,8 +91,9 @@ take_told(const struct tracing *self)
     return read(self->wake_fd, &told, sizeof(told)) == sizeof(told);
 }
 
-// Wait for spans, for the batch's time, or for the end. While spans gather nobody is woken
-// for each of them: a request would wait for the wake-up of a thread it does not need.
+// Wait for spans, for the batch's time, or for the end. While spans gather nobody is
+// woken for each of them: a request would wait for the wake-up of a thread it does not
+// need.
 static void
 wait_for_spans(struct tracing *self)
 {

@@ -143,7 +143,7 @@ struct core {
 
     struct timers mono, wall;
     struct pending *oldest, *newest; // batches, in order; the oldest may be out
-    struct pending *durable; // the one before them, until what it allows is done
+    struct pending *durable;         // the one before them, until what it allows is done
     struct pending *spare;
     bool batch_out;
     int64_t last_batch, retry_commit_ms;

@@ -226,6 +226,7 @@ on_status_get(void *context, struct om_call *call, const void *message, void *an
     return OM_OK;
 }
 
+// clang-format off
 const struct om_route scheduler_routes[] = {
     { OP_schedule_create, on_schedule_create },
     { OP_schedule_list, on_schedule_list },
@@ -240,3 +241,4 @@ const struct om_route scheduler_routes[] = {
     { OP_error_get_any, on_error_get_any },
     { 0 },
 };
+// clang-format on
