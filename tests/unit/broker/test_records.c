@@ -42,7 +42,7 @@ Test(records, stay_whole_until_they_are_forgotten)
     records_init(&records);
     uint64_t random = 7;
     int64_t number = 0, forgotten = 0;
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 500; i++) {
         size_t size = draw_size(&random);
         struct record *record = records_create(&records, number + 1, size);
         cr_assert(record && (uintptr_t)record->bytes % JOURNAL_ALIGN == 0);
