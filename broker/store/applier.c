@@ -8,9 +8,10 @@
 enum {
     SEGMENTS_BYTES = 512 * 1024, // so much waits: the journal will need segments
     WINDOW_CHANGES = 50000,      // so many are not kept waiting for more
-    YOUNG_MS = 50,       // records are left for a while: their events may get applied
-    RETRY_MS = 250,      // after a failure
-    WAIT_MS = 10 * 1000, // longest wait of another thread
+    YOUNG_MS = 50,        // records are left for a while: their events may get applied
+    RETRY_MS = 250,       // after a failure
+    WAIT_MS = 10 * 1000,  // longest wait of another thread
+    STALL_MS = 60 * 1000, // of a commit, while nothing at all is applied
 };
 
 struct applier {
@@ -396,12 +397,17 @@ applier_make_room(struct applier *self, int64_t *applied, struct om_uuid *greate
 {
     pthread_mutex_lock(&self->mutex);
     if (is_full(self)) {
-        int64_t end_ms = mono_ms() + WAIT_MS;
+        int64_t end_ms = mono_ms() + STALL_MS, seen = self->applied;
         self->wanted = self->given;
         pthread_cond_signal(&self->work);
         while (is_full(self) && !self->broken && self->failure == OM_OK &&
-               mono_ms() < end_ms)
+               mono_ms() < end_ms) {
             wait_until(&self->progress, &self->mutex, end_ms);
+            if (self->applied != seen) { // slow, but it works
+                seen = self->applied;
+                end_ms = mono_ms() + STALL_MS;
+            }
+        }
     }
     enum om_rc rc = OM_OK;
     if (self->broken)
