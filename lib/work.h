@@ -23,7 +23,6 @@ struct work_usage {
     char subject[64];
 };
 
-// The control thread owns it; while it is RUNNING a slot's thread fills in the outcome.
 // A part of what is made, which is not sent yet.
 struct work_chunk {
     struct work_chunk *next;
@@ -33,6 +32,7 @@ struct work_chunk {
     char bytes[];
 };
 
+// The control thread owns it; while it is RUNNING a slot's thread fills in the outcome.
 struct work {
     struct om_job job; // first, so that a handler's om_job is its work
     struct wire_msg msg;
@@ -42,6 +42,7 @@ struct work {
     size_t queue; // index in om_worker_conf.queues
     bool ahead;   // a call for the control thread
     int64_t received_ms, sent_ms;
+    size_t kept; // bytes of an outcome that is not acknowledged; 0: it is none
     bool broker_cancels; // CANCEL_JOB or CALL_CANCEL came
     bool stale;          // nobody waits for the outcome
 

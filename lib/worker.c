@@ -189,6 +189,11 @@ worker_forget(struct om_worker *self, struct work *work)
 {
     if (work->state == WORK_WAITING)
         worker_unwait(self, work, WORK_FINISHED);
+    if (work->kept) {
+        self->kept_count--;
+        self->kept_bytes -= work->kept;
+        work->kept = 0;
+    }
     if (!work_is_call(work))
         HASH_DEL(self->jobs, work);
     DL_DELETE(self->works, work);
@@ -251,6 +256,11 @@ static void
 finish(struct om_worker *self, struct work *work)
 {
     work->state = WORK_FINISHED;
+    if (!work_is_call(work)) {
+        work->kept = sizeof(*work) + work->job.result.size;
+        self->kept_count++;
+        self->kept_bytes += work->kept;
+    }
     worker_send_outcome(self, work, om_clock_mono_ms());
 }
 

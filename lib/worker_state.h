@@ -9,6 +9,9 @@ enum {
     RESEND_MS = 2000,  // an outcome that is not acknowledged is sent again after
     RELEASE_MS = 1000, // unstarted work goes back after
     SPARE_MAX = 256,   // pieces of work whose memory is kept
+    // Outcomes that are not acknowledged; beyond either no more jobs are taken.
+    KEPT_MAX = 4096,
+    KEPT_BYTES_MAX = 64 << 20,
 };
 
 struct credit {
@@ -27,6 +30,7 @@ struct om_worker {
     struct work *ahead; // calls for the control thread
     struct work *spare;
     size_t spare_count;
+    size_t kept_count, kept_bytes; // outcomes that are not acknowledged
     void *zmq_context, *done;
     struct slot *slots;
     int busy;

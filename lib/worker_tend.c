@@ -30,10 +30,13 @@ worker_grant_credit(struct om_worker *self)
 {
     if (self->drain_end_ms || !om_link_is_open(self->link))
         return;
+    bool full = self->kept_count >= KEPT_MAX || self->kept_bytes >= KEPT_BYTES_MAX;
     for (size_t i = 0; i < self->conf.queue_count; i++) {
         struct credit *credit = &self->credits[i];
         int64_t room =
             self->conf.slots ? self->conf.slots - self->busy : self->conf.credit;
+        if (full)
+            room = 0;
         int64_t limit =
             credit->received + (room > credit->waiting ? room - credit->waiting : 0);
         // One CREDIT for several jobs, unless the broker would have to wait for it.

@@ -25,6 +25,8 @@ from .work import State, Work
 log = logging.getLogger("omni_worker")
 
 _RESEND_S = 2.0  # of an outcome that is not acknowledged
+_KEPT_MAX = 1000  # outcomes that are not acknowledged: beyond that, or beyond so many
+_KEPT_BYTES_MAX = 64 << 20  # bytes of them, no more jobs are taken
 _RELEASE_S = 1.0  # unstarted work goes back after this
 _PROGRESS_S = 0.15  # progress is sent this soon
 _STOP_BEFORE_END_S = 1.0  # handlers are asked to stop so long before the drain ends
@@ -378,10 +380,13 @@ class Control:
     # -- what is due
 
     def _grant_credit(self) -> None:
-        """Allow as many more jobs as there are slots free."""
+        """Allow as many more jobs as there are slots free, and room for their outcomes."""
         if self._drain_end_s is not None or not self._link.open:
             return
-        free = sum(slot.ready and slot.busy is None for slot in self._slots)
+        kept = [len(work.result) for work in self._works.values()
+                if work.state is State.FINISHED]
+        full = len(kept) >= _KEPT_MAX or sum(kept) >= _KEPT_BYTES_MAX
+        free = 0 if full else sum(slot.ready and slot.busy is None for slot in self._slots)
         for queue, credit in self._credits.items():
             waiting = sum(work.state is State.WAITING and work.queue == queue
                           for work in self._works.values())
