@@ -13,7 +13,9 @@ import subprocess
 import sys
 
 BIN, SOURCE = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
-PAGES = [SOURCE / "README.md", *sorted(SOURCE.glob("docs/**/*.md")), *sorted(SOURCE.glob("*/**/README.md"))]
+PAGES = [SOURCE / "README.md", *sorted(SOURCE.glob("docs/**/*.md")),
+         *sorted(page for page in SOURCE.glob("*/**/README.md")
+                 if page.relative_to(SOURCE).parts[0] != "build")]
 CODE = ("broker", "cli", "lib", "proto", "sdk", "services", "examples", "bench", "tests", "dev", "compose.yaml",
         "Dockerfile")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
