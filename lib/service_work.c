@@ -100,6 +100,7 @@ trace_events(const struct om_job *job, const struct wire_logged *events, size_t 
         return;
     span->remote = true;
     om_span_name(span, "process %.*s", (int)job->msg->queue.size, job->msg->queue.data);
+    om_span_state(span, events->tracestate);
     om_span_str(span, OM_ATTR_SYSTEM, OM_LIT("omni"));
     om_span_str(span, OM_ATTR_OPERATION, OM_LIT("process"));
     om_span_str(span, OM_ATTR_OPERATION_TYPE, OM_LIT("process"));

@@ -47,7 +47,8 @@ enum {
     F(M, STR, tenant,      REQUIRED, 1, 48, NULL, "whose event it is")                    \
     F(M, I64, at,          REQUIRED, 0, 9e15, NULL, "when it happened, ms since 1970")    \
     F(M, BIN, body,        REQUIRED, 0, 8192, NULL, "as published")                       \
-    F(M, STR, traceparent, OPTIONAL, 0, 64, NULL, "context the event was made in")
+    F(M, STR, traceparent, OPTIONAL, 0, 64, NULL, "context the event was made in")        \
+    F(M, STR, tracestate,  OPTIONAL, 0, 512, NULL, "of that context")
 
 // A lease a worker holds, in HELLO and BEAT.
 #define WIRE_HELD_FIELDS(F, M)                                                            \
@@ -307,7 +308,8 @@ enum wire_from {
     X(21, CALL_CANCEL, ANY,      0, W(id) | W(call),                                      \
       "nobody waits for the answer; who makes it in parts ends it by REPLY or ERROR, "    \
       "with the usage of what was made")                                                  \
-    X(22, PUBLISH,    CLIENT,    W(id) | W(tenant) | W(events), W(traceparent),           \
+    X(22, PUBLISH,    CLIENT,    W(id) | W(tenant) | W(events),                           \
+      W(traceparent) | W(tracestate),                                                     \
       "appends events to the tenant's shard")                                             \
     X(23, PUBLISHED,  TO_CLIENT, W(id), 0, "the events are on disk")                      \
     X(24, GET,        CLIENT,    W(id) | W(task), W(tenant),                              \

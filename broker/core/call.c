@@ -151,9 +151,10 @@ log_answer(struct core *self, const struct call *call, const struct wire_msg *ms
                  (long long)(call->number % EPOCH_NUMBERS));
     struct wire_msg asked;
     if (wire_decode(call->header, &asked) != OM_OK)
-        asked.traceparent = (struct om_str){ 0 };
+        asked.traceparent = asked.tracestate = (struct om_str){ 0 };
     struct events_origin origin = { .tenant = call->share->tenant,
                                     .traceparent = asked.traceparent,
+                                    .tracestate = asked.tracestate,
                                     .own_worker = !call->share->queue->info };
     commit_group(self, EFFECT_NONE, count);
     events_add_usage(self, &origin, om_str(prefix), msg->usage);

@@ -79,7 +79,8 @@ struct change_result {
 struct change_event {
     uint8_t shard;
     int64_t seq; // 1, 2, 3, ... within the shard
-    struct om_str topic, id, body, traceparent;
+    struct om_str topic, id, body;
+    struct om_str context; // context.h
     struct om_uuid tenant;
     int64_t at_ms;
 };

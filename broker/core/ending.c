@@ -52,6 +52,7 @@ origin_of(const struct task *task)
 {
     return (struct events_origin){ .tenant = task->tenant->id,
                                    .traceparent = task->traceparent,
+                                   .tracestate = task_tracestate(task),
                                    .own_worker = !task->share->queue->info };
 }
 

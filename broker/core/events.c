@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "commit.h"
+#include "context.h"
 #include "events.h"
 #include "out.h"
 
@@ -28,13 +29,15 @@ static void
 add(struct core *self, const struct events_origin *origin, struct om_str topic,
     struct om_str id, struct om_str body, int64_t at_ms)
 {
+    char context[CONTEXT_MAX];
     struct change *change = commit_add(self, CHANGE_EVENT);
     change->event = (struct change_event){
         .shard = om_uuid_shard(&origin->tenant),
         .topic = commit_copy(self, topic),
         .id = commit_copy(self, id),
         .body = commit_copy(self, body),
-        .traceparent = commit_copy(self, origin->traceparent),
+        .context = commit_copy(
+            self, context_join(origin->traceparent, origin->tracestate, context)),
         .tenant = origin->tenant,
         .at_ms = at_ms,
     };
@@ -151,7 +154,8 @@ on_publish(struct core *self, const struct input *in)
         return;
     }
     struct events_origin origin = { .tenant = in->tenant,
-                                    .traceparent = msg->traceparent };
+                                    .traceparent = msg->traceparent,
+                                    .tracestate = msg->tracestate };
     struct wire_msg answer = { 0 };
     WIRE_SET(&answer, id, msg->id);
     struct group *group = commit_group(self, EFFECT_NONE, count);

@@ -6,7 +6,7 @@
 // Whose events they are, and the trace context they were made in.
 struct events_origin {
     struct om_uuid tenant;
-    struct om_str traceparent;
+    struct om_str traceparent, tracestate;
     bool own_worker; // usage: told by a tenant's own worker, not by the platform's
 };
 

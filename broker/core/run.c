@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "commit.h"
+#include "context.h"
 #include "out.h"
 #include "query.h"
 #include "queue.h"
@@ -152,7 +153,7 @@ set_aside(struct core *self, struct run *run, core_conn conn)
         rec_decode(&wire_logged_rec, bytes, &logged, NULL) == OM_OK &&
         om_typeid_decode(OM_ID_TENANT, logged.tenant, &tenant) != OM_OK)
         tenant = (struct om_uuid){ .bytes[15] = run->shard };
-    char id[64];
+    char id[64], context[CONTEXT_MAX];
     int size = snprintf(id, sizeof(id), "dead/%s/%u/%lld",
                         subscriptions[run->subscription].topic, run->shard,
                         (long long)run->last);
@@ -163,7 +164,8 @@ set_aside(struct core *self, struct run *run, core_conn conn)
         .topic = OM_LIT("dead"),
         .id = commit_copy(self, (struct om_str){ id, (size_t)size }),
         .body = commit_copy(self, logged.body),
-        .traceparent = commit_copy(self, logged.traceparent),
+        .context = commit_copy(
+            self, context_join(logged.traceparent, logged.tracestate, context)),
         .tenant = tenant,
         .at_ms = self->now.wall_ms,
     };

@@ -356,7 +356,8 @@ add(struct core *self, struct task *task, const struct wire_msg *msg,
     };
     commit_weigh(self, payload_bytes(payload).size);
     struct events_origin origin = { .tenant = task->tenant->id,
-                                    .traceparent = msg->traceparent };
+                                    .traceparent = msg->traceparent,
+                                    .tracestate = msg->tracestate };
     events_add(self, &origin, msg->events);
     return &change->task;
 }

@@ -1,4 +1,5 @@
 #include "tail.h"
+#include "context.h"
 
 enum { RUN_BYTES_MAX = 900 * 1024 }; // of a run's events, below WIRE_PAYLOAD_MAX
 
@@ -38,8 +39,7 @@ encode(struct core *self, const struct change_event *event)
     REC_SET(&logged, wire_logged, tenant, ((struct om_str){ tenant, tenant_size }));
     REC_SET(&logged, wire_logged, at, event->at_ms);
     REC_SET(&logged, wire_logged, body, event->body);
-    if (event->traceparent.data)
-        REC_SET(&logged, wire_logged, traceparent, event->traceparent);
+    context_split(event->context, &logged);
     om_buf_reset(&self->scratch);
     rec_encode(&wire_logged_rec, &logged, &self->scratch);
     return om_buf_str(&self->scratch);

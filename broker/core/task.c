@@ -67,13 +67,14 @@ read_options(struct core *self, const struct wire_msg *msg, struct task *task)
 static struct task *
 task_alloc(struct core *self, const struct wire_msg *msg)
 {
-    const uint64_t kept = W(kind) | W(traceparent) | W(depends_on);
+    const uint64_t kept = W(kind) | W(traceparent) | W(tracestate) | W(depends_on);
     struct om_buf *buf = &self->scratch;
     om_buf_reset(buf);
     uint64_t has = wire_encode_part(WIRE_JOB, msg, W(kind), buf).has;
     size_t kind_end = buf->size;
     has |= wire_encode_part(WIRE_JOB, msg, W(traceparent), buf).has;
     size_t trace_end = buf->size;
+    has |= wire_encode_part(WIRE_JOB, msg, W(tracestate), buf).has;
     has |= wire_encode_part(WIRE_JOB, msg, W(depends_on), buf).has;
     size_t depends_end = buf->size;
     has |= wire_encode_part(WIRE_JOB, msg, ~(JOB_LEASE_FIELDS | kept), buf).has;
@@ -96,6 +97,19 @@ task_alloc(struct core *self, const struct wire_msg *msg)
             (struct om_str){ task->memory + depends_end - msg->depends_on.size,
                              msg->depends_on.size };
     return task;
+}
+
+struct om_str
+task_tracestate(const struct task *task)
+{
+    struct rec_value key, value;
+    if (!(task->job.has & W(tracestate)) || task->traceparent.size == 0)
+        return (struct om_str){ 0 };
+    const char *at = task->traceparent.data + task->traceparent.size;
+    const char *end = task->job.bytes.data + task->job.bytes.size;
+    struct om_str rest = { at, (size_t)(end - at) }; // it is encoded behind that
+    bool found = rec_next_value(&rest, &key) && rec_next_value(&rest, &value);
+    return found ? value.bytes : (struct om_str){ 0 };
 }
 
 struct task *

@@ -34,6 +34,9 @@ struct task *task_create(struct core *self, const struct om_uuid *id,
                          const struct om_uuid *tenant, struct queue_state *queue,
                          const struct wire_msg *msg, int64_t seq);
 
+// Its tracestate, which few have, borrowed; empty if none.
+struct om_str task_tracestate(const struct task *task);
+
 // Give the task, which is not durable yet, the newest number.
 void task_renumber(struct core *self, struct task *task);
 // The tenant, made if it is new; and one task of it less, which may free it.

@@ -56,7 +56,7 @@ static const struct field reopen_fields[] = { F(U64, 0, reopen_seq), { 0 } };
 
 static const struct field event_fields[] = {
     F(U8, 0, event.shard), F(U64, 0, event.seq), F(STR, 0, event.topic),
-    F(STR, 0, event.id), F(STR, 0, event.body), F(STR, 0, event.traceparent),
+    F(STR, 0, event.id), F(STR, 0, event.body), F(STR, 0, event.context),
     F(UUID, 0, event.tenant), F(U64, 0, event.at_ms), { 0 },
 };
 

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "sqlite.h"
+#include "context.h"
 
 enum {
     RUN_BYTES_MAX = 900 * 1024,   // of an event run, below WIRE_PAYLOAD_MAX
@@ -355,9 +356,7 @@ encode_event(sqlite3_stmt *row, struct om_str topic, struct om_buf *buf)
     REC_SET(&event, wire_logged, tenant, ((struct om_str){ tenant, tenant_size }));
     REC_SET(&event, wire_logged, at, sqlite3_column_int64(row, 3));
     REC_SET(&event, wire_logged, body, sqlite_str(row, 4));
-    struct om_str traceparent = sqlite_str(row, 5);
-    if (traceparent.data)
-        REC_SET(&event, wire_logged, traceparent, traceparent);
+    context_split(sqlite_str(row, 5), &event);
     rec_encode(&wire_logged_rec, &event, buf);
 }
 

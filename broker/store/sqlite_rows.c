@@ -129,7 +129,7 @@ event_column(sqlite3_context *context, const struct change *change, int column)
     case 5:
         return sqlite3_result_int64(context, event->at_ms);
     case 6:
-        return put_str(context, event->traceparent);
+        return put_str(context, event->context);
     default:
         return put_blob(context, present(event->body));
     }

@@ -32,6 +32,7 @@ class Whole(Stage):
         self.assertEqual([s["name"] for s in spans if s["parent"] not in ids], [])
         billed = self.named(spans, "process omni.billing.events")
         self.assertIn(edge["id"], [span["parent"] for span in billed])
+        self.assertEqual({span["state"] for span in billed}, {"vendor=1"})
         text = self.waterfall(headers["x-request-id"])
         self.assertIn("infer seasonal-naive", text)
         self.assertIn(f"trace {ID}", text)

@@ -355,8 +355,8 @@ Test(store, a_run_has_one_topics_events_in_order)
 {
     OM_AUTO(batch_destroy) struct batch *batch = batch_create();
     for (int64_t seq = 1; seq <= 9; seq++)
-        batch_event(batch, 3, seq, seq % 3 ? "usage" : "audit")->event.traceparent =
-            seq == 1 ? OM_LIT("00-trace") : (struct om_str){ 0 };
+        batch_event(batch, 3, seq, seq % 3 ? "usage" : "audit")->event.context =
+            seq == 1 ? OM_LIT("00-trace;a=b") : (struct om_str){ 0 };
     batch_event(batch, 4, 1, "usage");
     commit(batch);
 
@@ -375,6 +375,8 @@ Test(store, a_run_has_one_topics_events_in_order)
         cr_expect_eq(event.at, 5000 + seqs[i]);
         cr_expect(om_str_eq(event.topic, OM_LIT("usage")));
         cr_expect_eq(REC_HAS(&event, wire_logged, traceparent), i == 0);
+        cr_expect(i > 0 || (om_str_eq(event.traceparent, OM_LIT("00-trace")) &&
+                            om_str_eq(event.tracestate, OM_LIT("a=b"))));
         struct om_uuid tenant, want = fixture_id(3);
         cr_assert_eq(om_typeid_decode(OM_ID_TENANT, event.tenant, &tenant), OM_OK);
         cr_expect(om_uuid_eq(&tenant, &want));
