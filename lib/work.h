@@ -42,7 +42,7 @@ struct work {
     size_t queue; // index in om_worker_conf.queues
     bool ahead;   // a call for the control thread
     int64_t received_ms, sent_ms;
-    size_t kept; // bytes of an outcome that is not acknowledged; 0: it is none
+    size_t kept;         // bytes of an outcome that is not acknowledged; 0: it is none
     bool broker_cancels; // CANCEL_JOB or CALL_CANCEL came
     bool stale;          // nobody waits for the outcome
 

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
-#include "sqlite.h"
 #include "context.h"
+#include "sqlite.h"
 
 enum {
     RUN_BYTES_MAX = 900 * 1024,   // of an event run, below WIRE_PAYLOAD_MAX
