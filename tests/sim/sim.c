@@ -315,6 +315,22 @@ paused_until_ms(const struct sim *self, const struct sim_event *event)
     }
 }
 
+// No more faults, once those that stand still have gone on: what they were sent before
+// waits for them until then.
+static void
+calm_down(struct sim *self)
+{
+    self->calm = true;
+    self->faults = (struct sim_faults){ 0 };
+    self->wall_offset_ms = 0;
+    if (self->core && self->broker_paused_until_ms > self->calm_ms)
+        self->calm_ms = self->broker_paused_until_ms;
+    for (int i = 0; i < self->actor_count; i++)
+        if (self->actors[i].paused_until_ms > self->calm_ms)
+            self->calm_ms = self->actors[i].paused_until_ms;
+    sim_trace(self, "no more faults from here on");
+}
+
 void
 sim_happen(struct sim *self)
 {
@@ -322,12 +338,8 @@ sim_happen(struct sim *self)
     struct sim_event event;
     while (!self->failure[0] && sim_queue_take(self->queue, &event)) {
         self->mono_ms = event.at_ms > self->mono_ms ? event.at_ms : self->mono_ms;
-        if (!self->calm && self->mono_ms >= self->calm_ms) {
-            self->calm = true;
-            self->faults = (struct sim_faults){ 0 };
-            self->wall_offset_ms = 0;
-            sim_trace(self, "no more faults from here on");
-        }
+        if (!self->calm && self->mono_ms >= self->calm_ms)
+            calm_down(self);
         if (paused_until_ms(self, &event) > self->mono_ms) {
             event.at_ms = paused_until_ms(self, &event);
             sim_queue_put(self->queue, &event);
