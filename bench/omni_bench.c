@@ -31,26 +31,27 @@ number(const char *text, int64_t low, int64_t high)
     return value;
 }
 
+static const struct option known[] = {
+    { "window", required_argument, NULL, 'n' },
+    { "jobs", required_argument, NULL, 'm' },
+    { "payload", required_argument, NULL, 'p' },
+    { "workers", required_argument, NULL, 'w' },
+    { "slots", required_argument, NULL, 's' },
+    { "threads", required_argument, NULL, 't' },
+    { "rate", required_argument, NULL, 'r' },
+    { "sampled", required_argument, NULL, 'a' },
+    { "tenants", required_argument, NULL, 'e' },
+    { "queue", required_argument, NULL, 'q' },
+    { "folder", required_argument, NULL, 'f' },
+    { "broker", required_argument, NULL, 'b' },
+    { "work", required_argument, NULL, 'k' },
+    { "help", no_argument, NULL, 'h' },
+    { 0 },
+};
+
 static void
 read_options(int argc, char **argv, struct bench_options *out)
 {
-    static const struct option known[] = {
-        { "window", required_argument, NULL, 'n' },
-        { "jobs", required_argument, NULL, 'm' },
-        { "payload", required_argument, NULL, 'p' },
-        { "workers", required_argument, NULL, 'w' },
-        { "slots", required_argument, NULL, 's' },
-        { "threads", required_argument, NULL, 't' },
-        { "rate", required_argument, NULL, 'r' },
-        { "sampled", required_argument, NULL, 'a' },
-        { "tenants", required_argument, NULL, 'e' },
-        { "queue", required_argument, NULL, 'q' },
-        { "folder", required_argument, NULL, 'f' },
-        { "broker", required_argument, NULL, 'b' },
-        { "work", required_argument, NULL, 'k' },
-        { "help", no_argument, NULL, 'h' },
-        { 0 },
-    };
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) >= 0;) {
         switch (option) {
         case 'n':

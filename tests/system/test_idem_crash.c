@@ -12,7 +12,9 @@
 enum {
     WAIT_MS = 20000,
     CLAIM_MS = 60000,
-    ANSWER_MS = 500, // a prediction takes less, mostly
+    ANSWER_MS = 500, // a prediction takes less, mostly; each try waits longer
+    ANSWER_MAX_MS = 4000,
+    SENT_MS = 100,
     METERED_MS = 3000,
     TRIES = 10,
 };
@@ -80,16 +82,18 @@ begin_first(CURLM *multi, struct http_call *call)
 // The edge stands still when the answer comes, and dies. False: the answer did not come
 // in time.
 static bool
-die_between(void)
+die_between(int tries)
 {
     struct http_call call;
     CURLM *multi = curl_multi_init();
     pid_t pool = omni_child(&omni, "inference"), edge = omni_child(&omni, "ingest");
     kill(pool, SIGSTOP);
     begin_first(multi, &call);
+    poll(NULL, 0, SENT_MS * tries); // the question leaves after the key is taken
     kill(edge, SIGSTOP);
     kill(pool, SIGCONT);
-    poll(NULL, 0, ANSWER_MS);
+    int answer_ms = ANSWER_MS * tries;
+    poll(NULL, 0, answer_ms < ANSWER_MAX_MS ? answer_ms : ANSWER_MAX_MS);
     kill(edge, SIGKILL);
     curl_multi_remove_handle(multi, call.curl);
     http_call_end(&call);
@@ -107,7 +111,7 @@ Test(idem_crash, is_refused_for_a_minute_and_then_done_and_metered_once_more)
     int tries = 0;
     do
         snprintf(key, sizeof(key), "once-%d", ++tries);
-    while (!die_between() && tries < TRIES);
+    while (!die_between(tries) && tries < TRIES);
     cr_assert_eq(repeat(), 409, "%s", answer.text.data);
     cr_expect_str_eq(http_text(&answer, "error.code"), "request_in_progress");
     cr_expect_str_neq(http_field(&answer, "retry-after"), "");
